@@ -1,0 +1,1 @@
+"""YAML files: the documented defaults of every sampler, data set and model."""

@@ -1,0 +1,18 @@
+"""The one exception for what a user did: a sentence that says where, what and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """Bad input. The message is one sentence; the command line prints it and exits with 2."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name most like ``name``, or ``""``."""
+    candidates = list(known)
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    hits = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+    return f"; did you mean '{lowered[hits[0]]}'?" if hits else ""

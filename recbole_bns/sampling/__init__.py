@@ -1,0 +1,27 @@
+"""The core: negative samplers on tensors. Nothing in here imports RecBole."""
+
+from .base import ALL, CandidateSampler, NegativeSampler, NoParams
+from .catalogue import Catalogue
+from .params import Schedule, param, parse
+from .proposals import Proposal, WeightedProposal
+from .registry import available, build, get, register
+from .scoring import FactorScorer, Scorer
+
+__all__ = [
+    "ALL",
+    "CandidateSampler",
+    "Catalogue",
+    "FactorScorer",
+    "NegativeSampler",
+    "NoParams",
+    "Proposal",
+    "Schedule",
+    "Scorer",
+    "WeightedProposal",
+    "available",
+    "build",
+    "get",
+    "param",
+    "parse",
+    "register",
+]

@@ -1,0 +1,94 @@
+"""Who interacted with what: the facts every sampler draws from. No randomness, no model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+BITMAP_LIMIT = 1 << 28
+"""Largest ``users x items`` for which membership is kept as one byte a pair (256 MiB)."""
+
+
+class Catalogue(nn.Module):
+    """The training interactions of U users with I items, as tensors.
+
+    Item 0 is RecBole's padding: never a positive, never a negative. Interactions are stored once,
+    sorted by user and item; repeated ones count once for membership and as often as they occur
+    for :attr:`item_counts`.
+
+    Args:
+        users: ``(N,)`` int64, user ids in ``[0, user_num)``.
+        items: ``(N,)`` int64, item ids in ``[0, item_num)``; pairs with item 0 are ignored.
+        user_num: U, padding included.
+        item_num: I, padding included.
+        bitmap: keep a ``(U, I)`` membership table; by default where it fits in
+            :data:`BITMAP_LIMIT`. Answers are the same, the table is faster.
+    """
+
+    indptr: Tensor
+    """``(U + 1,)``: positives of user u are ``positives[indptr[u]:indptr[u + 1]]``."""
+    positives: Tensor
+    """``(nnz,)`` item ids, sorted within each user."""
+    item_counts: Tensor
+    """``(I,)`` training interactions of each item, repetitions included."""
+    negative_num: Tensor
+    """``(U,)`` number of items each user has not interacted with."""
+    pair_keys: Tensor
+    """``(nnz,)`` ``user * I + item``, sorted."""
+    bitmap: Tensor | None
+
+    def __init__(
+        self,
+        users: Tensor,
+        items: Tensor,
+        user_num: int,
+        item_num: int,
+        *,
+        bitmap: bool | None = None,
+    ) -> None:
+        super().__init__()
+        real = items != 0
+        users, items = users[real].long(), items[real].long()
+        self.user_num, self.item_num = int(user_num), int(item_num)
+        keys = torch.unique(users * self.item_num + items)
+        owners = keys // self.item_num
+        degree = torch.bincount(owners, minlength=self.user_num)
+        self.register_buffer("indptr", nn.functional.pad(degree.cumsum(0), (1, 0)), False)
+        self.register_buffer("positives", keys % self.item_num, False)
+        self.register_buffer("item_counts", torch.bincount(items, minlength=self.item_num), False)
+        self.register_buffer("negative_num", self.item_num - 1 - degree, False)
+        self.register_buffer("pair_keys", keys, False)
+        if bitmap is None:
+            bitmap = self.user_num * self.item_num <= BITMAP_LIMIT
+        table = None
+        if bitmap:
+            table = torch.zeros(self.user_num * self.item_num, dtype=torch.bool, device=keys.device)
+            table[keys] = True
+            table = table.view(self.user_num, self.item_num)
+        self.register_buffer("bitmap", table, False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return self.positives.device
+
+    @property
+    def owners(self) -> Tensor:
+        """``(nnz,)`` the user of each entry of :attr:`positives`."""
+        return self.pair_keys // self.item_num
+
+    def is_positive(self, users: Tensor, items: Tensor) -> Tensor:
+        """Whether each pair is a training interaction: bool, the shape the two broadcast to."""
+        keys = users * self.item_num + items
+        if self.bitmap is not None:
+            return self.bitmap.view(-1)[keys]
+        if not len(self.pair_keys):
+            return torch.zeros_like(keys, dtype=torch.bool)
+        place = torch.searchsorted(self.pair_keys, keys).clamp_(max=len(self.pair_keys) - 1)
+        return self.pair_keys[place] == keys
+
+    def positive_mask(self, users: Tensor) -> Tensor:
+        """``(B, I)`` bool: the training positives of each user (padding is not one)."""
+        if self.bitmap is not None:
+            return self.bitmap[users]
+        return self.is_positive(users.unsqueeze(1), torch.arange(self.item_num, device=self.device))

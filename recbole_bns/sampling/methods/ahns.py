@@ -1,0 +1,64 @@
+"""AHNS: the harder the positive is to tell, the easier the negative, and the other way round.
+
+``target = beta · (s_ui + alpha) ** (p + 1)``; of M uniform candidates take the one whose score is
+nearest to the target. alpha > 0, beta > 0, p < 0; the hardness s_uj / s_ui is then about
+``beta · (s_ui + alpha) ** p``, which falls as the positive is scored higher. p = -1 makes the
+target the constant beta. Cost a positive: M + 1 scores; no memory. Candidates with replacement,
+as in the authors' program.
+
+Where we differ: the paper assumes positive scores. At ``s_ui = -alpha`` the target has a pole and
+below it the authors' program gets a negative target (p = -2) or NaN (p not an integer). Here the
+base is held at :data:`BASE_FLOOR`, so that for p < -1 the target stays the large number it tends
+to (the highest-scored candidate is taken).
+
+Source: R. Lai et al., Adaptive Hardness Negative Sampling for Collaborative Filtering, AAAI 2024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..base import CandidateSampler
+from ..params import param
+from ..registry import register
+from ..scoring import Scorer
+
+BASE_FLOOR = 1e-6
+"""Smallest base ``s_ui + alpha`` that is raised to a power."""
+
+
+@dataclass(frozen=True)
+class AHNSParams:
+    """Parameters of AHNS."""
+
+    candidate_num: int = param(32, "M, uniform candidates a negative", low=1)
+    alpha: float = param(1.0, "shift of the positive's score", above=0)
+    beta: float = param(0.1, "scale of the target", above=0)
+    p: float = param(-2.0, "power; -1 makes the target constant", below=0)
+    replacement: bool = param(True, "draw candidates with replacement")
+
+
+def target_score(positive: Tensor, alpha: float, beta: float, p: float) -> Tensor:
+    """``beta · max(positive + alpha, BASE_FLOOR) ** (p + 1)``, the shape of ``positive``."""
+    return beta * (positive + alpha).clamp(min=BASE_FLOOR) ** (p + 1)
+
+
+@register
+class AHNS(CandidateSampler):
+    """The candidate whose score is nearest to a target that adapts to the positive."""
+
+    name = "ahns"
+    idea = "negatives as hard as beta·(s_ui + alpha)^p asks: easier where the positive scores high"
+    paper = "Lai et al., AAAI 2024"
+    Params = AHNSParams
+
+    def choose(
+        self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor:
+        """Positions ``(B, n)``; see :meth:`CandidateSampler.choose`."""
+        positive = scorer.pairs(users, items.unsqueeze(1)).unsqueeze(2)
+        params = self.params
+        target = target_score(positive, params.alpha, params.beta, params.p)
+        return (scores - target).abs().argmin(2)

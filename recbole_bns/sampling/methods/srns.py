@@ -1,0 +1,223 @@
+"""SRNS: hard negatives that fluctuate are true ones, those that stay high are false ones.
+
+Each user keeps a memory M_u of S1 items. For a positive i::
+
+    P_pos(k | u, i) = sigmoid(r_uk - r_ui)                                   (Eq. 1)
+    choose   argmax over k in M_u of P_pos + alpha_t · std_5[P_pos]           (Eq. 4)
+    alpha_t  = alpha · min(t / T0, 1), t the epoch                            warm-up
+    update   M_u <- S1 of M_u and S2 uniform new items, without replacement,
+             with probability ∝ exp(r_uk / tau)                               (Eq. 3)
+
+std_5 is the population standard deviation over the ends of the last five epochs; it is 0 until
+two have ended. The memory is updated after the choice and before the gradient step, once for
+each user of a batch, in every ``update_every``-th epoch. Draws without replacement are the top
+S1 of r / tau plus Gumbel noise.
+
+Memory: ``(U, S1)`` ids, and the history. For dot-product models that is five copies of the
+factors, which give the *exact* P_pos of any pair at the last five epoch ends, new entrants
+included: ``5 (U + I) D`` numbers (12.5 MB for ML-1M at D = 64). For other models it is the scores
+of all pairs at five epoch ends, ``5 U I`` numbers (0.45 GB for ML-1M), refused beyond
+:data:`HISTORY_LIMIT`. Cost a positive: S1 + S2 + 1 live scores and 5 (S1 + 1) historic ones.
+
+Where we differ from the authors' programs: the memory holds item ids and persists over epochs as
+in the paper (the real-data program stores slot numbers of a list that it replaces every epoch);
+entrants differ from the memory and from one another; no negative ``alpha``.
+
+Source: J. Ding et al., Simplify and Robustify Negative Sampling for Implicit Collaborative
+Filtering, NeurIPS 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_bns.errors import UsageError
+
+from ..base import NegativeSampler
+from ..catalogue import Catalogue
+from ..params import param
+from ..registry import register
+from ..scoring import FactorScorer, Scorer
+
+HISTORY = 5
+"""Epoch ends that the standard deviation looks back on."""
+HISTORY_LIMIT = 4 << 30
+"""Largest history in bytes for models without factors."""
+
+
+@dataclass(frozen=True)
+class SRNSParams:
+    """Parameters of SRNS."""
+
+    memory_num: int = param(20, "S1, items in each user's memory", low=1)
+    new_num: int = param(20, "S2, uniform new items an update", low=0)
+    alpha: float = param(1.0, "weight of the standard deviation", low=0)
+    warmup_epochs: int = param(50, "T0, epochs over which alpha rises from 0", low=0)
+    tau: float = param(1.0, "temperature of the memory update", above=0)
+    update_every: int = param(1, "epochs between memory updates (lazy update)", low=1)
+
+
+def positive_probability(positive: Tensor, candidates: Tensor) -> Tensor:
+    """``sigmoid(r_uk - r_ui)``: scores (B, 1) and (B, S) give (B, S)."""
+    return torch.sigmoid(candidates - positive)
+
+
+def selection_value(live: Tensor, history: Tensor, alpha: float) -> Tensor:
+    """``P_pos + alpha · std``.
+
+    Args:
+        live: ``(B, S)`` P_pos now.
+        history: ``(L, B, S)`` P_pos at the last L epoch ends; L may be 0.
+        alpha: weight of this epoch.
+
+    Returns:
+        ``(B, S)``; the standard deviation is the population's, 0 for L < 2.
+    """
+    if len(history) < 2 or alpha == 0:
+        return live
+    return live + alpha * history.std(0, correction=0)
+
+
+def memory_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
+    """Keys whose S largest are S draws without replacement with p ∝ exp(score / tau).
+
+    Args:
+        scores: ``(B, S)``; ``-inf`` is drawn last.
+        tau: temperature.
+        u: ``(B, S)`` uniforms in [0, 1).
+    """
+    tiny = torch.finfo(u.dtype).tiny
+    return scores / tau - torch.log(-torch.log(u.clamp(min=tiny)).clamp(min=tiny))
+
+
+@register
+class SRNS(NegativeSampler):
+    """Hard and fluctuating items of a memory that each user keeps."""
+
+    name = "srns"
+    idea = "of each user's memory of hard items, take one whose P_pos is high and varies"
+    paper = "Ding et al., NeurIPS 2020"
+    needs = Scorer
+    Params = SRNSParams
+
+    memory: Tensor
+    """``(U + 1, S1)`` item ids, 0 where a user has too few negatives; the last row is scratch."""
+    user_history: Tensor
+    """``(L, U, D)`` user vectors at epoch ends, newest last, or ``(L, U, I)`` scores."""
+    item_history: Tensor
+    """``(L, I, D)`` item vectors at epoch ends; empty where scores are kept."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        params: Any = None,
+        *,
+        seed: int = 0,
+        side: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__(catalogue, params, seed=seed, side=side)
+        size, available = self.params.memory_num, catalogue.item_num - 1
+        if size > available:
+            raise UsageError(
+                f"neg_sampler_args.memory_num: got {size}, but the data set has only {available} "
+                f"items; allowed is 1 to {available}."
+            )
+        every = torch.arange(catalogue.user_num, device=catalogue.device)
+        memory = self.proposal.draw(every, size, self.generator, distinct=True)
+        self.register_buffer("memory", torch.nn.functional.pad(memory, (0, 0, 0, 1)))
+        self.register_buffer("user_history", torch.empty(0, device=catalogue.device))
+        self.register_buffer("item_history", torch.empty(0, device=catalogue.device))
+
+    def begin_epoch(self, epoch: int, scorer: Scorer | None) -> None:
+        """Record the end of the epoch before; the untrained model is not part of the history."""
+        super().begin_epoch(epoch, scorer)
+        if epoch == 0 or scorer is None or self.params.alpha == 0:
+            return
+        if isinstance(scorer, FactorScorer):
+            self.user_history = _push(self.user_history, scorer.users)
+            self.item_history = _push(self.item_history, scorer.items)
+        else:
+            self.user_history = _push(self.user_history, self._all_scores(scorer))
+
+    def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
+        """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
+        assert scorer is not None, "srns needs a scorer"
+        params = self.params
+        memory = self.memory[users]
+        updating = self.epoch % params.update_every == 0 and params.new_num > 0
+        new = self._entrants(users, memory) if updating else memory[:, :0]
+        ids = torch.cat((items.unsqueeze(1), memory, new), 1)
+        scores = scorer.pairs(users, ids)
+        scores = scores.masked_fill((ids == 0) | ~scores.isfinite(), float("-inf"))
+        positive, known = scores[:, :1], scores[:, 1 : memory.shape[1] + 1]
+        value = selection_value(
+            positive_probability(positive, known), self._history(users, items, memory), self.alpha
+        )
+        value = value.masked_fill(known == float("-inf"), float("-inf"))
+        size = min(n, value.shape[1])
+        best = value.topk(size, 1).indices if n > 1 else value.argmax(1, keepdim=True)
+        chosen = memory.gather(1, best)
+        if updating:
+            self._update(users, ids[:, 1:], scores[:, 1:])
+        if n == 1:
+            return chosen
+        return self.complete(torch.nn.functional.pad(chosen, (0, n - size)), users)
+
+    @property
+    def alpha(self) -> float:
+        """alpha_t of the running epoch."""
+        warmup = self.params.warmup_epochs
+        return self.params.alpha * (min(self.epoch / warmup, 1.0) if warmup else 1.0)
+
+    def _entrants(self, users: Tensor, memory: Tensor) -> Tensor:
+        """S2 uniform items ``(B, S2)`` for each user, 0 where one is in the memory already."""
+        new = self.proposal.draw(users, self.params.new_num, self.generator, distinct=True)
+        return new.masked_fill((new.unsqueeze(2) == memory.unsqueeze(1)).any(2), 0)
+
+    def _update(self, users: Tensor, ids: Tensor, scores: Tensor) -> None:
+        """Redraw the memory; of several rows of one user the first decides."""
+        u = torch.rand(scores.shape, generator=self.generator, device=scores.device)
+        keys = memory_keys(scores.float(), self.params.tau, u)
+        kept = ids.gather(1, keys.topk(self.memory.shape[1], 1).indices)
+        row = torch.arange(len(users), device=users.device)
+        first = torch.full((self.catalogue.user_num,), len(users), device=users.device)
+        first = first.scatter_reduce(0, users, row, "amin")
+        target = torch.where(first[users] == row, users, self.catalogue.user_num)
+        self.memory[target] = kept
+
+    def _history(self, users: Tensor, items: Tensor, memory: Tensor) -> Tensor:
+        """P_pos ``(L, B, S1)`` at the last epoch ends."""
+        if not len(self.user_history) or self.alpha == 0:
+            return memory.new_empty(0)
+        ids = torch.cat((items.unsqueeze(1), memory), 1)
+        if self.item_history.numel():
+            past = [
+                FactorScorer(user, item).pairs(users, ids)
+                for user, item in zip(self.user_history, self.item_history, strict=True)
+            ]
+        else:
+            past = [scores[users].gather(1, ids) for scores in self.user_history]
+        return torch.stack([positive_probability(r[:, :1], r[:, 1:]) for r in past])
+
+    def _all_scores(self, scorer: Scorer) -> Tensor:
+        users, items = self.catalogue.user_num, self.catalogue.item_num
+        if 4 * HISTORY * users * items > HISTORY_LIMIT:
+            raise UsageError(
+                f"neg_sampler srns: this model has no user and item vectors, so the history would "
+                f"hold the scores of {users} x {items} pairs at {HISTORY} epoch ends, more than "
+                f"{HISTORY_LIMIT >> 30} GiB; use a dot-product model (BPR, LightGCN) or alpha: 0."
+            )
+        every = torch.arange(users, device=self.catalogue.device)
+        return torch.cat([scorer.catalogue(part).float() for part in every.split(1024)])
+
+
+def _push(history: Tensor, newest: Tensor) -> Tensor:
+    newest = newest.detach().clone().unsqueeze(0)
+    if not history.numel():
+        return newest
+    return torch.cat((history[-(HISTORY - 1) :], newest))

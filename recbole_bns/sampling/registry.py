@@ -1,0 +1,88 @@
+"""Name to sampler class: our own methods and those that other packages register."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from recbole_bns.errors import UsageError, nearest
+
+from .base import NegativeSampler
+from .catalogue import Catalogue
+from .params import parse
+
+S = TypeVar("S", bound=type[NegativeSampler])
+
+ENTRY_POINT_GROUP = "recbole_bns.samplers"
+_registry: dict[str, type[NegativeSampler]] = {}
+
+
+def register(cls: S) -> S:
+    """Class decorator: make a sampler known under its ``name``.
+
+    Raises:
+        UsageError: the name belongs to another class already.
+    """
+    known = _registry.setdefault(cls.name, cls)
+    if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise UsageError(
+            f"neg_sampler '{cls.name}' is registered twice: by {known.__module__}."
+            f"{known.__qualname__} and {cls.__module__}.{cls.__qualname__}; rename one of them."
+        )
+    _registry[cls.name] = cls
+    return cls
+
+
+def available() -> dict[str, type[NegativeSampler]]:
+    """All samplers by name; loads those that installed packages declare as entry points.
+
+    A package adds one with ``[project.entry-points."recbole_bns.samplers"]`` in its metadata.
+    """
+    import_module(f"{__package__}.methods")
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name not in _registry:
+            register(entry.load())
+    return dict(_registry)
+
+
+def get(name: str) -> type[NegativeSampler]:
+    """The class registered under ``name``.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    known = available()
+    if name not in known:
+        raise UsageError(
+            f"neg_sampler: got '{name}'{nearest(str(name), known)}; allowed: {', '.join(known)}."
+        )
+    return known[name]
+
+
+def build(
+    name: str,
+    catalogue: Catalogue,
+    args: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    side: Mapping[str, Tensor] | None = None,
+) -> NegativeSampler:
+    """Make a sampler from what users write.
+
+    Args:
+        name: a registered name.
+        catalogue: the training interactions.
+        args: ``neg_sampler_args``.
+        seed: of the sampler's generator.
+        side: what ``side_data`` of the class asks for.
+
+    Raises:
+        UsageError: unknown name or parameter, or a value that is not allowed.
+    """
+    cls = get(name)
+    params = parse(cls.Params, args or {}, "neg_sampler_args")
+    return cls(catalogue, params, seed=seed, side=side)

@@ -1,0 +1,49 @@
+"""What a sampler may see of a model: a read-only view that lives for one step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Scorer(ABC):
+    """Scores of users for items under the weights of this moment. Never tracks gradients."""
+
+    @abstractmethod
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, M)`` of each user (B,) for its own row of items (B, M)."""
+
+    @abstractmethod
+    def catalogue(self, users: Tensor) -> Tensor:
+        """Scores ``(B, I)`` of each user (B,) for every item, padding included."""
+
+    @abstractmethod
+    def block(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, R)`` of each user (B,) for the same items (R,)."""
+
+
+class FactorScorer(Scorer):
+    """Scores are dot products of user and item vectors.
+
+    Args:
+        users: ``(U, D)`` user vectors.
+        items: ``(I, D)`` item vectors.
+    """
+
+    def __init__(self, users: Tensor, items: Tensor) -> None:
+        self.users = users.detach()
+        self.items = items.detach()
+
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Gather and multiply: O(B M D)."""
+        return torch.bmm(self.items[items], self.users[users].unsqueeze(2)).squeeze(2)
+
+    def catalogue(self, users: Tensor) -> Tensor:
+        """One matrix product: O(B I D)."""
+        return self.users[users] @ self.items.T
+
+    def block(self, users: Tensor, items: Tensor) -> Tensor:
+        """One matrix product: O(B R D)."""
+        return self.users[users] @ self.items[items].T
