@@ -11,22 +11,22 @@ import functools
 import importlib
 import os
 import sys
-import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-# What NumPy 2 calls the names that it removed. RecBole's Config reads the first three; Ray 2.6
-# reads the last one, which NumPy deprecated in 1.24.
+# Removed names of NumPy and what they stood for: RecBole's Config reads the first three, Ray 2.6
+# reads the last.
 _ALIASES = {"float_": "float64", "complex_": "complex128", "unicode_": "str_", "bool8": "bool_"}
 
-# (category, start of the message, module that the warning is laid to; "" where it is not RecBole)
+# (category, start of the message, module that is blamed; "" where RecBole is not blamed for it)
 _KNOWN_WARNINGS: tuple[tuple[type[Warning], str, str], ...] = (
     (FutureWarning, r"A value is trying to be set on a copy of a DataFrame", r"recbole\."),
     (FutureWarning, r"`torch\.cuda\.amp\.(GradScaler|autocast)\(args", r"recbole\."),
@@ -52,7 +52,7 @@ class Mend:
 
 def _missing_aliases() -> list[str]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy 1.24+ warns when bool8 is read
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy 1.24+ warns of reading bool8
         return [name for name in _ALIASES if not hasattr(np, name)]
 
 
@@ -74,40 +74,37 @@ def _add_dok_update() -> None:
         """Set the entries in ``data`` without checking their indices, as SciPy < 1.13 did."""
         self._dict.update(data)
 
-    for matrix in (dok_matrix, dok_array):
-        matrix._update = _update
+    dok_matrix._update = dok_array._update = _update
 
 
 MENDS = (
     Mend(
         "numpy-aliases",
-        "NumPy 2 removed np.float_, np.complex_ and np.unicode_, which RecBole's Config reads,"
-        " and np.bool8, which Ray 2.6 reads",
+        "NumPy 2 removed float_, complex_ and unicode_, which Config reads, and bool8 (Ray 2.6)",
         lambda: bool(_missing_aliases()),
         _add_aliases,
     ),
     Mend(
         "scipy-dok-update",
-        "SciPy 1.13 removed dok_matrix._update, with which LightGCN, NGCF, NCL, GCMC, SpectralCF,"
-        " KGIN and MCCLK build their graphs",
+        "SciPy 1.13 removed dok_matrix._update, with which LightGCN and its kin build their graphs",
         _dok_update_is_missing,
         _add_dok_update,
     ),
 )
 
-_mended: list[str] = []
+_mended: dict[str, None] = {}
 
 
 def mend() -> tuple[str, ...]:
     """Apply every mend that is needed; return the names of all that this process has needed.
 
-    A second call finds nothing to do and returns the same names.
+    Once is enough: a second call finds nothing to do and returns the same names.
     """
     for repair in MENDS:
         if repair.needed():
             repair.apply()
-            _mended.append(repair.name)
-    return tuple(name for name in (repair.name for repair in MENDS) if name in _mended)
+            _mended[repair.name] = None
+    return tuple(_mended)
 
 
 @contextmanager
@@ -121,10 +118,9 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def tensorboard_in(folder: Path) -> Iterator[None]:
-    """Make the trainers built in this context log to ``folder``.
+    """Make every trainer built in this context log to ``folder``.
 
-    RecBole has no setting for it: its trainers write to ``log_tensorboard`` in the working
-    directory.
+    RecBole has no setting for it: it logs to ``log_tensorboard`` in the working directory.
     """
     from recbole.trainer import trainer as host
     from torch.utils.tensorboard import SummaryWriter
@@ -140,15 +136,13 @@ def tensorboard_in(folder: Path) -> Iterator[None]:
 def mend_quick_start() -> None:
     """Let RecBole's own ``run``, ``run_recbole`` and ``load_data_and_model`` run to their end.
 
-    Three things stop them today. RecBole's checkpoints hold a live Config, which ``torch.load``
-    has refused since torch 2.6, so the functions of RecBole that read checkpoints are wrapped to
-    read them in full. ``recbole.quick_start`` imports Ray at its top, and RecBole 1.2.0 uses
-    psutil without requiring it; neither is needed to train, so both may be missing.
-    ``recbole.quick_start`` is mended when it is imported: Ray is not imported before that.
+    Three things stop them: RecBole's checkpoints hold a live Config, which ``torch.load`` refuses
+    since torch 2.6; ``recbole.quick_start`` imports Ray, which only tuning needs; RecBole 1.2.0
+    uses psutil without requiring it. The trainers are mended at once, ``recbole.quick_start``
+    when somebody imports it, so that Ray is not imported here.
 
-    Reading a checkpoint in full runs the code in it: open only files you trust, as ever with
-    RecBole. A name bound by ``from recbole.quick_start import load_data_and_model`` before this
-    call keeps the unmended function.
+    To read a checkpoint in full is to run the code in it: open only files you trust, as ever with
+    RecBole. Call this first: a ``load_data_and_model`` imported by name earlier stays as it was.
     """
     from recbole.trainer import trainer as host
 
@@ -156,17 +150,17 @@ def mend_quick_start() -> None:
         if isinstance(trainer, type) and issubclass(trainer, host.AbstractTrainer):
             _let_load(trainer, "evaluate")
             _let_load(trainer, "resume_checkpoint")
-    if _QuickStartFinder not in sys.meta_path:
-        sys.meta_path.insert(0, _QuickStartFinder)  # type: ignore[arg-type]
-    for name in ("recbole.quick_start", _QuickStartFinder.target):
-        if name in sys.modules:
-            _mend_quick_start_module(sys.modules[name])
+    if _HOOK not in sys.meta_path:
+        sys.meta_path.insert(0, _HOOK)
+    if loaded := sys.modules.get(_QUICK_START):
+        _mend_loaded(loaded)
+        _let_load(sys.modules["recbole.quick_start"], "load_data_and_model")
 
 
 def _let_load(owner: Any, name: str) -> None:
-    """Wrap ``owner.name``, unless it is inherited or wrapped already, in ``_full_loads``."""
+    """Wrap ``owner.name`` in ``_full_loads``, unless it is inherited or already wrapped."""
     inner = vars(owner).get(name)
-    if inner is None or hasattr(inner, "_bns_mended"):
+    if inner is None or hasattr(inner, "_may_load"):
         return
 
     @functools.wraps(inner)
@@ -174,19 +168,21 @@ def _let_load(owner: Any, name: str) -> None:
         with _full_loads():
             return inner(*args, **kwargs)
 
-    outer._bns_mended = True  # type: ignore[attr-defined]
+    outer._may_load = True  # type: ignore[attr-defined]
     setattr(owner, name, outer)
 
 
 @contextmanager
 def _full_loads() -> Iterator[None]:
-    """Let ``torch.load`` read whole objects where its caller did not ask for weights only.
+    """Let ``torch.load`` read whole objects wherever its caller does not say ``weights_only``.
 
-    torch reads the environment at every load, and refuses to load when it is told both things,
-    so a user who asks for TORCH_FORCE_WEIGHTS_ONLY_LOAD is left with what they asked for.
+    torch reads the environment at every load. It rejects contradictory orders, so that a user who
+    sets TORCH_FORCE_WEIGHTS_ONLY_LOAD is left with it.
     """
-    name, before = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", dict(os.environ)
-    if before.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "0").lower() not in {"1", "y", "yes", "true"}:
+    name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    strict = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "").lower()
+    if strict not in {"1", "y", "yes", "true"}:
         os.environ[name] = "1"
     try:
         with warnings.catch_warnings():
@@ -194,78 +190,63 @@ def _full_loads() -> Iterator[None]:
             yield
     finally:
         os.environ.pop(name, None)
-        if name in before:
-            os.environ[name] = before[name]
+        if before is not None:
+            os.environ[name] = before
 
 
-class _QuickStartFinder:
-    """Import hook that finds only ``recbole.quick_start.quick_start`` and mends it as it loads."""
-
-    target = "recbole.quick_start.quick_start"
-
-    @classmethod
-    def find_spec(
-        cls, name: str, path: Sequence[str] | None = None, target: object = None
-    ) -> ModuleSpec | None:
-        """Return the usual spec of the one module, with a loader that mends what it loads."""
-        spec = PathFinder.find_spec(name, path) if name == cls.target else None
-        if spec is None or spec.loader is None:
-            return None
-        load = spec.loader.exec_module
-
-        def exec_module(module: types.ModuleType) -> None:
-            for part in ("config", "data", "utils"):  # so that none of them sees the stub of Ray
-                importlib.import_module(f"recbole.{part}")
-            with _ray_or_stub():
-                load(module)
-            _mend_quick_start_module(module)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
+_QUICK_START = "recbole.quick_start.quick_start"
 
 
-def _mend_quick_start_module(module: types.ModuleType) -> None:
+def _find_quick_start(
+    name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+) -> ModuleSpec | None:
+    """Find that one module as Python does, and have it mended as soon as it is loaded."""
+    spec = PathFinder.find_spec(name, path) if name == _QUICK_START else None
+    if spec is None or spec.loader is None:
+        return None
+    load = spec.loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        for part in ("config", "data", "utils"):  # what it imports must not see the stub
+            importlib.import_module(f"recbole.{part}")
+        with _ray_or_stub():
+            load(module)
+        _mend_loaded(module)
+
+    spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
+
+
+_HOOK: Any = SimpleNamespace(find_spec=_find_quick_start)
+
+
+def _mend_loaded(module: Any) -> None:
     _let_load(module, "load_data_and_model")
-    report = getattr(module, "get_environment", None)  # recbole.quick_start itself has none
-    if report is None or hasattr(report, "_bns_mended"):
-        return
-
-    @functools.wraps(report)
-    def get_environment(config: Any) -> Any:
-        try:
-            return report(config)
-        except ModuleNotFoundError as error:
-            if error.name != "psutil":
-                raise
-            return types.SimpleNamespace(draw=lambda: "unknown: psutil is not installed")
-
-    get_environment._bns_mended = True  # type: ignore[attr-defined]
-    module.get_environment = get_environment  # type: ignore[attr-defined]
+    try:
+        importlib.import_module("psutil")
+    except ImportError:  # the last line of the log must not cost the results
+        unknown = SimpleNamespace(draw=lambda: "unknown: psutil is not installed")
+        module.get_environment = lambda config: unknown
 
 
 @contextmanager
 def _ray_or_stub() -> Iterator[None]:
-    """Put a stub in the place of Ray for the duration, if Ray Tune cannot be imported."""
+    """Put a stub in Ray's place for the duration, if Ray Tune cannot be imported."""
+
+    def report(*args: Any, **kwargs: Any) -> None:
+        raise ImportError("RecBole's objective_function needs Ray: pip install 'ray[tune]'")
+
     try:
         importlib.import_module("ray.tune")
     except ImportError:
-        pass
+        stub: Any = ModuleType("ray")
+        stub.tune = SimpleNamespace(report=report)
+        before = {"ray": sys.modules["ray"]} if "ray" in sys.modules else {}
+        sys.modules["ray"] = stub
+        try:
+            yield
+        finally:
+            del sys.modules["ray"]
+            sys.modules.update(before)
     else:
         yield
-        return
-
-    def report(*args: Any, **kwargs: Any) -> None:
-        raise ImportError(
-            "RecBole's objective_function reports to Ray Tune, which is not installed;"
-            " install it with: pip install 'ray[tune]'"
-        )
-
-    stub = types.ModuleType("ray")
-    stub.tune = types.SimpleNamespace(report=report)  # type: ignore[attr-defined]
-    before = {"ray": sys.modules["ray"]} if "ray" in sys.modules else {}
-    sys.modules["ray"] = stub
-    try:
-        yield
-    finally:
-        del sys.modules["ray"]
-        sys.modules.update(before)

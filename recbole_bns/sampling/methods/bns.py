@@ -119,10 +119,10 @@ class BNS(CandidateSampler):
     def side_data(cls, params: BNSParams) -> tuple[str, ...]:
         """The held-out pairs for the oracle, a group column for BNS-4, else nothing."""
         prior = params.prior
-        if prior == "oracle":
-            return ("held_out",)
         if not isinstance(prior, str) or prior in {"popularity", "uniform"}:
             return ()
+        if prior == "oracle":
+            return ("held_out",)
         return () if prior.endswith(".npy") else (f"user:{prior}",)
 
     @property

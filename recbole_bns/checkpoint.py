@@ -1,0 +1,46 @@
+"""Checkpoints are data, not code: tensors and plain values, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import UsageError
+
+
+def save(state: dict[str, Any], path: str | Path) -> None:
+    """Write ``state`` to ``path``: a new file, flushed, then renamed over the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without running code from it.
+
+    Raises:
+        UsageError: missing, damaged, or not made of tensors and plain values.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise UsageError(f"checkpoint '{path}': there is no such file.") from error
+    except Exception as error:  # torch raises half a dozen kinds for a bad file
+        raise UsageError(
+            f"checkpoint '{path}': damaged, or holds more than tensors and plain values (it would "
+            "run code when loaded); allowed are checkpoints that recbole_bns wrote."
+        ) from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise UsageError(f"checkpoint '{path}': holds no model weights.")
+    return state

@@ -1,0 +1,143 @@
+"""Checks of the settings, each with a sentence: where, what was got, what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError, nearest
+from .sampling import get, parse
+from .settings import NO_SAMPLER, PROPERTIES, read_own, sampler_settings
+
+
+@cache
+def known_models() -> tuple[str, ...]:
+    """Names of RecBole's models."""
+    folder = files("recbole") / "properties" / "model"
+    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml")))
+
+
+def check_model(name: str) -> None:
+    """Refuse a name that RecBole does not know, with the nearest.
+
+    Raises:
+        UsageError: unknown.
+    """
+    if name not in known_models():
+        raise UsageError(
+            f"model: got '{name}'{nearest(name, known_models())}; allowed is a model of RecBole, "
+            "such as BPR, LightGCN, NGCF, SGL, NeuMF."
+        )
+
+
+@cache
+def known_keys(model: str) -> frozenset[str]:
+    """Every setting that RecBole or we read for ``model``."""
+    from recbole.utils import argument_list as lists
+
+    keys: set[str] = set(_EXTRA_KEYS)
+    for name in ("general", "training", "evaluation", "dataset"):
+        keys.update(getattr(lists, f"{name}_arguments"))
+    root = Path(str(files("recbole"))) / "properties"
+    for path in (root / "overall.yaml", root / f"model/{model}.yaml", root / "dataset/sample.yaml",
+                 *root.glob("quick_start_config/*.yaml")):  # fmt: skip
+        keys.update(read_own(path))
+    for path in (PROPERTIES / "overall.yaml", *PROPERTIES.glob("dataset/*.yaml")):
+        keys.update(read_own(path))
+    return frozenset(keys)
+
+
+_EXTRA_KEYS = (
+    "model", "dataset", "config_files", "neg_sampler", "neg_sampler_args", "neg_sample_num",
+    "reg_weight", "require_pow", "lr_schedule", "valid_ratio", "tuned", "encoding", "loss_type",
+    "transform", "numerical_features", "nproc", "neg_sampling", "training_neg_sample_num",
+)  # fmt: skip
+
+
+def check_keys(given: Mapping[str, Any], model: str) -> None:
+    """Refuse misspelt keys, which RecBole would read as None.
+
+    A key that is like no known one passes: a model of the user's own may read it.
+
+    Raises:
+        UsageError: names the nearest known key.
+    """
+    known = known_keys(model)
+    for key in given:
+        hint = nearest(str(key), known)
+        if key not in known and hint:
+            raise UsageError(f"setting '{key}' is not known{hint}.")
+
+
+_COUNTS = ("epochs", "train_batch_size", "eval_batch_size", "embedding_size", "neg_sample_num")
+_NOT_NEGATIVE = ("learning_rate", "weight_decay", "reg_weight", "stopping_step", "worker")
+
+
+def check_ranges(final: Mapping[str, Any]) -> None:
+    """Check the settings whose wrong value RecBole answers with a traceback, or not at all.
+
+    Raises:
+        UsageError: where, what was got, what is allowed.
+    """
+    for key in _COUNTS:
+        value = final.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UsageError(f"{key}: got {value!r}, allowed is an integer >= 1.")
+    for key in _NOT_NEGATIVE:
+        value = final.get(key)
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0
+        ):
+            raise UsageError(f"{key}: got {value!r}, allowed is a number >= 0.")
+    seed = final.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise UsageError(f"seed: got {seed!r}, allowed is an integer from 0 to 2**32 - 1.")
+    ratio = final.get("valid_ratio")
+    numeric = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
+    if ratio is not None and not (numeric and 0 <= ratio < 1):
+        raise UsageError(f"valid_ratio: got {ratio!r}, allowed is a number from 0 to below 1.")
+    check_sampler(final)
+
+
+def check_sampler(final: Mapping[str, Any]) -> None:
+    """Check name and parameters of the sampler.
+
+    Raises:
+        UsageError: unknown name or parameter, wrong type, out of range.
+    """
+    name, args, _ = sampler_settings(final)
+    if name != NO_SAMPLER:
+        parse(get(name).Params, args, "neg_sampler_args")
+
+
+def check_metrics(final: Mapping[str, Any]) -> None:
+    """Refuse a ``valid_metric`` that is not among those computed.
+
+    Raises:
+        UsageError: names the allowed ones.
+    """
+    metric = str(final["valid_metric"])
+    name, at, k = metric.partition("@")
+    metrics = [str(m).lower() for m in final["metrics"]]
+    if name.lower() not in metrics or (at and k not in map(str, final["topk"])):
+        raise UsageError(
+            f"valid_metric: got '{metric}', allowed is one of metrics {final['metrics']} at one of "
+            f"topk {final['topk']}."
+        )
+
+
+def add_prior_column(final: dict[str, Any]) -> None:
+    """Have RecBole load the ``.user`` column that the sampler's parameters ask for."""
+    name, args, _ = sampler_settings(final)
+    if name == NO_SAMPLER or final.get("load_col") is None:
+        return
+    params = parse(get(name).Params, args, "neg_sampler_args")
+    wanted = [need[5:] for need in get(name).side_data(params) if need.startswith("user:")]
+    load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
+    columns = load.get("user", [])
+    if wanted and columns != "*":
+        load["user"] = list(dict.fromkeys([final["USER_ID_FIELD"], *columns, *wanted]))
+        final["load_col"] = load

@@ -1,0 +1,166 @@
+"""The command line: ``recbole-bns run | samplers | doctor`` and ``run_recbole_bns.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from .errors import UsageError
+
+RUN_HELP = """\
+Train a RecBole model with a negative sampler and test it.
+Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.
+
+  --model=NAME            BPR, LightGCN, or another model of RecBole
+  --dataset=NAME          ml-100k, or a data set below --data_path=DIR
+  --neg_sampler=NAME      bns, dns, srns, aobpr, ahns, rns, pns; none: RecBole's own
+  --neg_sampler_args.KEY=VALUE   a parameter of the sampler
+  --KEY=VALUE             any setting of RecBole (also written --KEY VALUE)
+  --config_files A.yaml B.yaml   settings from files
+  --out=DIR               folder for all that the run writes (default: runs/...)
+  --result_file=PATH      write result.json there too
+
+examples:
+  recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7
+  recbole-bns run --neg_sampler_args.candidate_num=10 --learning_rate=0.005
+  recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
+recbole-bns samplers lists the samplers with their parameters."""
+
+MAIN_HELP = """\
+recbole-bns: negative samplers for RecBole.
+
+  recbole-bns run [FLAGS]   train and test a model (run --help)
+  recbole-bns samplers      the samplers, their parameters and papers
+  recbole-bns doctor        versions, mends of the host, devices
+
+example: recbole-bns run --model=LightGCN --dataset=ml-100k --neg_sampler=bns"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    commands = {"run": run, "samplers": samplers, "doctor": doctor}
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(MAIN_HELP)
+        return 0
+    try:
+        if arguments[0] not in commands:
+            from .errors import nearest
+
+            raise UsageError(
+                f"command: got '{arguments[0]}'{nearest(arguments[0], commands)}; allowed: "
+                f"{', '.join(commands)}."
+            )
+        return commands[arguments[0]](arguments[1:])
+    except UsageError as error:
+        print(f"recbole-bns: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("recbole-bns: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+
+
+def run(arguments: Sequence[str]) -> int:
+    """``recbole-bns run``: train, test, print the table."""
+    if {"-h", "--help"} & set(arguments):
+        print(RUN_HELP)
+        return 0
+    flags = parse_flags(arguments)
+    own = {name: flags.pop(name, None) for name in ("model", "dataset", "out", "result_file")}
+    files = flags.pop("config_files", None)
+    from .quick_start import run_recbole_bns
+    from .report import result_table
+
+    result = run_recbole_bns(
+        own["model"],
+        own["dataset"],
+        files,
+        flags,
+        out=own["out"],
+        result_file=own["result_file"],
+    )
+    print(result_table(result))
+    return 0
+
+
+def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
+    """``--key=value`` and ``--key value`` as a mapping; values become what they spell.
+
+    ``--config_files`` takes one or more paths.
+
+    Raises:
+        UsageError: not a flag, no value, or a flag given twice with different values.
+    """
+    from .settings import typed
+
+    flags: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--") or len(word) == 2:
+            raise UsageError(f"argument '{word}': allowed are flags, --key=value or --key value.")
+        key, equals, value = word[2:].partition("=")
+        key = key.replace("-", "_")
+        if key == "config_files":
+            paths = value.split() if equals else []
+            while not equals and rest and not rest[0].startswith("--"):
+                paths.append(rest.pop(0))
+            _set(flags, key, _given(key, paths))
+            continue
+        if not equals:
+            value = _given(key, rest and not rest[0].startswith("--") and rest.pop(0))
+        text = key in {"model", "dataset", "out", "result_file", "data_path", "gpu_id"}
+        _set(flags, key, value if text else _listed(key, typed(value)))
+    return flags
+
+
+def _given(key: str, value: Any) -> Any:
+    if not value:
+        raise UsageError(f"--{key}: the value is missing; write --{key}=VALUE.")
+    return value
+
+
+def _listed(key: str, value: Any) -> Any:
+    """``--topk=5,10`` and ``--metrics=NDCG,Recall`` are lists."""
+    if key not in {"topk", "metrics"} or not isinstance(value, str) or "," not in value:
+        return value
+    from .settings import typed
+
+    return [typed(part.strip()) for part in value.split(",")]
+
+
+def _set(flags: dict[str, Any], key: str, value: Any) -> None:
+    if key in flags and flags[key] != value:
+        raise UsageError(f"--{key}: given twice, {flags[key]!r} and {value!r}; write it once.")
+    flags[key] = value
+
+
+def samplers(arguments: Sequence[str]) -> int:
+    """``recbole-bns samplers``: a table of what there is."""
+    parser = argparse.ArgumentParser("recbole-bns samplers", description=samplers.__doc__)
+    parser.add_argument("name", nargs="*", help="only these")
+    parser.add_argument("--markdown", action="store_true", help="a Markdown table")
+    options = parser.parse_args(arguments)
+    from .report import sampler_table
+
+    print(sampler_table(options.name, markdown=options.markdown))
+    return 0
+
+
+def doctor(arguments: Sequence[str]) -> int:
+    """``recbole-bns doctor``: does this environment work?"""
+    argparse.ArgumentParser("recbole-bns doctor", description=doctor.__doc__).parse_args(arguments)
+    from .doctor import examine
+
+    text, healthy = examine()
+    print(text)
+    return 0 if healthy else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Settings: RecBole's ``Config`` with our layers, checked keys and no ``eval`` of what users type.
+
+Order, later wins: RecBole's files, our overall, model, data set, sampler, tuned, the user's files,
+the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .compat import mend
+
+mend()
+
+from recbole.config import Config  # noqa: E402
+from recbole.utils import ModelType  # noqa: E402
+
+from . import checks, settings  # noqa: E402
+from .errors import UsageError  # noqa: E402
+from .settings import NO_SAMPLER, derive_train_neg_sample_args, merge  # noqa: E402
+
+UNSAMPLED = {"MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec",
+             "LDiffRec"}  # fmt: skip
+"""Models that RecBole trains on whole user rows, without negatives."""
+
+
+class BNSConfig(Config):
+    """RecBole's ``Config`` for this package.
+
+    The command line is not read; :mod:`.cli` hands it over in ``config_dict``.
+
+    Args:
+        model: name, or a model class.
+        dataset: name.
+        config_file_list: YAML files of the user.
+        config_dict: settings of the user, dotted keys allowed.
+
+    Raises:
+        UsageError: unknown key, model, sampler or parameter, or a contradiction.
+    """
+
+    def __init__(
+        self,
+        model: str | type | None = None,
+        dataset: str | None = None,
+        config_file_list: list[str] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
+
+    def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for path in file_list or []:
+            merge(merged, settings.read_yaml(path))
+        return merged
+
+    def _load_variable_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
+        return merge({}, {k: settings.typed(v) for k, v in config_dict.items()})
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _merge_external_config_dict(self) -> None:
+        self.external_config_dict = merge(dict(self.file_config_dict), self.variable_config_dict)
+
+    def _get_model_and_dataset(self, model: Any, dataset: Any) -> tuple[str, type, str]:
+        given = self.external_config_dict
+        model = model or given.get("model") or "LightGCN"
+        dataset = dataset or given.get("dataset") or "ml-100k"
+        if isinstance(model, str):
+            checks.check_model(model)
+        return super()._get_model_and_dataset(model, str(dataset))
+
+    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        checks.check_keys(self.external_config_dict, model)
+        known = self.internal_config_dict
+        own = settings.PROPERTIES
+        for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
+            merge(known, settings.read_own(own / f"{path}.yaml"))
+        name = self.external_config_dict.get("neg_sampler", known.get("neg_sampler"))
+        known["neg_sampler"] = str(name).lower() if name is not None else NO_SAMPLER
+        sampler = known["neg_sampler"]
+        merge(known, settings.read_own(own / f"sampler/{sampler}.yaml"))
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{sampler}.yaml"
+        known["tuned_file"] = None
+        if self.external_config_dict.get("tuned", known.get("tuned")) and tuned.is_file():
+            merge(known, settings.read_own(tuned))
+            known["tuned_file"] = f"properties/{tuned.relative_to(own).as_posix()}"
+        known["neg_sampler"] = sampler
+
+    def _get_final_config_dict(self) -> dict[str, Any]:
+        final = merge(dict(self.internal_config_dict), self.external_config_dict)
+        final["neg_sampler"] = self.internal_config_dict["neg_sampler"]
+        return final
+
+    def _set_default_parameters(self) -> None:
+        final, given = self.final_config_dict, self.external_config_dict
+        checks.check_ranges(final)
+        self._check_trains_on_negatives()
+        if final["neg_sampler"] != NO_SAMPLER:
+            final["train_neg_sample_args"] = derive_train_neg_sample_args(
+                final, given.get("train_neg_sample_args")
+            )
+        root = final["data_path"]
+        super()._set_default_parameters()
+        if self.dataset == "ml-100k" and "data_path" in given:
+            final["data_path"] = os.path.join(root, self.dataset)
+        checks.check_metrics(final)
+        checks.add_prior_column(final)
+
+    def _init_device(self) -> None:
+        final = self.final_config_dict
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if not final["use_gpu"]:
+            final["gpu_id"] = ""
+        elif visible is not None and "gpu_id" not in self.external_config_dict:
+            final["gpu_id"] = visible
+        super()._init_device()
+        if visible is None and final["gpu_id"] == "":
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+
+    def _check_trains_on_negatives(self) -> None:
+        final, kind = self.final_config_dict, self.model_class.type
+        if final["neg_sampler"] == NO_SAMPLER:
+            return
+        reason = None
+        if self.model in UNSAMPLED or kind in {ModelType.TRADITIONAL, ModelType.DECISIONTREE}:
+            reason = "trains without negatives"
+        elif kind == ModelType.KNOWLEDGE:
+            reason = "draws negatives of its own from the knowledge graph"
+        elif final.get("loss_type") == "CE":
+            reason = "has loss_type CE, which trains without negatives (use --loss_type=BPR)"
+        if reason:
+            raise UsageError(
+                f"neg_sampler: got '{final['neg_sampler']}', but {self.model} {reason}; allowed is "
+                f"'{NO_SAMPLER}'."
+            )

@@ -1,0 +1,192 @@
+"""From a RecBole data set to loaders: the split, the catalogue, the samplers."""
+
+from __future__ import annotations
+
+from logging import getLogger
+from typing import Any
+
+import torch
+from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
+from recbole.sampler import RepeatableSampler
+from torch import Tensor
+
+from .dataloader import BNSTrainDataLoader
+from .errors import UsageError
+from .sampler import BNSSampler, EvalSampler
+from .sampling import ALL, Catalogue, NegativeSampler, build, get, parse
+from .scorers import Columns, check_served
+from .settings import derive_train_neg_sample_args, sampler_settings
+
+PHASES = ["train", "valid", "test"]
+
+
+def data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
+    """Split a data set and make its loaders; takes the place of RecBole's function.
+
+    Args:
+        config: a ``Config`` with ``neg_sampler``; ``valid_ratio`` cuts the validation part from
+            everything that is not test, with the seed.
+        dataset: what RecBole's ``create_dataset`` returned.
+
+    Returns:
+        loaders for training, validation (None where there is no validation part) and test.
+    """
+    parts = split(config, dataset)
+    train, evaluation = create_samplers(config, parts)
+    train_data = BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])
+    loaders = {
+        phase: eval_loader(config, phase)(
+            config, parts[phase], evaluation[phase].set_phase(phase), shuffle=False
+        )
+        for phase in parts
+        if phase != "train"
+    }
+    return train_data, loaders.get("valid"), loaders["test"]
+
+
+def split(config: Any, dataset: Any) -> dict[str, Any]:
+    """Parts of the data set by phase: two (train, test) or three.
+
+    Raises:
+        UsageError: the split leaves one of them empty.
+    """
+    built = dataset.build()
+    ratio = config["valid_ratio"]
+    if len(built) == 2 and ratio is None:
+        ratio = 0.1
+    if ratio is None:
+        parts = dict(zip(PHASES, built, strict=True))
+    else:
+        feat = built[0].inter_feat
+        columns = {
+            name: torch.cat([part.inter_feat[name] for part in built[:-1]])
+            for name in feat.interaction
+        }
+        parts = _cut(built[0], type(feat)(columns), ratio, config["seed"])
+        parts["test"] = built[-1]
+    for phase, part in parts.items():
+        if not len(part):
+            raise UsageError(
+                f"data set '{config['dataset']}': the {phase} part is empty; check eval_args.split,"
+                " benchmark_filename and valid_ratio."
+            )
+    return parts
+
+
+def _cut(dataset: Any, feat: Any, ratio: float, seed: int) -> dict[str, Any]:
+    """Cut a random share of the rows off, the same for the same seed."""
+    order = torch.randperm(len(feat), generator=torch.Generator().manual_seed(int(seed)))
+    size = round(ratio * len(feat))
+    if not size:
+        return {"train": dataset.copy(feat)}
+    kept, cut = order[size:].sort().values, order[:size].sort().values
+    return {"train": dataset.copy(feat[kept]), "valid": dataset.copy(feat[cut])}
+
+
+def create_samplers(
+    config: Any, parts: dict[str, Any]
+) -> tuple[BNSSampler, dict[str, EvalSampler | RepeatableSampler]]:
+    """The training sampler, and for each other phase RecBole's with fixed negatives."""
+    config["train_neg_sample_args"] = derive_train_neg_sample_args(config)
+    evaluation: dict[str, EvalSampler | RepeatableSampler] = {}
+    known: dict[str, Any] = {}
+    for phase in parts:
+        if phase == "train":
+            continue
+        distribution = config[f"{phase}_neg_sample_args"]["distribution"]
+        if distribution not in known:
+            known[distribution] = _eval_sampler(config, parts, distribution)
+        evaluation[phase] = known[distribution]
+    held_out = [part for phase, part in parts.items() if phase != "train"]
+    return training_sampler(config, parts["train"], held_out), evaluation
+
+
+def _eval_sampler(config: Any, parts: dict[str, Any], distribution: str) -> Any:
+    name = "uniform" if distribution == "none" else distribution
+    if config["repeatable"]:
+        return RepeatableSampler(list(parts), parts["train"], name)
+    return EvalSampler(list(parts), list(parts.values()), name, config["seed"])
+
+
+def eval_loader(config: Any, phase: str) -> type:
+    """RecBole's loader for the evaluation mode of this phase."""
+    full = config["eval_args"]["mode"][phase] == "full"
+    return FullSortEvalDataLoader if full else NegSampleEvalDataLoader
+
+
+def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler:
+    """Build the sampler that ``neg_sampler`` names from the training part.
+
+    Args:
+        config: with ``neg_sampler``, ``neg_sampler_args`` and ``seed``.
+        train: the training part; nothing else decides what a negative is.
+        held_out: validation and test parts: read for the oracle prior, else not.
+
+    Raises:
+        UsageError: bad settings, or a column that the prior needs is missing.
+    """
+    name, args, num = sampler_settings(config)
+    catalogue = catalogue_of(train).to(config["device"])
+    cls = get(name)
+    params = parse(cls.Params, args, "neg_sampler_args")
+    side = {need: _side(need, train, held_out) for need in cls.side_data(params)}
+    core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
+    check_served(core, config.model_class)
+    columns = Columns(
+        train.uid_field, train.iid_field, train.item_num, _features(train, config["device"])
+    )
+    for note in shortfalls(core, train, num):
+        getLogger().warning(note)
+    return BNSSampler(core, columns, config)
+
+
+def catalogue_of(dataset: Any) -> Catalogue:
+    """The training interactions of a data set, item sequences of sequential models included."""
+    feat = dataset.inter_feat
+    users, items = feat[dataset.uid_field], feat[dataset.iid_field]
+    history = getattr(dataset, "item_id_list_field", None)
+    if history is not None and history in feat:
+        past = feat[history]
+        users = torch.cat((users, users.repeat_interleave(past.shape[1])))
+        items = torch.cat((items, past.reshape(-1)))
+    return Catalogue(users, items, dataset.user_num, dataset.item_num)
+
+
+def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
+    """What the data set cannot give, in sentences: reported once, training goes on."""
+    users = train.inter_feat[train.uid_field]
+    negatives = core.catalogue.negative_num.cpu()[users.unique()]
+    notes = []
+    if none := int((negatives <= 0).sum()):
+        notes.append(
+            f"{none} of {len(negatives)} users have interacted with every item; they have no "
+            "negative and are left out of training."
+        )
+    wanted = getattr(core.params, "candidate_num", 1)
+    distinct = num > 1 or not getattr(core.params, "replacement", True)
+    if wanted != ALL and distinct and (few := int((negatives < wanted * num).sum()) - none):
+        notes.append(
+            f"{few} of {len(negatives)} users have fewer than {wanted * num} negatives; their "
+            "candidates are all that they have."
+        )
+    return notes
+
+
+def _side(need: str, train: Any, held_out: list[Any]) -> Tensor:
+    if need == "held_out":
+        fields = (train.uid_field, train.iid_field)
+        return torch.stack([torch.cat([part.inter_feat[f] for part in held_out]) for f in fields])
+    column = need.removeprefix("user:")
+    known = list(train.user_feat.interaction) if train.user_feat is not None else []
+    if column not in known:
+        found = ", ".join(name for name in known if name != train.uid_field) or "none"
+        raise UsageError(
+            f"neg_sampler_args.prior: '{column}' is no column of the data set's .user file (loaded "
+            f"columns: {found}); allowed: popularity, uniform, oracle, a .npy file, or such a "
+            f"column, loaded with load_col: {{user: [{train.uid_field}, {column}]}}."
+        )
+    return train.user_feat[column].long()
+
+
+def _features(dataset: Any, device: torch.device) -> Any:
+    return None if dataset.item_feat is None else dataset.item_feat.to(device)

@@ -1,0 +1,95 @@
+"""Is the data there, and is it whole? Answered before RecBole looks, with file and line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError, nearest
+from .settings import PROPERTIES
+
+
+def check_files(config: Any) -> None:
+    """Check that the data set's interaction files exist and every line has its fields.
+
+    Args:
+        config: a ``Config``: ``dataset``, ``data_path`` (the data set's own folder),
+            ``benchmark_filename``, ``field_separator``.
+
+    Raises:
+        UsageError: a file is missing (says how to get it) or a line is malformed (says which).
+    """
+    folder, name = Path(config["data_path"]), config["dataset"]
+    parts = config["benchmark_filename"]
+    if parts is not None and (not isinstance(parts, list) or len(parts) not in (2, 3)):
+        raise UsageError(
+            f"benchmark_filename: got {parts!r}, allowed are two parts [train, test] or three "
+            "[train, valid, test]."
+        )
+    files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
+    for file in files:
+        if not (folder / file).is_file():
+            raise UsageError(_missing(config, folder / file))
+        check_lines(folder / file, config["field_separator"], config["encoding"] or "utf-8")
+
+
+def check_lines(path: Path, separator: str, encoding: str = "utf-8") -> None:
+    """Check an atomic file's header and that every line has all fields, floats being numbers.
+
+    Raises:
+        UsageError: names file and line.
+    """
+    with path.open(encoding=encoding, errors="replace") as lines:
+        header = next(lines, "").rstrip("\r\n")
+        fields = header.split(separator)
+        bad = [field for field in fields if len(field.split(":")) != 2]
+        if bad:
+            raise UsageError(
+                f"{path}, line 1: '{bad[0]}' is no field of a RecBole atomic file; allowed is "
+                "name:type, such as user_id:token, separated by tabs."
+            )
+        floats = [i for i, field in enumerate(fields) if field.endswith(":float")]
+        number = _first_bad(lines, separator, len(fields), floats)
+    if number == 1:
+        raise UsageError(f"{path}: there is no interaction in it.")
+    if number:
+        raise UsageError(
+            f"{path}, line {number}: {_line(path, number, encoding)!r} is malformed; allowed are "
+            f"{len(fields)} fields ({', '.join(fields)}), none of them empty."
+        )
+
+
+def _first_bad(lines: Iterable[str], separator: str, width: int, floats: list[int]) -> int:
+    """Number of the first malformed line, 1 where there is none at all, 0 where all are good."""
+    number = 1
+    for number, line in enumerate(lines, 2):
+        values = line.rstrip("\r\n").split(separator)
+        if len(values) != width or not all(values):
+            return number
+        try:
+            if not all(math.isfinite(float(values[i])) for i in floats):
+                return number
+        except ValueError:
+            return number
+    return 1 if number == 1 else 0
+
+
+def _line(path: Path, number: int, encoding: str) -> str:
+    with path.open(encoding=encoding, errors="replace") as lines:
+        return next(islice(lines, number - 1, None)).rstrip("\r\n")[:80]
+
+
+def _missing(config: Any, path: Path) -> str:
+    name = config["dataset"]
+    remedy = config["how_to_get"]
+    if remedy is None:
+        known = sorted(file.stem for file in (PROPERTIES / "dataset").glob("*.yaml"))
+        remedy = (
+            f"put RecBole's atomic files there, or say where they are with --data_path=DIR (the "
+            f"folder that holds {name}/){nearest(name, known)}; RecBole's own download no longer "
+            "works, its storage denies access"
+        )
+    return f"data set '{name}': there is no file {path}; {remedy}."

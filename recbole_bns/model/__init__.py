@@ -1,0 +1,7 @@
+"""RecBole's own models with what sampling needs: propagation shared with the scorer, batch L2."""
+
+from .propagation import SharedLightGCN
+from .regularised import RegularisedBPR
+from .upgrade import upgrade
+
+__all__ = ["RegularisedBPR", "SharedLightGCN", "upgrade"]

@@ -1,0 +1,73 @@
+"""LightGCN that propagates once a step, with a fast product.
+
+The sampler needs the propagated vectors and the loss needs them again, from the same weights. So
+``forward()`` keeps its output, with its graph, until the weights change or the loss has used it.
+The adjacency is symmetric, so one matrix in compressed rows serves forward and backward, where
+RecBole multiplies with an uncoalesced list of coordinates. Loss and gradients are those of
+RecBole's LightGCN up to the rounding of sums in another order.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from recbole.model.general_recommender import LightGCN
+from torch import Tensor
+
+
+class SymmetricProduct(torch.autograd.Function):
+    """``A @ x`` for a symmetric sparse A; the gradient of x is ``A @ gradient``."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, x: Tensor) -> Tensor:
+        """A (N, N) in compressed rows and x (N, D) give (N, D)."""
+        ctx.matrix = matrix
+        return matrix @ x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
+        """No gradient for A; ``A @ gradient`` for x."""
+        return None, ctx.matrix @ gradient.contiguous()
+
+
+class SharedLightGCN(LightGCN):
+    """RecBole's LightGCN; see the module's text."""
+
+    _kept: tuple[tuple[int, int], tuple[Tensor, Tensor]] | None = None
+    _rows: Tensor | None = None
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Propagated vectors of users (U, D) and items (I, D)."""
+        if not self.training:
+            return self._propagate()
+        if self._kept is None or self._kept[0] != self._versions():
+            with torch.enable_grad():
+                self._kept = (self._versions(), self._propagate())
+        return self._kept[1]
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """RecBole's loss on the kept vectors, which are then forgotten with their graph."""
+        try:
+            return super().calculate_loss(interaction)
+        finally:
+            self._kept = None
+
+    def _propagate(self) -> tuple[Tensor, Tensor]:
+        layer = self.get_ego_embeddings()
+        if self._rows is None or self._rows.device != layer.device:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+                self._rows = self.norm_adj_matrix.to(layer.device).coalesce().to_sparse_csr()
+        total = layer
+        for _ in range(self.n_layers):
+            layer = SymmetricProduct.apply(self._rows, layer)
+            total = total + layer
+        mean = total / (self.n_layers + 1)
+        users, items = torch.split(mean, [self.n_users, self.n_items])
+        return users, items
+
+    def _versions(self) -> tuple[int, int]:
+        """Changes with every in-place update of the weights: an optimiser step, a checkpoint."""
+        return self.user_embedding.weight._version, self.item_embedding.weight._version

@@ -1,0 +1,264 @@
+"""The run recipe: settings, data, model, training, test, results in a folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .compat import quiet, tensorboard_in
+from .config import BNSConfig
+
+# isort: split
+from recbole.data import create_dataset
+from recbole.data import data_preparation as recbole_data_preparation
+from recbole.utils import get_model, init_seed
+
+from .data import data_preparation
+from .datasets import check_files
+from .errors import UsageError
+from .progress import Progress
+from .sampling import NegativeSampler
+from .sampling.params import as_mapping
+from .settings import NO_SAMPLER
+from .trainer import EpochReport, get_trainer
+
+PACKAGES = ("recbole-bns", "recbole", "torch", "numpy", "scipy", "pandas")
+
+
+def run_recbole_bns(
+    model: str | type | None = None,
+    dataset: str | None = None,
+    config_file_list: list[str] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    result_file: str | Path | None = None,
+) -> dict[str, Any]:
+    """Train a RecBole model with a negative sampler, test it, and keep everything in a folder.
+
+    Args:
+        model: RecBole's name of the model, or a class; LightGCN where nothing says otherwise.
+        dataset: name of the data set; ml-100k where nothing says otherwise.
+        config_file_list: YAML files.
+        config_dict: settings; dotted keys are allowed (``neg_sampler_args.candidate_num``).
+        out: folder for all that the run writes; by default
+            ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
+        result_file: a second place for ``result.json``.
+
+    Returns:
+        the content of ``result.json``: metrics flat and unrounded, epochs counted from 1.
+
+    Raises:
+        UsageError: bad settings or data, or a training that diverged.
+    """
+    config = BNSConfig(model, dataset, config_file_list, config_dict)
+    check_files(config)
+    folder = _make_folder(out, config)
+    config["checkpoint_dir"] = str(folder / "checkpoints")
+    with quiet(), _log_to(folder / "run.log"):
+        return _run(config, folder, result_file)
+
+
+def _run(config: Any, folder: Path, result_file: str | Path | None) -> dict[str, Any]:
+    (folder / "settings.yaml").write_text(settings_text(config), encoding="utf-8")
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    logging.getLogger().info(dataset)
+    stock = config["neg_sampler"] == NO_SAMPLER
+    prepare = recbole_data_preparation if stock else data_preparation
+    train_data, valid_data, test_data = prepare(config, dataset)
+    init_seed(config["seed"], config["reproducibility"])
+    name = config["model"]
+    model_class = config.model_class or get_model(name)
+    model = model_class(config, train_data._dataset).to(config["device"])
+    logging.getLogger().info(model)
+    with tensorboard_in(folder / "tensorboard"):
+        trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
+    trainer.saved_model_file = str(
+        folder / "checkpoints" / ("best.pt" if valid_data else "last.pt")
+    )
+    core = None if stock else train_data._sampler.core
+    label = "RecBole's sampling" if core is None else core.label
+    with (
+        Progress(
+            f"{name} on {config['dataset']} with {label}",
+            trainer.epochs,
+            len(train_data),
+            config["valid_metric"].lower(),
+            bigger=config["valid_metric_bigger"],
+            shown=bool(config["show_progress"]),
+        ) as progress,
+        (folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
+    ):
+        trainer.on_epoch = _recorder(table, progress)
+        train_data.on_batch = progress.batch
+        _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
+    test = trainer.evaluate(test_data, load_best_model=True)
+    trainer.tensorboard.close()
+    result = _result(config, core, trainer, best if valid_data else None, test, folder)
+    text = json.dumps(result, indent=2) + "\n"
+    for path in (folder / "result.json", result_file):
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text, encoding="utf-8")
+    return result
+
+
+def _result(
+    config: Any,
+    core: NegativeSampler | None,
+    trainer: Any,
+    best: Mapping[str, Any] | None,
+    test: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "neg_sampler": config["neg_sampler"],
+        "neg_sampler_label": config["neg_sampler"] if core is None else core.label,
+        "neg_sampler_args": {} if core is None else as_mapping(core.params),
+        "neg_sample_num": config["neg_sample_num"],
+        "tuned_file": config["tuned_file"],
+        "seed": config["seed"],
+        "versions": versions(),
+        "valid_metric": config["valid_metric"].lower(),
+        "best_valid_result": None if best is None else _plain(best),
+        "test_result": _plain(test),
+        "best_epoch": trainer.best_epoch,
+        "epochs": len(trainer.reports),
+        "train_epoch_seconds": [report.seconds for report in trainer.reports],
+        "run_dir": str(folder),
+        "checkpoint": trainer.saved_model_file,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def settings_text(config: Any) -> str:
+    """The settings as YAML that ``--config_files`` takes."""
+    derived = {
+        "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "device", "train_neg_sample_args",
+        "valid_neg_sample_args", "test_neg_sample_args", "single_spec", "local_rank",
+        "valid_metric_bigger", "data_path", "checkpoint_dir", "tuned_file", "tuned_as",
+        "how_to_get",
+    }  # fmt: skip
+    stock = config["neg_sampler"] == NO_SAMPLER
+    values = {
+        key: value
+        for key, value in config.final_config_dict.items()
+        if (key not in derived or (stock and key == "train_neg_sample_args")) and _is_plain(value)
+    }
+    values["data_path"] = str(Path(config["data_path"]).resolve().parent)
+    values["tuned"] = False
+    return yaml.safe_dump(values, sort_keys=True, allow_unicode=True)
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, tuple)
+
+
+def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name.lower(): float(value) for name, value in metrics.items()}
+
+
+def _make_folder(out: str | Path | None, config: Any) -> Path:
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    sampler = config["neg_sampler"]
+    if (config["neg_sampler_args"] or {}).get("prior") == "oracle":
+        sampler += "-oracle-sees-test-labels"
+    name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
+    folder = Path(out) if out is not None else Path("runs") / name
+    extra = 1
+    while out is None and folder.exists():
+        extra += 1
+        folder = folder.with_name(f"{name}-{extra}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(
+                f"out: the folder '{folder}' is not empty; name a new one, so that nothing in it "
+                "is lost."
+            )
+    except OSError as error:
+        raise UsageError(f"out: cannot make the folder '{folder}': {error.strerror}.") from error
+    return folder
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Send RecBole's log to a file; only warnings reach the screen."""
+    logger = logging.getLogger()
+    before = logger.level, logger.handlers[:]
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    file.addFilter(_drop_colours)
+    screen = logging.StreamHandler()
+    screen.setLevel(logging.WARNING)
+    screen.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.handlers[:] = [file, screen]
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        file.close()
+        logger.setLevel(before[0])
+        logger.handlers[:] = before[1]
+
+
+def _drop_colours(record: logging.LogRecord) -> bool:
+    import re
+
+    record.msg = re.sub(r"\x1b\[[0-9;]*m", "", str(record.msg))
+    return True
+
+
+def _recorder(table: Any, progress: Progress) -> Any:
+    """Write a line of ``epochs.csv`` as soon as an epoch is done."""
+    writer = None
+
+    def record(report: EpochReport) -> None:
+        nonlocal writer
+        line = {
+            "epoch": report.epoch,
+            "train_loss": report.train_loss,
+            "train_seconds": report.seconds,
+            "learning_rate": report.learning_rate,
+            **(report.valid_result or {}),
+        }
+        if writer is None or set(line) - set(writer.fieldnames):
+            table.seek(0)
+            table.truncate()
+            writer = csv.DictWriter(table, list(line), restval="")
+            writer.writeheader()
+        writer.writerow(line)
+        table.flush()
+        progress.epoch(report)
+        if not math.isfinite(report.train_loss):
+            logging.getLogger().warning(f"epoch {report.epoch}: the loss is {report.train_loss}.")
+
+    return record

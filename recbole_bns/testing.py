@@ -1,0 +1,249 @@
+"""A conformance suite for negative samplers, ours and those of other packages.
+
+A sampler keeps the promises of :class:`~recbole_bns.sampling.NegativeSampler` if this passes::
+
+    from recbole_bns.testing import SamplerContract
+
+    class TestMine(SamplerContract):
+        name = "mine"                    # as registered
+        args = {"candidate_num": 8}      # neg_sampler_args; {} if left out
+
+pytest collects the inherited ``test_`` methods. All is small and seeded: a failure repeats.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_bns.sampling import Catalogue, FactorScorer, NegativeSampler, Scorer, parse, registry
+
+NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
+Bad = tuple[float, Any] | None  # a score that is not finite, and the items that have it
+Batch = tuple[Tensor, Tensor]  # users and positives, both (B,)
+
+
+class TableScorer(Scorer):
+    """Scores read from a ``(U, I)`` table: the plainest model that has no vectors."""
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table.detach()
+
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Entries ``(B, M)`` of the table."""
+        return self.table[users.unsqueeze(1), items]
+
+    def catalogue(self, users: Tensor) -> Tensor:
+        """Rows ``(B, I)`` of the table."""
+        return self.table[users]
+
+    def block(self, users: Tensor, items: Tensor) -> Tensor:
+        """Rows and columns ``(B, R)`` of the table."""
+        return self.table[users][:, items]
+
+
+def small_catalogue(device: str = "cpu", bitmap: bool | None = None) -> Catalogue:
+    """23 users, 40 items: users 1, 2 and 3 have as many negatives, the others 20 or more."""
+    source = random.Random(7)
+    pairs = [(user, item) for user in (1, 2, 3) for item in range(1, 41 - user)]
+    for user in range(4, 24):
+        pairs += [(user, item) for item in source.sample(range(1, 41), source.randint(1, 20))]
+    pairs += [*pairs[-9:], (5, 0)]
+    users, items = torch.tensor(pairs, device=device).T
+    return Catalogue(users, items, 24, 41, bitmap=bitmap)
+
+
+def make_scorer(kind: str, catalogue: Catalogue, seed: int, bad: Bad = None) -> Scorer | None:
+    """A random scorer of a ``kind``: factor, table or none; in it the padding scores highest."""
+    if kind == "none":
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    users = torch.randn(catalogue.user_num, 4, generator=generator)
+    items = torch.randn(catalogue.item_num, 4, generator=generator)
+    users[:, 0], items[0, 0] = users[:, 0].abs(), 100.0
+    if bad is not None:
+        items[bad[1]] = torch.tensor([bad[0], 0, 0, 0])
+    users, items = (x.to(catalogue.device).requires_grad_() for x in (users, items))
+    return FactorScorer(users, items) if kind == "factor" else TableScorer(users @ items.T)
+
+
+def footprint(value: Any) -> int:
+    """Numbers in the tensors and arrays of ``value``, and entries of its containers."""
+    parts = list(value.values()) if isinstance(value, Mapping) else value
+    if isinstance(parts, (list, tuple, set, deque)):
+        return len(parts) + sum(map(footprint, parts))
+    return int(np.prod(parts.shape)) if isinstance(parts, (Tensor, np.ndarray)) else 0
+
+
+def generator_states() -> str:
+    """The states of the global generators of torch, NumPy and Python."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    legacy: Any = np.random.get_state()  # noqa: NPY002 - the global one is what we watch
+    tensors = [state.numpy().tobytes() for state in (torch.get_rng_state(), *cuda)]
+    return repr((tensors, legacy[1].tobytes(), legacy[2:], random.getstate()))
+
+
+class Case(NamedTuple):
+    """What one check looks at."""
+
+    kind: str
+    n: int
+    sampler: NegativeSampler
+
+
+class SamplerContract:
+    """The promises of a sampler as test methods; derive a ``Test…`` class and set ``name``."""
+
+    name: ClassVar[str]
+    args: ClassVar[Mapping[str, Any]] = {}
+    kinds: ClassVar[tuple[str, ...]] = ("none", "factor", "table")
+    """Kinds of scorers to try; those that the sampler cannot use are left out."""
+    deterministic: ClassVar[bool] = False
+    """With one negative a positive, the ids depend on the scores alone."""
+    device: ClassVar[str] = "cpu"
+
+    def make_sampler(self, catalogue: Catalogue, seed: int) -> NegativeSampler:
+        """Build the sampler; overwrite it for one that is not registered."""
+        cls = registry.get(self.name)
+        wanted = cls.side_data(parse(cls.Params, self.args, "args"))
+        side = {name: self.side_data(name, catalogue) for name in wanted}
+        return registry.build(self.name, catalogue, self.args, seed=seed, side=side)
+
+    def side_data(self, name: str, catalogue: Catalogue) -> Tensor:
+        """What the sampler asks for: three groups of users, or one held-out item a user."""
+        users = torch.arange(catalogue.user_num, device=catalogue.device)
+        return torch.stack((users, users + 1)) if name == "held_out" else users % 4
+
+    def cases(self, seed: int = 0) -> Iterator[Case]:
+        """Every kind of scorer it can use x 1 or 3 negatives, each with a fresh sampler."""
+        for kind in self.kinds:
+            for n in (1, 3):
+                sampler = self.make_sampler(small_catalogue(self.device), seed)
+                needs = sampler.scorer_needed()
+                cls = {"none": object, "factor": FactorScorer, "table": TableScorer}[kind]
+                if needs is None or issubclass(cls, needs):
+                    yield Case(kind, n, sampler)
+
+    def batch(self, catalogue: Catalogue, seed: int) -> Batch:
+        """Users and positives of a step; users repeat."""
+        rows = random.Random(seed).sample(range(len(catalogue.positives)), 48)
+        return catalogue.owners[rows], catalogue.positives[rows]
+
+    def run(self, case: Case, epochs: range, bad: Bad = None, batch: Batch | None = None) -> Tensor:
+        """Ids ``(steps, B, n)`` of two steps an epoch, each under other weights, all checked."""
+        kind, n, sampler = case
+        catalogue, steps = sampler.catalogue, []
+        for epoch in epochs:
+            sampler.begin_epoch(epoch, make_scorer(kind, catalogue, 10 * epoch, bad))
+            for step in (10 * epoch + 1, 10 * epoch + 2):
+                users, items = batch or self.batch(catalogue, step)
+                scorer = make_scorer(kind, catalogue, step, bad)
+                steps.append(sampler.sample(users, items, n, scorer))
+                self.check_ids(catalogue, users, steps[-1], n)
+        return torch.stack(steps)
+
+    def check_ids(self, catalogue: Catalogue, users: Tensor, ids: Tensor, n: int) -> None:
+        """Shape, type, device, range; no padding, no training positive; distinct if possible."""
+        assert ids.shape == (len(users), n)
+        assert (ids.dtype, ids.device) == (torch.int64, users.device)
+        assert bool(((ids > 0) & (ids < catalogue.item_num)).all()), "padding, or no item"
+        taken = torch.zeros(catalogue.user_num, catalogue.item_num, device=ids.device)
+        taken[catalogue.owners, catalogue.positives] = 1
+        assert not bool(taken[users.unsqueeze(1), ids].any()), "a training positive"
+        repeats = (ids.sort(1).values.diff(dim=1) == 0).any(1)
+        enough = catalogue.item_num - 1 - taken[users].sum(1) >= n
+        assert not bool((repeats & enough).any()), "an item twice in one row"
+
+    def test_ids(self) -> None:
+        """Ids ``(B, n)`` are int64, on the inputs' device, negatives of the user, and distinct."""
+        for case in self.cases():
+            self.run(case, range(6))
+
+    def test_one_user(self) -> None:
+        """One row, or all of one user; a user with one negative always gets it."""
+        every = torch.arange(1, 38, device=self.device)
+        for case in self.cases():
+            for user, items in ((9, every[:1]), (3, every), (1, every)):
+                ids = self.run(case, range(3), batch=(torch.full_like(items, user), items))
+                assert user != 1 or bool((ids == 40).all())
+
+    def test_seed(self) -> None:
+        """The seed decides, not the state of the global generators; another gives other ids."""
+        for case in self.cases(seed=3):
+            expected = self.run(case, range(3))
+            torch.manual_seed(random.randrange(1 << 30))
+            same, other = (self.make_sampler(case.sampler.catalogue, seed) for seed in (3, 4))
+            assert torch.equal(self.run(case._replace(sampler=same), range(3)), expected)
+            if case.n > 1 or not self.deterministic:
+                assert not torch.equal(self.run(case._replace(sampler=other), range(3)), expected)
+
+    def test_global_generators(self) -> None:
+        """The global generators of torch, NumPy and Python are not used."""
+        before = generator_states()
+        for case in self.cases():
+            self.run(case, range(2))
+        assert generator_states() == before
+
+    def test_nothing_else_changes(self) -> None:
+        """Inputs, scorer and catalogue stay as they were; nothing kept belongs to a graph."""
+        for kind, n, sampler in self.cases():
+            users, items = self.batch(sampler.catalogue, 0)
+            scorer = make_scorer(kind, sampler.catalogue, 1)
+            seen = [] if scorer is None else list(vars(scorer).values())
+            seen += [users, items, *sampler.catalogue.buffers()]
+            copies = [x.clone() for x in seen]
+            for epoch in range(3):
+                sampler.begin_epoch(epoch, scorer)
+                sampler.sample(users, items, n, scorer)
+            assert all(map(torch.equal, seen, copies))
+            assert not any(x.requires_grad for x in [*sampler.buffers(), *sampler.parameters()])
+
+    def test_restored_state_continues(self) -> None:
+        """A state saved in mid-epoch and loaded into another sampler draws the same ids."""
+        for case in self.cases(seed=5):
+            self.run(case, range(3))
+            file, catalogue = io.BytesIO(), case.sampler.catalogue
+            torch.save(case.sampler.state_dict(), file)
+            file.seek(0)
+            fresh, used = (case._replace(sampler=self.make_sampler(catalogue, s)) for s in (6, 7))
+            self.run(used, range(1))
+            used.sampler.load_state_dict(case.sampler.state_dict())
+            fresh.sampler.load_state_dict(torch.load(file, weights_only=True))
+            users, items = self.batch(catalogue, 99)
+            scorer = make_scorer(case.kind, catalogue, 99)
+            runs = []
+            for kind, n, sampler in (case, fresh, used):
+                rest = sampler.sample(users, items, n, scorer)
+                later = self.run(Case(kind, n, sampler), range(3, 6))
+                runs.append(torch.cat((rest.flatten(), later.flatten())))
+            assert torch.equal(runs[1], runs[0])
+            assert torch.equal(runs[2], runs[0])
+
+    def test_unusable_scores(self) -> None:
+        """A NaN or infinite score is not chosen while another can be; without one ids are valid."""
+        catalogue = small_catalogue(self.device)
+        users, items = catalogue.owners, catalogue.positives
+        rich = (catalogue.negative_num[users] >= 20) & (items != 30)
+        for bad in NOT_FINITE:
+            for case in self.cases():
+                if case.sampler.scorer_needed() is not None:
+                    batch = users[rich], items[rich]
+                    self.run(case, range(2), (bad, 30), batch)
+                    assert 30 not in self.run(case, range(2, 5), (bad, 30), batch), f"{case} {bad}"
+                self.run(case, range(5, 8), (bad, slice(None)))
+
+    def test_memory_is_bounded(self) -> None:
+        """What a sampler holds does not grow with the steps and epochs."""
+        for case in self.cases():
+            sizes = []
+            for epochs in (range(9), range(9, 14)):
+                self.run(case, epochs)
+                sizes.append(sum(footprint(vars(module)) for module in case.sampler.modules()))
+            assert sizes[1] <= sizes[0]

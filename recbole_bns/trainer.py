@@ -1,0 +1,179 @@
+"""RecBole's trainers with what sampling needs: the epoch, safe checkpoints, honest times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from recbole.utils import get_trainer as recbole_trainer
+from torch import Tensor
+
+from . import checkpoint
+from .errors import UsageError
+from .sampling import param, parse
+
+if TYPE_CHECKING:
+    from recbole.trainer import Trainer as _Host
+else:
+    _Host = object
+
+
+@dataclass(frozen=True)
+class LearningRateSchedule:
+    """``lr_schedule``: the learning rate times ``gamma`` every ``step_size`` epochs."""
+
+    step_size: int = param(20, "epochs between two steps", low=1)
+    gamma: float = param(0.1, "factor of a step", above=0, high=1)
+
+    def factor(self, epoch: int) -> float:
+        """Factor of epoch ``epoch`` (0-based)."""
+        return float(self.gamma ** (epoch // self.step_size))
+
+
+@dataclass
+class EpochReport:
+    """What is known after an epoch; epochs are counted from 1."""
+
+    epoch: int
+    train_loss: float
+    seconds: float
+    learning_rate: float
+    valid_result: dict[str, float] | None = None
+
+
+class TrainerMixin(_Host):
+    """Goes before a trainer class of RecBole; see :func:`get_trainer`.
+
+    Attributes:
+        reports: one entry an epoch.
+        on_epoch: called with each report, after its validation if it had one.
+        best_epoch: the epoch whose weights are kept, counted from 1; 0 before the first.
+    """
+
+    def __init__(self, config: Any, model: Any) -> None:
+        super().__init__(config, model)
+        stem = Path(self.saved_model_file)
+        self.saved_model_file: str = str(stem.with_suffix(".pt"))
+        self.reports: list[EpochReport] = []
+        self.on_epoch: Callable[[EpochReport], None] | None = None
+        self.best_epoch = 0
+        self.sampler: Any = None
+        self._epoch = 0
+        self._validates = False
+        self._sampler_state: dict[str, Any] | None = None
+        given = config["lr_schedule"]
+        self.lr_schedule = given and parse(LearningRateSchedule, given, "lr_schedule")
+        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+
+    def fit(self, train_data: Any, valid_data: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """RecBole's ``fit``, with the sampler bound to the model."""
+        self.sampler = getattr(train_data, "_sampler", None)
+        if hasattr(self.sampler, "bind"):
+            self.sampler.bind(self.model)
+        if self._sampler_state is not None:
+            self.sampler.core.load_state_dict(self._sampler_state)
+        self._validates = bool(valid_data)
+        return super().fit(train_data, valid_data, *args, **kwargs)
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        self._epoch = epoch_idx
+        train_data.epoch = epoch_idx
+        factor = self.lr_schedule.factor(epoch_idx) if self.lr_schedule else 1.0
+        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = rate * factor
+        start = perf_counter()
+        loss = super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
+        seconds = perf_counter() - start
+        total = sum(loss) if isinstance(loss, tuple) else loss
+        self.reports.append(
+            EpochReport(epoch_idx + 1, float(total or 0.0), seconds, self.base_rates[0] * factor)
+        )
+        if not self._validates or (epoch_idx + 1) % max(self.eval_step, 1):
+            self._tell()
+        return loss
+
+    def _valid_epoch(self, *args: Any, **kwargs: Any) -> Any:
+        score, result = super()._valid_epoch(*args, **kwargs)
+        self.reports[-1].valid_result = {name: float(value) for name, value in result.items()}
+        self._tell()
+        return score, result
+
+    def _tell(self) -> None:
+        if self.on_epoch:
+            self.on_epoch(self.reports[-1])
+
+    def _check_nan(self, loss: Tensor) -> None:
+        if torch.isnan(loss):
+            kept = f"the weights of epoch {self.best_epoch} are in {self.saved_model_file}"
+            raise UsageError(
+                f"training: the loss is NaN in epoch {self._epoch + 1}; lower learning_rate, or "
+                f"set clip_grad_norm: {{max_norm: 1}}; "
+                f"{kept if self.best_epoch else 'no checkpoint was written yet'}."
+            )
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        """Weights, optimiser and sampler as tensors and plain values, written atomically."""
+        core = getattr(self.sampler, "core", None)
+        config, model = self.config, self.model
+        state = {
+            "model": config["model"],
+            "dataset": config["dataset"],
+            "neg_sampler": config["neg_sampler"],
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "state_dict": model.state_dict(),
+            "other_parameter": {
+                name: value.detach() if isinstance(value, Tensor) else value
+                for name, value in model.other_parameter().items()
+            },
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": core.state_dict() if core is not None else None,
+        }
+        checkpoint.save(state, kwargs.get("saved_model_file", self.saved_model_file))
+        self.best_epoch = epoch + 1
+
+    def resume_checkpoint(self, resume_file: str | Path) -> None:
+        """Go on from a checkpoint: weights, optimiser, counters and, in ``fit``, the sampler."""
+        state = checkpoint.load(resume_file, self.device)
+        self.start_epoch = state["epoch"] + 1
+        self.cur_step = state["cur_step"]
+        self.best_valid_score = state["best_valid_score"]
+        self._restore(state)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._sampler_state = state["sampler"]
+
+    def evaluate(
+        self,
+        eval_data: Any,
+        load_best_model: bool = True,
+        model_file: str | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        """RecBole's ``evaluate``; the best weights are read without running code from the file."""
+        if eval_data and load_best_model:
+            path = model_file or self.saved_model_file
+            self._restore(checkpoint.load(path, self.device))
+        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["state_dict"])
+        self.model.load_other_parameter(state["other_parameter"])
+
+
+@cache
+def _with_mixin(base: type) -> type:
+    return type(f"BNS{base.__name__}", (TrainerMixin, base), {})
+
+
+def get_trainer(model_type: Any, model_name: str) -> type:
+    """The trainer that RecBole picks for a model, with :class:`TrainerMixin` in front.
+
+    Takes the place of ``recbole.utils.get_trainer``.
+    """
+    return _with_mixin(recbole_trainer(model_type, model_name))

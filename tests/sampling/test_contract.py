@@ -1,0 +1,71 @@
+"""The contract over every registered sampler x its parameters x every kind of scorer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from recbole_bns.sampling import available
+from recbole_bns.testing import SamplerContract
+
+MORE: dict[str, list[dict[str, Any]]] = {
+    "pns": [{"exponent": 0}],
+    "dns": [
+        {"choice": "linear"},
+        {"candidate_num": 8, "best_num": 3},
+        {"replacement": False, "candidate_num": 30},
+    ],
+    "aobpr": [
+        {"lambda": 3.0},
+        {"max_tries": 1},
+        {"definition": "global", "lambda": 3.0},
+        {"definition": "global"},
+    ],
+    "srns": [
+        {"update_every": 2, "warmup_epochs": 2},
+        {"memory_num": 4, "new_num": 30, "tau": 0.1, "warmup_epochs": 0},
+        {"new_num": 0, "alpha": 0},
+    ],
+    "bns": [
+        {"cdf": "paper"},
+        {"cdf": "all_items"},
+        {"cdf": "estimated", "cdf_items": 8},
+        {"criterion": "posterior"},
+        {"prior": "uniform"},
+        {"prior": "occupation"},
+        {"prior": "oracle"},
+        {"prior": np.linspace(0, 1, 41)},
+        {"candidate_num": "all"},
+        {"candidate_num": "all", "criterion": "posterior", "cdf": "estimated", "cdf_items": 99},
+        {"candidate_num": 40},
+        {"replacement": True, "warmup_epochs": 2},
+        {"lambda": {"start": 10, "step": -0.1, "stop": 2}},
+    ],
+    "ahns": [{"p": -1}, {"p": -0.5, "candidate_num": 4}, {"p": -9.0, "replacement": False}],
+}
+
+
+def _is_deterministic(args: dict[str, Any]) -> bool:
+    """All negatives are candidates of BNS, and the CDF is not an estimate."""
+    return args.get("candidate_num") in ("all", 40)
+
+
+def _contracts() -> dict[str, type[SamplerContract]]:
+    classes = {}
+    for name in available():
+        for args in [{}, *MORE.get(name, [])]:
+            for kind in ("none", "factor", "table"):
+                words = [
+                    f"{k}_{'array' if isinstance(v, np.ndarray) else v}" for k, v in args.items()
+                ]
+                label = "_".join(["Test", name, *words, kind])
+                body = {"name": name, "args": args, "kinds": (kind,)}
+                body["deterministic"] = _is_deterministic(args)
+                cls = type(label, (SamplerContract,), body)
+                if any(cls().cases()):
+                    classes[label] = cls
+    return classes
+
+
+globals().update(_contracts())
