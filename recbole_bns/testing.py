@@ -164,7 +164,7 @@ class SamplerContract:
     def test_ids(self) -> None:
         """Ids ``(B, n)`` are int64, on the inputs' device, negatives of the user, and distinct."""
         for case in self.cases():
-            self.run(case, range(6))
+            self.run(case, range(4))
 
     def test_one_user(self) -> None:
         """One row, or all of one user; a user with one negative always gets it."""
@@ -177,12 +177,12 @@ class SamplerContract:
     def test_seed(self) -> None:
         """The seed decides, not the state of the global generators; another gives other ids."""
         for case in self.cases(seed=3):
-            expected = self.run(case, range(3))
+            expected = self.run(case, range(2))
             torch.manual_seed(random.randrange(1 << 30))
             same, other = (self.make_sampler(case.sampler.catalogue, seed) for seed in (3, 4))
-            assert torch.equal(self.run(case._replace(sampler=same), range(3)), expected)
+            assert torch.equal(self.run(case._replace(sampler=same), range(2)), expected)
             if case.n > 1 or not self.deterministic:
-                assert not torch.equal(self.run(case._replace(sampler=other), range(3)), expected)
+                assert not torch.equal(self.run(case._replace(sampler=other), range(2)), expected)
 
     def test_global_generators(self) -> None:
         """The global generators of torch, NumPy and Python are not used."""
@@ -196,7 +196,8 @@ class SamplerContract:
         for kind, n, sampler in self.cases():
             users, items = self.batch(sampler.catalogue, 0)
             scorer = make_scorer(kind, sampler.catalogue, 1)
-            seen = [] if scorer is None else list(vars(scorer).values())
+            held = [] if scorer is None else vars(scorer).values()
+            seen = [x for x in held if isinstance(x, Tensor)]
             seen += [users, items, *sampler.catalogue.buffers()]
             copies = [x.clone() for x in seen]
             for epoch in range(3):
@@ -221,7 +222,7 @@ class SamplerContract:
             runs = []
             for kind, n, sampler in (case, fresh, used):
                 rest = sampler.sample(users, items, n, scorer)
-                later = self.run(Case(kind, n, sampler), range(3, 6))
+                later = self.run(Case(kind, n, sampler), range(3, 5))
                 runs.append(torch.cat((rest.flatten(), later.flatten())))
             assert torch.equal(runs[1], runs[0])
             assert torch.equal(runs[2], runs[0])
@@ -236,14 +237,14 @@ class SamplerContract:
                 if case.sampler.scorer_needed() is not None:
                     batch = users[rich], items[rich]
                     self.run(case, range(2), (bad, 30), batch)
-                    assert 30 not in self.run(case, range(2, 5), (bad, 30), batch), f"{case} {bad}"
-                self.run(case, range(5, 8), (bad, slice(None)))
+                    assert 30 not in self.run(case, range(2, 4), (bad, 30), batch), f"{case} {bad}"
+                self.run(case, range(4, 6), (bad, slice(None)))
 
     def test_memory_is_bounded(self) -> None:
         """What a sampler holds does not grow with the steps and epochs."""
         for case in self.cases():
             sizes = []
-            for epochs in (range(9), range(9, 14)):
+            for epochs in (range(7), range(7, 9)):
                 self.run(case, epochs)
                 sizes.append(sum(footprint(vars(module)) for module in case.sampler.modules()))
             assert sizes[1] <= sizes[0]

@@ -27,7 +27,7 @@ class SymmetricProduct(torch.autograd.Function):
         return matrix @ x
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
         """No gradient for A; ``A @ gradient`` for x."""
         return None, ctx.matrix @ gradient.contiguous()
 

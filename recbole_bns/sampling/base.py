@@ -200,12 +200,17 @@ class CandidateSampler(NegativeSampler):
             )
         assert scorer is not None, f"{self.name} needs a scorer"
         candidates = self.propose(users, n)
-        scores = scorer.pairs(users, candidates.flatten(1)).view(candidates.shape)
+        scores = self.score(users, candidates.flatten(1), scorer).view(candidates.shape)
         unusable = (candidates == 0) | ~scores.isfinite()
         scores = scores.masked_fill(unusable, float("-inf"))
         chosen = self.choose(candidates, scores, users, items, scorer)
         ids = candidates.gather(2, chosen.unsqueeze(2)).squeeze(2)
+        ids = torch.where(ids > 0, ids, candidates.amax(2))
         return ids if n == 1 else self.complete(ids, users)
+
+    def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
+        """Scores of candidates (B, M), the same shape. The scorer's by default."""
+        return scorer.pairs(users, candidates)
 
     def propose(self, users: Tensor, n: int) -> Tensor:
         """Candidates ``(B, n, m)``.

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field
+from numbers import Real
 from typing import Any, TypeVar
 
 from recbole_bns.errors import UsageError, nearest
@@ -145,8 +146,7 @@ def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
     if isinstance(spec.default, str):
         _require(isinstance(value, str), spec, value, path)
         return value
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    _require(number and math.isfinite(value), spec, value, path)
+    _require(_is_number(value), spec, value, path)
     if isinstance(spec.default, int):
         _require(float(value).is_integer(), spec, value, path)
         value = int(value)
@@ -161,12 +161,16 @@ def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
 
 def _check_schedule(spec: dataclasses.Field[Any], value: Mapping[str, Any], path: str) -> Schedule:
     names = {"start", "step", "stop"}
-    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value.values())
+    numbers = all(map(_is_number, value.values()))
     _require(set(value) <= names and "start" in value and numbers, spec, dict(value), path)
     for name in ("start", "stop"):
         if name in value:
             _check(spec, value[name], f"{path}.{name}")
     return Schedule(**{name: float(number) for name, number in value.items()})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _require(condition: bool, spec: dataclasses.Field[Any], value: Any, path: str) -> None:

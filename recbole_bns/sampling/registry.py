@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -42,11 +43,16 @@ def available() -> dict[str, type[NegativeSampler]]:
 
     A package adds one with ``[project.entry-points."recbole_bns.samplers"]`` in its metadata.
     """
+    _load_all()
+    return dict(_registry)
+
+
+@cache
+def _load_all() -> None:
     import_module(f"{__package__}.methods")
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name not in _registry:
             register(entry.load())
-    return dict(_registry)
 
 
 def get(name: str) -> type[NegativeSampler]:

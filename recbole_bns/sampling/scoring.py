@@ -23,6 +23,14 @@ class Scorer(ABC):
     def block(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores ``(B, R)`` of each user (B,) for the same items (R,)."""
 
+    def distinct(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of the whole catalogue with repeated users once.
+
+        Returns:
+            ``(S, I)`` rows and ``(B,)`` the row of each user. By default a row each.
+        """
+        return self.catalogue(users), torch.arange(len(users), device=users.device)
+
 
 class FactorScorer(Scorer):
     """Scores are dot products of user and item vectors.
@@ -35,6 +43,7 @@ class FactorScorer(Scorer):
     def __init__(self, users: Tensor, items: Tensor) -> None:
         self.users = users.detach()
         self.items = items.detach()
+        self._distinct: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Gather and multiply: O(B M D)."""
@@ -43,6 +52,16 @@ class FactorScorer(Scorer):
     def catalogue(self, users: Tensor) -> Tensor:
         """One matrix product: O(B I D)."""
         return self.users[users] @ self.items.T
+
+    def distinct(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """On the CPU each different user's row once; elsewhere finding them would synchronise."""
+        if self._distinct is None or self._distinct[0] is not users:
+            if users.device.type == "cpu":
+                different, place = users.unique(return_inverse=True)
+                self._distinct = users, (self.catalogue(different), place)
+            else:
+                self._distinct = users, super().distinct(users)
+        return self._distinct[1]
 
     def block(self, users: Tensor, items: Tensor) -> Tensor:
         """One matrix product: O(B R D)."""

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from scipy.sparse import dok_array, dok_matrix
 
+from recbole_bns import compat
 from recbole_bns.compat import mend, quiet, tensorboard_in
 
-ROOT = Path(__file__).parents[2]
+HOME = Path(compat.__file__).parents[1]  # of the package under test, installed or not
 
 
 def run_fresh(script: str, folder: Path) -> None:
     """Run a script in its own process and working directory; fail with what it said."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=folder,
@@ -129,7 +130,7 @@ mend_quick_start()
 def quick_start(model):
     from recbole.quick_start import run_recbole
     settings = {"epochs": 1, "train_batch_size": 20000, "eval_batch_size": 2000000, "gpu_id": "",
-                "state": "ERROR", "show_progress": False, "embedding_size": 8}
+                "state": "ERROR", "show_progress": False, "val_interval": {"rating": "[5,inf)"}}
     result = run_recbole(model=model, dataset="ml-100k", config_dict=settings)
     assert result["test_result"]["recall@10"] > 0, result
     assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in os.environ

@@ -18,7 +18,6 @@ MORE: dict[str, list[dict[str, Any]]] = {
     ],
     "aobpr": [
         {"lambda": 3.0},
-        {"max_tries": 1},
         {"definition": "global", "lambda": 3.0},
         {"definition": "global"},
     ],

@@ -9,7 +9,8 @@ as in the authors' program.
 Where we differ: the paper assumes positive scores. At ``s_ui = -alpha`` the target has a pole and
 below it the authors' program gets a negative target (p = -2) or NaN (p not an integer). Here the
 base is held at :data:`BASE_FLOOR`, so that for p < -1 the target stays the large number it tends
-to (the highest-scored candidate is taken).
+to, and no target is taken beyond the highest score, so that rounding leaves no ties there: the
+highest-scored candidate is taken. The same holds where the positive's score is NaN.
 
 Source: R. Lai et al., Adaptive Hardness Negative Sampling for Collaborative Filtering, AAAI 2024.
 """
@@ -61,4 +62,5 @@ class AHNS(CandidateSampler):
         positive = scorer.pairs(users, items.unsqueeze(1)).unsqueeze(2)
         params = self.params
         target = target_score(positive, params.alpha, params.beta, params.p)
+        target = target.fmin(scores.amax(2, keepdim=True))
         return (scores - target).abs().argmin(2)

@@ -82,7 +82,7 @@ class AOBPR(NegativeSampler):
     Params = AOBPRParams
 
     lists: Tensor
-    """``(D, I - 1)`` item ids sorted by each factor, highest first; empty before the first use."""
+    """``(D, R)`` item ids sorted by each factor, highest first; empty before the first use."""
     spread: Tensor
     """``(D,)`` standard deviation of each factor over the items."""
 
@@ -116,9 +116,14 @@ class AOBPR(NegativeSampler):
         return self.complete(ids, users)
 
     def refresh(self, scorer: FactorScorer) -> None:
-        """Sort the items by each factor anew."""
+        """Sort the items by each factor anew; those with NaN or infinite factors stay out."""
         vectors = scorer.items[1:].float()
-        self.lists = vectors.T.argsort(dim=1, descending=True, stable=True) + 1
+        usable = vectors.isfinite().all(1).nonzero().squeeze(1)
+        if len(usable):
+            vectors = vectors[usable]
+        else:
+            usable = torch.arange(len(vectors), device=vectors.device)
+        self.lists = usable[vectors.T.argsort(dim=1, descending=True, stable=True)] + 1
         self.spread = vectors.std(0, correction=0)
 
     def _by_factor(self, users: Tensor, n: int, scorer: FactorScorer) -> Tensor:
@@ -143,10 +148,13 @@ class AOBPR(NegativeSampler):
         )
 
     def _by_score(self, users: Tensor, n: int, scorer: Scorer) -> Tensor:
-        scores = scorer.catalogue(users)
-        scores = scores.masked_fill(~scores.isfinite(), torch.finfo(scores.dtype).min)
-        order = scores[:, 1:].argsort(dim=1, descending=True, stable=True) + 1
+        scores = scorer.catalogue(users)[:, 1:]
+        usable = scores.isfinite()
+        scores = scores.masked_fill(~usable, torch.finfo(scores.dtype).min)
+        order = scores.argsort(dim=1, descending=True, stable=True)
+        usable, order = usable.gather(1, order), order + 1
         free = ~self.catalogue.is_positive(users.unsqueeze(1), order)
+        free = torch.where((free & usable).any(1, keepdim=True), free & usable, free)
         rank = torch.arange(order.shape[1], device=users.device)
         first = free.byte().argmax(1, keepdim=True)
         weights = torch.exp(-(rank - first) / self.params.lambda_) * free

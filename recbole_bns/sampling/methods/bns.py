@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from ..base import ALL, CandidateSampler
 from ..catalogue import Catalogue
-from ..cdf import count_not_above, estimated_cdf
+from ..cdf import count_items, count_negatives, estimated_cdf
 from ..params import Schedule, param
 from ..priors import (
     OraclePrior,
@@ -134,6 +134,13 @@ class BNS(CandidateSampler):
         """Uniform negatives during the first ``warmup_epochs``."""
         return self.epoch < self.params.warmup_epochs
 
+    def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
+        """Scores of candidates (B, M); read off the rows that F counts, where it counts them."""
+        if self.params.cdf == "estimated":
+            return scorer.pairs(users, candidates)
+        rows, place = scorer.distinct(users)
+        return rows[place.unsqueeze(1), candidates]
+
     def choose(
         self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor:
@@ -160,7 +167,8 @@ class BNS(CandidateSampler):
 
     def _cdf(self, values: Tensor, users: Tensor, scorer: Scorer) -> Tensor:
         """F of values (B, K) in the form that ``cdf`` names."""
-        negatives = self.catalogue.negative_num[users].unsqueeze(1)
+        catalogue = self.catalogue
+        negatives = catalogue.negative_num[users].unsqueeze(1)
         kind = self.params.cdf
         if kind == "estimated":
             reference = self._reference_items(users.device)
@@ -168,13 +176,10 @@ class BNS(CandidateSampler):
             return estimated_cdf(
                 scorer.block(users, reference), counted, values, negatives.squeeze(1)
             )
-        counted = ~self.catalogue.positive_mask(users)
+        rows, place = scorer.distinct(users)
         if kind == "all_items":
-            counted = torch.ones_like(counted)
-        counted[:, 0] = False
-        below = count_not_above(scorer.catalogue(users), counted, values)
-        if kind == "all_items":
-            return below / self.catalogue.item_num
+            return count_items(rows, place, values) / catalogue.item_num
+        below = count_negatives(rows, place, users, catalogue, values)
         return below / (negatives if kind == "paper" else negatives + 1)
 
     def _reference_items(self, device: torch.device) -> Tensor:

@@ -76,11 +76,11 @@ def selection_value(live: Tensor, history: Tensor, alpha: float) -> Tensor:
         alpha: weight of this epoch.
 
     Returns:
-        ``(B, S)``; the standard deviation is the population's, 0 for L < 2.
+        ``(B, S)``; the standard deviation is the population's, 0 for L < 2 and where it is NaN.
     """
     if len(history) < 2 or alpha == 0:
         return live
-    return live + alpha * history.std(0, correction=0)
+    return live + alpha * history.std(0, correction=0).nan_to_num(0.0)
 
 
 def memory_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
@@ -92,7 +92,8 @@ def memory_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
         u: ``(B, S)`` uniforms in [0, 1).
     """
     tiny = torch.finfo(u.dtype).tiny
-    return scores / tau - torch.log(-torch.log(u.clamp(min=tiny)).clamp(min=tiny))
+    exponential = -torch.log(u.clamp(min=tiny))
+    return scores / tau - torch.log(exponential.clamp(min=tiny))
 
 
 @register
@@ -158,7 +159,7 @@ class SRNS(NegativeSampler):
         value = selection_value(
             positive_probability(positive, known), self._history(users, items, memory), self.alpha
         )
-        value = value.masked_fill(known == float("-inf"), float("-inf"))
+        value = _last(value, known == float("-inf"), memory)
         size = min(n, value.shape[1])
         best = value.topk(size, 1).indices if n > 1 else value.argmax(1, keepdim=True)
         chosen = memory.gather(1, best)
@@ -183,6 +184,7 @@ class SRNS(NegativeSampler):
         """Redraw the memory; of several rows of one user the first decides."""
         u = torch.rand(scores.shape, generator=self.generator, device=scores.device)
         keys = memory_keys(scores.float(), self.params.tau, u)
+        keys = _last(keys, keys == float("-inf"), ids)
         kept = ids.gather(1, keys.topk(self.memory.shape[1], 1).indices)
         row = torch.arange(len(users), device=users.device)
         first = torch.full((self.catalogue.user_num,), len(users), device=users.device)
@@ -214,6 +216,12 @@ class SRNS(NegativeSampler):
             )
         every = torch.arange(users, device=self.catalogue.device)
         return torch.cat([scorer.catalogue(part).float() for part in every.split(1024)])
+
+
+def _last(keys: Tensor, unusable: Tensor, ids: Tensor) -> Tensor:
+    """Sort items without a usable score last, and after them the id 0, which is no item."""
+    keys = keys.masked_fill(unusable, torch.finfo(keys.dtype).min)
+    return keys.masked_fill(ids == 0, float("-inf"))
 
 
 def _push(history: Tensor, newest: Tensor) -> Tensor:
