@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from scipy import sparse
 
 from .errors import UsageError
 
@@ -44,3 +46,30 @@ def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:
     if not isinstance(state, dict) or "state_dict" not in state:
         raise UsageError(f"checkpoint '{path}': holds no model weights.")
     return state
+
+
+def plain(value: Any) -> Any:
+    """A tensor, array or sparse matrix as tensors; :func:`unplain` makes it again."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, np.ndarray):
+        return {"kind": "array", "data": torch.from_numpy(np.array(value))}
+    if sparse.issparse(value):
+        rows = sparse.csr_matrix(value)
+        arrays = {name: torch.from_numpy(getattr(rows, name)) for name in _PARTS}
+        return {"kind": "sparse", "format": value.format, "shape": value.shape, **arrays}
+    return value
+
+
+_PARTS = ("data", "indices", "indptr")
+
+
+def unplain(value: Any) -> Any:
+    """The inverse of :func:`plain`."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind == "array":
+        return value["data"].cpu().numpy()
+    if kind == "sparse":
+        arrays = tuple(value[name].cpu().numpy() for name in _PARTS)
+        return sparse.csr_matrix(arrays, shape=value["shape"]).asformat(value["format"])
+    return value

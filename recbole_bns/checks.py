@@ -50,29 +50,38 @@ def known_keys(model: str) -> frozenset[str]:
     return frozenset(keys)
 
 
+_OURS = ("neg_sampler", "neg_sampler_args", "neg_sample_num", "lr_schedule", "valid_ratio", "tuned")
 _EXTRA_KEYS = (
-    "model", "dataset", "config_files", "neg_sampler", "neg_sampler_args", "neg_sample_num",
-    "reg_weight", "require_pow", "lr_schedule", "valid_ratio", "tuned", "encoding", "loss_type",
-    "transform", "numerical_features", "nproc", "neg_sampling", "training_neg_sample_num",
+    *_OURS, "model", "dataset", "config_files", "reg_weight", "require_pow", "encoding",
+    "loss_type", "transform", "numerical_features", "nproc", "neg_sampling",
+    "training_neg_sample_num",
 )  # fmt: skip
 
 
-def check_keys(given: Mapping[str, Any], model: str) -> None:
+def check_keys(given: Mapping[str, Any], model: type) -> None:
     """Refuse misspelt keys, which RecBole would read as None.
 
-    A key that is like no known one passes: a model of the user's own may read it.
+    A key that is like no known one passes. What a model of the user's own reads is not known, so
+    that with it only misspellings of our settings are refused.
 
     Raises:
         UsageError: names the nearest known key.
     """
-    known = known_keys(model)
+    known = known_keys(model.__name__)
+    likely = known if model.__module__.startswith("recbole.") else _OURS
     for key in given:
-        hint = nearest(str(key), known)
+        hint = nearest(str(key), likely)
         if key not in known and hint:
             raise UsageError(f"setting '{key}' is not known{hint}.")
 
 
 _COUNTS = ("epochs", "train_batch_size", "eval_batch_size", "embedding_size", "neg_sample_num")
+_MAPPINGS = {
+    "lr_schedule": "{step_size: 20, gamma: 0.1}",
+    "clip_grad_norm": "{max_norm: 1}",
+    "eval_args": "{mode: full}",
+    "load_col": "{inter: [user_id, item_id]}",
+}
 _NOT_NEGATIVE = ("learning_rate", "weight_decay", "reg_weight", "stopping_step", "worker")
 
 
@@ -87,10 +96,8 @@ def check_ranges(final: Mapping[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{key}: got {value!r}, allowed is an integer >= 1.")
     for key in _NOT_NEGATIVE:
-        value = final.get(key)
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0
-        ):
+        value = final.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
             raise UsageError(f"{key}: got {value!r}, allowed is a number >= 0.")
     seed = final.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
@@ -99,6 +106,10 @@ def check_ranges(final: Mapping[str, Any]) -> None:
     numeric = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
     if ratio is not None and not (numeric and 0 <= ratio < 1):
         raise UsageError(f"valid_ratio: got {ratio!r}, allowed is a number from 0 to below 1.")
+    for key, example in _MAPPINGS.items():
+        value = final.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            raise UsageError(f"{key}: got {value!r}, allowed is a mapping such as {example}.")
     check_sampler(final)
 
 
@@ -114,18 +125,29 @@ def check_sampler(final: Mapping[str, Any]) -> None:
 
 
 def check_metrics(final: Mapping[str, Any]) -> None:
-    """Refuse a ``valid_metric`` that is not among those computed.
+    """Check ``metrics``, ``topk`` and ``valid_metric``, which must be one of those computed.
 
     Raises:
         UsageError: names the allowed ones.
     """
+    from recbole.evaluator import metric_types
+
+    metrics, cuts = (v if isinstance(v, list) else [v] for v in (final["metrics"], final["topk"]))
+    for metric in metrics:
+        if str(metric).lower() not in metric_types:
+            raise UsageError(
+                f"metrics: got {metric!r}{nearest(str(metric), metric_types)}; allowed: "
+                f"{', '.join(metric_types)}."
+            )
+    for cut in cuts:
+        if isinstance(cut, bool) or not isinstance(cut, int) or cut < 1:
+            raise UsageError(f"topk: got {cut!r}, allowed are integers >= 1.")
     metric = str(final["valid_metric"])
     name, at, k = metric.partition("@")
-    metrics = [str(m).lower() for m in final["metrics"]]
-    if name.lower() not in metrics or (at and k not in map(str, final["topk"])):
+    if name.lower() not in {m.lower() for m in metrics} or (at and k not in map(str, cuts)):
         raise UsageError(
-            f"valid_metric: got '{metric}', allowed is one of metrics {final['metrics']} at one of "
-            f"topk {final['topk']}."
+            f"valid_metric: got '{metric}', allowed is one of metrics {metrics} at one of topk "
+            f"{cuts}."
         )
 
 

@@ -113,9 +113,10 @@ def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
             _set(flags, key, _given(key, paths))
             continue
         if not equals:
-            value = _given(key, rest and not rest[0].startswith("--") and rest.pop(0))
-        text = key in {"model", "dataset", "out", "result_file", "data_path", "gpu_id"}
-        _set(flags, key, value if text else _listed(key, typed(value)))
+            value = _given(key, rest.pop(0) if rest and not rest[0].startswith("--") else "")
+        elif key != "gpu_id":  # --gpu_id= is how RecBole is told to use the CPU
+            _given(key, value)
+        _set(flags, key, _listed(key, typed(value, key)))
     return flags
 
 

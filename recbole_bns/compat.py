@@ -136,9 +136,8 @@ def tensorboard_in(folder: Path) -> Iterator[None]:
 def mend_quick_start() -> None:
     """Let RecBole's own ``run``, ``run_recbole`` and ``load_data_and_model`` run to their end.
 
-    Three things stop them: RecBole's checkpoints hold a live Config, which ``torch.load`` refuses
-    since torch 2.6; ``recbole.quick_start`` imports Ray, which only tuning needs; RecBole 1.2.0
-    uses psutil without requiring it. The trainers are mended at once, ``recbole.quick_start``
+    Two things stop them: RecBole's checkpoints hold a live Config, which ``torch.load`` refuses
+    since torch 2.6, and ``recbole.quick_start`` imports Ray, which only tuning needs. The trainers are mended at once, ``recbole.quick_start``
     when somebody imports it, so that Ray is not imported here.
 
     To read a checkpoint in full is to run the code in it: open only files you trust, as ever with
@@ -222,11 +221,6 @@ _HOOK: Any = SimpleNamespace(find_spec=_find_quick_start)
 
 def _mend_loaded(module: Any) -> None:
     _let_load(module, "load_data_and_model")
-    try:
-        importlib.import_module("psutil")
-    except ImportError:  # the last line of the log must not cost the results
-        unknown = SimpleNamespace(draw=lambda: "unknown: psutil is not installed")
-        module.get_environment = lambda config: unknown
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from recbole.config import Config  # noqa: E402
 from recbole.utils import ModelType  # noqa: E402
 
 from . import checks, settings  # noqa: E402
-from .errors import UsageError  # noqa: E402
+from .errors import UsageError, refusals  # noqa: E402
 from .settings import NO_SAMPLER, derive_train_neg_sample_args, merge  # noqa: E402
 
 UNSAMPLED = {"MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec",
-             "LDiffRec"}  # fmt: skip
-"""Models that RecBole trains on whole user rows, without negatives."""
+             "LDiffRec", "NCEPLRec"}  # fmt: skip
+"""General models that RecBole trains without negatives: on whole user rows, or in closed form."""
 
 
 class BNSConfig(Config):
@@ -48,7 +48,8 @@ class BNSConfig(Config):
         config_file_list: list[str] | None = None,
         config_dict: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
+        with refusals("settings"):
+            super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
 
     def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
@@ -57,7 +58,7 @@ class BNSConfig(Config):
         return merged
 
     def _load_variable_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
-        return merge({}, {k: settings.typed(v) for k, v in config_dict.items()})
+        return merge({}, {k: settings.typed(v, k) for k, v in config_dict.items()})
 
     def _load_cmd_line(self) -> dict[str, Any]:
         return {}
@@ -75,7 +76,7 @@ class BNSConfig(Config):
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
-        checks.check_keys(self.external_config_dict, model)
+        checks.check_keys(self.external_config_dict, model_class)
         known = self.internal_config_dict
         own = settings.PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
@@ -99,16 +100,14 @@ class BNSConfig(Config):
     def _set_default_parameters(self) -> None:
         final, given = self.final_config_dict, self.external_config_dict
         checks.check_ranges(final)
+        checks.check_metrics(final)
         self._check_trains_on_negatives()
         if final["neg_sampler"] != NO_SAMPLER:
-            final["train_neg_sample_args"] = derive_train_neg_sample_args(
-                final, given.get("train_neg_sample_args")
-            )
+            final["train_neg_sample_args"] = derive_train_neg_sample_args(final, given)
         root = final["data_path"]
         super()._set_default_parameters()
         if self.dataset == "ml-100k" and "data_path" in given:
             final["data_path"] = os.path.join(root, self.dataset)
-        checks.check_metrics(final)
         checks.add_prior_column(final)
 
     def _init_device(self) -> None:
@@ -119,8 +118,10 @@ class BNSConfig(Config):
         elif visible is not None and "gpu_id" not in self.external_config_dict:
             final["gpu_id"] = visible
         super()._init_device()
-        if visible is None and final["gpu_id"] == "":
+        if final["gpu_id"] == "":  # the CPU needs no change of what others may see
             del os.environ["CUDA_VISIBLE_DEVICES"]
+            if visible is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = visible
 
     def _check_trains_on_negatives(self) -> None:
         final, kind = self.final_config_dict, self.model_class.type

@@ -6,13 +6,13 @@ from logging import getLogger
 from typing import Any
 
 import torch
+from recbole.data import data_preparation as recbole_data_preparation
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
-from recbole.sampler import RepeatableSampler
 from torch import Tensor
 
 from .dataloader import BNSTrainDataLoader
 from .errors import UsageError
-from .sampler import BNSSampler, EvalSampler
+from .sampler import BNSSampler, EvalSampler, RepeatableEvalSampler
 from .sampling import ALL, Catalogue, NegativeSampler, build, get, parse
 from .scorers import Columns, check_served
 from .settings import derive_train_neg_sample_args, sampler_settings
@@ -42,6 +42,21 @@ def data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
         if phase != "train"
     }
     return train_data, loaders.get("valid"), loaders["test"]
+
+
+def stock_data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
+    """``neg_sampler: none``: RecBole's loaders and training negatives on our split.
+
+    The evaluation negatives are fixed by the seed here too, so that results can be compared.
+    """
+    parts = split(config, dataset)
+    nothing = parts["train"].copy(parts["train"].inter_feat[:0])
+    dataset.build = lambda: [parts.get(phase, nothing) for phase in PHASES]
+    train, *loaders = recbole_data_preparation(config, dataset)
+    for phase, loader in zip(PHASES[1:], loaders, strict=True):
+        if phase in parts:
+            loader._sampler = eval_samplers(config, parts)[phase].set_phase(phase)
+    return train, loaders[0] if "valid" in parts else None, loaders[1]
 
 
 def split(config: Any, dataset: Any) -> dict[str, Any]:
@@ -77,35 +92,32 @@ def _cut(dataset: Any, feat: Any, ratio: float, seed: int) -> dict[str, Any]:
     """Cut a random share of the rows off, the same for the same seed."""
     order = torch.randperm(len(feat), generator=torch.Generator().manual_seed(int(seed)))
     size = round(ratio * len(feat))
-    if not size:
+    if not ratio:
         return {"train": dataset.copy(feat)}
     kept, cut = order[size:].sort().values, order[:size].sort().values
     return {"train": dataset.copy(feat[kept]), "valid": dataset.copy(feat[cut])}
 
 
-def create_samplers(
-    config: Any, parts: dict[str, Any]
-) -> tuple[BNSSampler, dict[str, EvalSampler | RepeatableSampler]]:
+def create_samplers(config: Any, parts: dict[str, Any]) -> tuple[BNSSampler, dict[str, Any]]:
     """The training sampler, and for each other phase RecBole's with fixed negatives."""
     config["train_neg_sample_args"] = derive_train_neg_sample_args(config)
-    evaluation: dict[str, EvalSampler | RepeatableSampler] = {}
-    known: dict[str, Any] = {}
-    for phase in parts:
-        if phase == "train":
-            continue
-        distribution = config[f"{phase}_neg_sample_args"]["distribution"]
-        if distribution not in known:
-            known[distribution] = _eval_sampler(config, parts, distribution)
-        evaluation[phase] = known[distribution]
     held_out = [part for phase, part in parts.items() if phase != "train"]
-    return training_sampler(config, parts["train"], held_out), evaluation
+    return training_sampler(config, parts["train"], held_out), eval_samplers(config, parts)
 
 
-def _eval_sampler(config: Any, parts: dict[str, Any], distribution: str) -> Any:
-    name = "uniform" if distribution == "none" else distribution
-    if config["repeatable"]:
-        return RepeatableSampler(list(parts), parts["train"], name)
-    return EvalSampler(list(parts), list(parts.values()), name, config["seed"])
+def eval_samplers(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    """For each phase but training RecBole's sampler, with fixed negatives."""
+    cls: Any = RepeatableEvalSampler if config["repeatable"] else EvalSampler
+    known: dict[str, Any] = {}
+    chosen = {}
+    for phase in parts:
+        if phase != "train":
+            name = config[f"{phase}_neg_sample_args"]["distribution"]
+            name = "uniform" if name == "none" else name
+            if name not in known:
+                known[name] = cls(parts, name, config["seed"])
+            chosen[phase] = known[name]
+    return chosen
 
 
 def eval_loader(config: Any, phase: str) -> type:

@@ -75,7 +75,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         self._sampler.begin_epoch(self.epoch)
         self.epoch += 1
         sliced = self.config["single_spec"] and isinstance(self.transform, Equal)
-        batches = self._slices() if sliced else super().__iter__()
+        batches = self._slices() if sliced else self._collated()
         return self._told(batches) if self.on_batch else batches
 
     def _told(self, batches: Iterator[Interaction]) -> Iterator[Interaction]:
@@ -95,10 +95,17 @@ class BNSTrainDataLoader(TrainDataLoader):
             part = {name: value[start : start + self.step] for name, value in columns.items()}
             yield self._neg_sampling(self._join(Interaction(part)))
 
+    def _collated(self) -> Iterator[Interaction]:
+        """RecBole's way to a batch, for its transforms and distributed samplers.
+
+        Workers fetch and transform; the negatives are drawn here, from one stream.
+        """
+        for data in super().__iter__():
+            yield self._neg_sampling(data.to(self.device))
+
     def collate_fn(self, index: Any) -> Interaction:
-        """RecBole's way to a batch, for its transforms and distributed samplers."""
-        data = self._dataset[self.rows[np.array(index)]]
-        return self._neg_sampling(self.transform(self._dataset, data).to(self.device))
+        """The positives of a batch, transformed."""
+        return self.transform(self._dataset, self._dataset[self.rows[np.array(index)]])
 
     def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
         users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .errors import UsageError, nearest
 from .settings import PROPERTIES
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+"""Types of RecBole's atomic files."""
 
 
 def check_files(config: Any) -> None:
@@ -29,15 +32,30 @@ def check_files(config: Any) -> None:
             f"benchmark_filename: got {parts!r}, allowed are two parts [train, test] or three "
             "[train, valid, test]."
         )
+    needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
+    loaded = (config["load_col"] or {}).get("inter", "*")
+    if loaded != "*" and not set(needed) <= set(loaded or ()):
+        raise UsageError(
+            f"load_col.inter: got {loaded!r}, allowed are lists with {needed} in them."
+        )
     files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
     for file in files:
         if not (folder / file).is_file():
             raise UsageError(_missing(config, folder / file))
-        check_lines(folder / file, config["field_separator"], config["encoding"] or "utf-8")
+        encoding = config["encoding"] or "utf-8"
+        check_lines(folder / file, config["field_separator"], encoding, needed)
 
 
-def check_lines(path: Path, separator: str, encoding: str = "utf-8") -> None:
+def check_lines(
+    path: Path, separator: str, encoding: str = "utf-8", needed: Sequence[str] = ()
+) -> None:
     """Check an atomic file's header and that every line has all fields, floats being numbers.
+
+    Args:
+        path: the file.
+        separator: of the fields.
+        encoding: of the file.
+        needed: columns that must be there.
 
     Raises:
         UsageError: names file and line.
@@ -45,12 +63,18 @@ def check_lines(path: Path, separator: str, encoding: str = "utf-8") -> None:
     with path.open(encoding=encoding, errors="replace") as lines:
         header = next(lines, "").rstrip("\r\n")
         fields = header.split(separator)
-        bad = [field for field in fields if len(field.split(":")) != 2]
+        bad = [field for field in fields if field.partition(":")[2] not in TYPES]
         if bad:
             raise UsageError(
                 f"{path}, line 1: '{bad[0]}' is no field of a RecBole atomic file; allowed is "
-                "name:type, such as user_id:token, separated by tabs."
+                f"name:type, such as user_id:token, separated by tabs; types: {', '.join(TYPES)}."
             )
+        for name in needed:
+            if name not in [field.partition(":")[0] for field in fields]:
+                raise UsageError(
+                    f"{path}, line 1: there is no column '{name}' (columns: {', '.join(fields)}); "
+                    "USER_ID_FIELD and ITEM_ID_FIELD name the columns of users and items."
+                )
         floats = [i for i, field in enumerate(fields) if field.endswith(":float")]
         number = _first_bad(lines, separator, len(fields), floats)
     if number == 1:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UsageError(ValueError):
@@ -16,3 +17,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     lowered = {candidate.lower(): candidate for candidate in candidates}
     hits = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
     return f"; did you mean '{lowered[hits[0]]}'?" if hits else ""
+
+
+@contextmanager
+def refusals(where: str) -> Iterator[None]:
+    """Turn what RecBole refuses with an exception of its own into a :class:`UsageError`."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(f"{where}: {str(error).strip().rstrip('.')}.") from error

@@ -1,7 +1,7 @@
 """``enable()``: RecBole's own calls understand ``neg_sampler``.
 
 Two functions that RecBole's ``data_preparation`` looks up in its module, ``create_samplers`` and
-``get_dataloader``, and two methods of its ``Trainer`` are wrapped. A ``Config`` without
+``get_dataloader``, and two methods of its trainers are wrapped. A ``Config`` without
 ``neg_sampler`` is served as before.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import recbole.data.utils as host
 from recbole.data.dataloader import TrainDataLoader
-from recbole.trainer import Trainer
+from recbole.trainer import NCLTrainer, Trainer
 
 from .compat import mend, mend_quick_start
 from .data import PHASES, create_samplers
@@ -35,12 +35,13 @@ def enable() -> None:
     mend_quick_start()
     _wrap(host, "create_samplers", _create_samplers)
     _wrap(host, "get_dataloader", _get_dataloader)
-    _wrap(Trainer, "fit", _fit)
-    _wrap(Trainer, "_train_epoch", _train_epoch)
+    for trainer in (Trainer, NCLTrainer):  # NCL's has a loop of its own
+        _wrap(trainer, "fit", _fit)
+        _wrap(trainer, "_train_epoch", _train_epoch)
 
 
 def _wrap(owner: Any, name: str, around: Any) -> None:
-    original = getattr(owner, name)
+    original = vars(owner)[name]
     if hasattr(original, _MARK):
         return
 
@@ -60,8 +61,9 @@ def _uses_ours(config: Any) -> bool:
 def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: Any) -> Any:
     if not _uses_ours(config):
         return original(config, dataset, built_datasets)
-    derive_train_neg_sample_args(config, config.external_config_dict.get("train_neg_sample_args"))
+    derive_train_neg_sample_args(config, config.external_config_dict)
     train, evaluation = create_samplers(config, dict(zip(PHASES, built_datasets, strict=True)))
+    config["train_neg_sample_args"]["dynamic"] = False  # a loader of others just asks its sampler
     return train, *(evaluation[phase].set_phase(phase) for phase in PHASES[1:])
 
 
@@ -69,12 +71,14 @@ def _get_dataloader(original: Any, config: Any, phase: str) -> Any:
     chosen = original(config, phase)
     if phase != "train" or not _uses_ours(config):
         return chosen
-    if chosen is not TrainDataLoader:
+    if chosen is TrainDataLoader:
+        return BNSTrainDataLoader
+    if chosen.__module__.startswith("recbole."):
         raise UsageError(
             f"neg_sampler: got '{config['neg_sampler']}', but {config['model']} trains with "
             f"RecBole's {chosen.__name__}, which takes no negatives from a sampler; leave it out."
         )
-    return BNSTrainDataLoader
+    return chosen
 
 
 def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any) -> Any:

@@ -7,33 +7,31 @@ import json
 import logging
 import math
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from .compat import quiet, tensorboard_in
 from .config import BNSConfig
 
 # isort: split
 from recbole.data import create_dataset
-from recbole.data import data_preparation as recbole_data_preparation
 from recbole.utils import get_model, init_seed
 
-from .data import data_preparation
+from . import __version__
+from .data import data_preparation, stock_data_preparation
 from .datasets import check_files
-from .errors import UsageError
+from .errors import UsageError, refusals
 from .progress import Progress
+from .run_folder import log_to, make_folder, write_settings
 from .sampling import NegativeSampler
 from .sampling.params import as_mapping
 from .settings import NO_SAMPLER
 from .trainer import EpochReport, get_trainer
 
-PACKAGES = ("recbole-bns", "recbole", "torch", "numpy", "scipy", "pandas")
+INSTALLED_AS = {"faiss": "faiss-cpu"}
+PACKAGES = ("recbole", "torch", "numpy", "scipy", "pandas")
 
 
 def run_recbole_bns(
@@ -64,20 +62,28 @@ def run_recbole_bns(
     """
     config = BNSConfig(model, dataset, config_file_list, config_dict)
     check_files(config)
-    folder = _make_folder(out, config)
+    folder = make_folder(out, config)
     config["checkpoint_dir"] = str(folder / "checkpoints")
-    with quiet(), _log_to(folder / "run.log"):
-        return _run(config, folder, result_file)
+    with quiet(), log_to(folder / "run.log"):
+        try:
+            return _run(config, folder, result_file)
+        except ModuleNotFoundError as error:
+            package = str(error.name)
+            raise UsageError(
+                f"model: {config['model']} of RecBole needs the package '{package}', which is not "
+                f"installed; pip install {INSTALLED_AS.get(package, package)}."
+            ) from error
 
 
 def _run(config: Any, folder: Path, result_file: str | Path | None) -> dict[str, Any]:
-    (folder / "settings.yaml").write_text(settings_text(config), encoding="utf-8")
+    write_settings(config, folder)
     init_seed(config["seed"], config["reproducibility"])
-    dataset = create_dataset(config)
-    logging.getLogger().info(dataset)
     stock = config["neg_sampler"] == NO_SAMPLER
-    prepare = recbole_data_preparation if stock else data_preparation
-    train_data, valid_data, test_data = prepare(config, dataset)
+    prepare = stock_data_preparation if stock else data_preparation
+    with refusals(f"data set '{config['dataset']}'"):
+        dataset = create_dataset(config)
+        logging.getLogger().info(dataset)
+        train_data, valid_data, test_data = prepare(config, dataset)
     init_seed(config["seed"], config["reproducibility"])
     name = config["model"]
     model_class = config.model_class or get_model(name)
@@ -85,9 +91,10 @@ def _run(config: Any, folder: Path, result_file: str | Path | None) -> dict[str,
     logging.getLogger().info(model)
     with tensorboard_in(folder / "tensorboard"):
         trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
-    trainer.saved_model_file = str(
-        folder / "checkpoints" / ("best.pt" if valid_data else "last.pt")
-    )
+    if trainer.eval_step <= 0:
+        valid_data = None
+    file = "best.pt" if valid_data else "last.pt"
+    trainer.saved_model_file = str(folder / "checkpoints" / file)
     core = None if stock else train_data._sampler.core
     label = "RecBole's sampling" if core is None else core.label
     with (
@@ -146,7 +153,7 @@ def _result(
 
 def versions() -> dict[str, str]:
     """Versions of what decides a result."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "recbole-bns": __version__}
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -155,86 +162,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def settings_text(config: Any) -> str:
-    """The settings as YAML that ``--config_files`` takes."""
-    derived = {
-        "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "device", "train_neg_sample_args",
-        "valid_neg_sample_args", "test_neg_sample_args", "single_spec", "local_rank",
-        "valid_metric_bigger", "data_path", "checkpoint_dir", "tuned_file", "tuned_as",
-        "how_to_get",
-    }  # fmt: skip
-    stock = config["neg_sampler"] == NO_SAMPLER
-    values = {
-        key: value
-        for key, value in config.final_config_dict.items()
-        if (key not in derived or (stock and key == "train_neg_sample_args")) and _is_plain(value)
-    }
-    values["data_path"] = str(Path(config["data_path"]).resolve().parent)
-    values["tuned"] = False
-    return yaml.safe_dump(values, sort_keys=True, allow_unicode=True)
-
-
-def _is_plain(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, tuple)
-
-
 def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name.lower(): float(value) for name, value in metrics.items()}
-
-
-def _make_folder(out: str | Path | None, config: Any) -> Path:
-    now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    sampler = config["neg_sampler"]
-    if (config["neg_sampler_args"] or {}).get("prior") == "oracle":
-        sampler += "-oracle-sees-test-labels"
-    name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
-    folder = Path(out) if out is not None else Path("runs") / name
-    extra = 1
-    while out is None and folder.exists():
-        extra += 1
-        folder = folder.with_name(f"{name}-{extra}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError(
-                f"out: the folder '{folder}' is not empty; name a new one, so that nothing in it "
-                "is lost."
-            )
-    except OSError as error:
-        raise UsageError(f"out: cannot make the folder '{folder}': {error.strerror}.") from error
-    return folder
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Send RecBole's log to a file; only warnings reach the screen."""
-    logger = logging.getLogger()
-    before = logger.level, logger.handlers[:]
-    file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    file.addFilter(_drop_colours)
-    screen = logging.StreamHandler()
-    screen.setLevel(logging.WARNING)
-    screen.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logger.handlers[:] = [file, screen]
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        file.close()
-        logger.setLevel(before[0])
-        logger.handlers[:] = before[1]
-
-
-def _drop_colours(record: logging.LogRecord) -> bool:
-    import re
-
-    record.msg = re.sub(r"\x1b\[[0-9;]*m", "", str(record.msg))
-    return True
 
 
 def _recorder(table: Any, progress: Progress) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from recbole.data.interaction import Interaction
-from recbole.sampler import Sampler
+from recbole.sampler import RepeatableSampler, Sampler
 from torch import Tensor, nn
 
 from .errors import UsageError
@@ -102,13 +103,16 @@ class BNSSampler(Sampler):
         """RecBole's call: ``(B · num,)`` on the CPU, ids[k · B + b] belongs to row b.
 
         Raises:
-            ValueError: an id outside the data set.
+            ValueError: an id outside the data set, or a user without a negative.
         """
         users, items = _ids(user_ids), _ids(item_ids)
         for name, ids, size in (("user", users, self.user_num), ("item", items, self.item_num)):
             if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
                 raise ValueError(f"{name}_id outside 0 to {size - 1}.")
         device = self.core.catalogue.device
+        none = users[self.core.catalogue.negative_num.cpu()[users] <= 0]
+        if len(none):
+            raise ValueError(f"user_id {int(none[0])} has interacted with every item.")
         drawn = self.sample(users.to(device), items.to(device), num)
         return drawn.T.reshape(-1).cpu()
 
@@ -133,17 +137,14 @@ class EvalSampler(Sampler):
     seed, phase and user. The distributions are RecBole's own.
 
     Args:
-        phases: names of the parts, in order.
-        datasets: the parts.
+        parts: the parts of the data set by phase, in order.
         distribution: ``uniform`` or ``popularity``.
         seed: of the run.
     """
 
-    def __init__(
-        self, phases: list[str], datasets: list[Any], distribution: str, seed: int
-    ) -> None:
+    def __init__(self, parts: Mapping[str, Any], distribution: str, seed: int) -> None:
         self.seed = int(seed)
-        super().__init__(phases, datasets, distribution)
+        super().__init__(list(parts), list(parts.values()), distribution)
 
     def get_used_ids(self) -> dict[str, np.ndarray]:
         """For each phase and user the items of this phase and those before it.
@@ -162,20 +163,52 @@ class EvalSampler(Sampler):
         return used
 
     def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> Tensor:
-        """RecBole's draw under a seed of its own; the global generator is left as it was."""
+        """RecBole's draw under a seed of its own; the global generator is left as it was.
+
+        Raises:
+            UsageError: the user has no negative.
+        """
         if len(self.used_ids[int(user_ids[0])]) + 1 >= self.item_num:
             raise UsageError(
                 f"eval_args.mode: user {int(user_ids[0])} (internal id) has interacted with every "
                 "item, so there is no negative to evaluate against; use mode: full."
             )
-        state = np.random.get_state()  # noqa: NPY002 (RecBole draws from the global one)
-        np.random.seed(  # noqa: NPY002
-            zlib.crc32(f"{self.seed} {self.phase} {int(user_ids[0])}".encode())
-        )
-        try:
+        with _seeded(self.seed, self.phase, user_ids[0]):
             return super().sample_by_user_ids(user_ids, item_ids, num)
-        finally:
-            np.random.set_state(state)  # noqa: NPY002
+
+
+class RepeatableEvalSampler(RepeatableSampler):
+    """The same for ``repeatable: True``, where a user's earlier items may be recommended again.
+
+    Args:
+        parts: the parts of the data set by phase, in order.
+        distribution: ``uniform`` or ``popularity``.
+        seed: of the run.
+    """
+
+    def __init__(self, parts: Mapping[str, Any], distribution: str, seed: int) -> None:
+        self.seed, self.parts = int(seed), list(parts.values())
+        super().__init__(list(parts), parts["train"], distribution)
+
+    def _get_candidates_list(self) -> list[int]:
+        """Items of all parts, an item as often as it occurs: RecBole's popularity."""
+        return [item for part in self.parts for item in part.inter_feat[self.iid_field].tolist()]
+
+    def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> Tensor:
+        """RecBole's draw under a seed of its own; the global generator is left as it was."""
+        with _seeded(self.seed, self.phase, user_ids[0]):
+            return super().sample_by_user_ids(user_ids, item_ids, num)
+
+
+@contextmanager
+def _seeded(seed: int, phase: str, user: Any) -> Iterator[None]:
+    """Give NumPy's global generator, which RecBole draws from, a seed for the time being."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(zlib.crc32(f"{seed} {phase} {int(user)}".encode()))  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
 
 
 def user_sets(catalogue: Catalogue) -> np.ndarray:

@@ -55,20 +55,21 @@ def _(model: nn.Module) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def scoring_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients, restored afterwards.
+    """Eval mode and no gradients, restored afterwards, and so is the global generator.
 
     Sets the flags directly: SGL rebuilds its graphs whenever ``train()`` is called. Vectors that a
     model keeps for evaluation (``restore_user_e``) are dropped before and after, so that neither
-    stale ones are used nor ours are left behind.
+    stale ones are used nor ours are left behind. NGCF drops messages in eval mode too.
     """
     flags = [(module, module.training) for module in model.modules()]
     kept = [name for name in getattr(model, "other_parameter_name", []) if "restore" in name]
+    devices = {weight.device for weight in model.parameters() if weight.is_cuda}
     for module, _ in flags:
         module.training = False
     for name in kept:
         setattr(model, name, None)
     try:
-        with torch.no_grad():
+        with torch.random.fork_rng(devices), torch.no_grad():
             yield
     finally:
         for module, training in flags:
@@ -148,8 +149,11 @@ class PairScorer(ModelScorer):
         return self.block(users, items)
 
     def block(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores ``(B, R)`` by ``predict`` on all pairs."""
-        return self.pairs(users, items.expand(len(users), -1))
+        """Scores ``(B, R)`` by ``predict`` on all pairs, of a repeated user once."""
+        if not isinstance(self.model, GeneralRecommender):
+            return self.pairs(users, items.expand(len(users), -1))
+        different, place = users.unique(return_inverse=True)
+        return self.pairs(different, items.expand(len(different), -1))[place]
 
 
 class CatalogueScorer(ModelScorer):

@@ -16,6 +16,9 @@ NO_SAMPLER = "none"
 """``neg_sampler: none`` leaves sampling to RecBole."""
 MERGED = ("neg_sampler_args", "eval_args")
 """Settings whose layers are merged key by key instead of replaced."""
+TEXT = {"model", "dataset", "out", "result_file", "data_path", "gpu_id", "user_inter_num_interval",
+        "item_inter_num_interval"}  # fmt: skip
+"""Settings whose value is text whatever it looks like."""
 
 
 def _find_properties() -> Path:
@@ -66,15 +69,28 @@ def read_own(path: Path) -> dict[str, Any]:
     return read_yaml(path) if path.is_file() else {}
 
 
-def typed(value: Any) -> Any:
-    """A string as the number, boolean, list or mapping that it spells; no ``eval``."""
-    if not isinstance(value, str):
+def typed(value: Any, key: str = "") -> Any:
+    """A string as the number, boolean, None, list or mapping that it spells; no ``eval``.
+
+    Numbers of NumPy, as search spaces have them, become Python's.
+    """
+    if isinstance(value, Mapping):
+        return {name: v.item() if _is_number(v) else v for name, v in value.items()}
+    if _is_number(value):
+        return value.item()
+    if not isinstance(value, str) or key in TEXT:
         return value
+    if value == "None":
+        return None
     try:
         read = yaml.load(value, Loader=_Loader)
     except yaml.YAMLError:
         return value
     return read if isinstance(read, (int, float, bool, list, dict)) or read is None else value
+
+
+def _is_number(value: Any) -> bool:
+    return getattr(value, "shape", None) == () and hasattr(value, "item")
 
 
 def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,30 +125,31 @@ def sampler_settings(config: Any) -> tuple[str, dict[str, Any], int]:
     return str(source["neg_sampler"]).lower(), args, num
 
 
-def derive_train_neg_sample_args(config: Any, given: Any = None) -> dict[str, Any]:
+def derive_train_neg_sample_args(
+    config: Any, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """RecBole's ``train_neg_sample_args`` that make its trainer hand over the model.
 
     Args:
         config: with ``neg_sampler`` and ``neg_sample_num``.
-        given: what the user wrote for ``train_neg_sample_args``, if anything.
+        given: the settings that the user wrote.
 
     Raises:
-        UsageError: ``given`` contradicts ``neg_sampler``.
+        UsageError: the user's own ``train_neg_sample_args`` contradict ``neg_sampler``.
     """
     name, _, num = sampler_settings(config)
     derived = {"distribution": "uniform", "sample_num": num, "alpha": 1.0, "dynamic": True,
                "candidate_num": 0}  # fmt: skip
-    if given is None:
-        return derived
-    agrees = isinstance(given, Mapping) and not (
-        given.get("distribution", "uniform") != "uniform"
-        or given.get("sample_num", num) != num
-        or given.get("dynamic")
+    wish = (given or {}).get("train_neg_sample_args", {})
+    agrees = isinstance(wish, Mapping) and not (
+        wish.get("distribution", "uniform") != "uniform"
+        or wish.get("sample_num", num) != num
+        or wish.get("dynamic")
     )
     if not agrees:
         raise UsageError(
-            f"train_neg_sample_args: got {yaml.safe_dump(given, default_flow_style=True).strip()}, "
-            f"which contradicts neg_sampler '{name}'; leave it out (neg_sampler, neg_sampler_args "
-            f"and neg_sample_num decide), or set neg_sampler: {NO_SAMPLER} for RecBole's own."
+            f"train_neg_sample_args: got {wish}, which contradicts neg_sampler '{name}'; leave it "
+            "out (neg_sampler, neg_sampler_args and neg_sample_num decide), or set neg_sampler: "
+            f"{NO_SAMPLER} for RecBole's own."
         )
     return derived

@@ -164,14 +164,14 @@ class SamplerContract:
     def test_ids(self) -> None:
         """Ids ``(B, n)`` are int64, on the inputs' device, negatives of the user, and distinct."""
         for case in self.cases():
-            self.run(case, range(4))
+            self.run(case, range(2))
 
     def test_one_user(self) -> None:
         """One row, or all of one user; a user with one negative always gets it."""
         every = torch.arange(1, 38, device=self.device)
         for case in self.cases():
             for user, items in ((9, every[:1]), (3, every), (1, every)):
-                ids = self.run(case, range(3), batch=(torch.full_like(items, user), items))
+                ids = self.run(case, range(2), batch=(torch.full_like(items, user), items))
                 assert user != 1 or bool((ids == 40).all())
 
     def test_seed(self) -> None:
@@ -236,15 +236,15 @@ class SamplerContract:
             for case in self.cases():
                 if case.sampler.scorer_needed() is not None:
                     batch = users[rich], items[rich]
-                    self.run(case, range(2), (bad, 30), batch)
+                    self.run(case, range(1), (bad, 30), batch)
                     assert 30 not in self.run(case, range(2, 4), (bad, 30), batch), f"{case} {bad}"
-                self.run(case, range(4, 6), (bad, slice(None)))
+                self.run(case, range(4, 5), (bad, slice(None)))
 
     def test_memory_is_bounded(self) -> None:
         """What a sampler holds does not grow with the steps and epochs."""
         for case in self.cases():
             sizes = []
-            for epochs in (range(7), range(7, 9)):
+            for epochs in (range(6), range(6, 8)):
                 self.run(case, epochs)
                 sizes.append(sum(footprint(vars(module)) for module in case.sampler.modules()))
             assert sizes[1] <= sizes[0]

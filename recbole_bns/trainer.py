@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from recbole.utils import get_trainer as recbole_trainer
@@ -77,7 +77,7 @@ class TrainerMixin(_Host):
             self.sampler.bind(self.model)
         if self._sampler_state is not None:
             self.sampler.core.load_state_dict(self._sampler_state)
-        self._validates = bool(valid_data)
+        self._validates = bool(valid_data) and self.eval_step > 0
         return super().fit(train_data, valid_data, *args, **kwargs)
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
@@ -93,7 +93,9 @@ class TrainerMixin(_Host):
         self.reports.append(
             EpochReport(epoch_idx + 1, float(total or 0.0), seconds, self.base_rates[0] * factor)
         )
-        if not self._validates or (epoch_idx + 1) % max(self.eval_step, 1):
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            self._refuse("the weights are not finite after")
+        if not self._validates or (epoch_idx + 1) % self.eval_step:
             self._tell()
         return loss
 
@@ -109,12 +111,15 @@ class TrainerMixin(_Host):
 
     def _check_nan(self, loss: Tensor) -> None:
         if torch.isnan(loss):
-            kept = f"the weights of epoch {self.best_epoch} are in {self.saved_model_file}"
-            raise UsageError(
-                f"training: the loss is NaN in epoch {self._epoch + 1}; lower learning_rate, or "
-                f"set clip_grad_norm: {{max_norm: 1}}; "
-                f"{kept if self.best_epoch else 'no checkpoint was written yet'}."
-            )
+            self._refuse("the loss is NaN in")
+
+    def _refuse(self, what: str) -> NoReturn:
+        kept = f"the weights of epoch {self.best_epoch} are in {self.saved_model_file}"
+        raise UsageError(
+            f"training: {what} epoch {self._epoch + 1}; lower learning_rate, or set "
+            f"clip_grad_norm: {{max_norm: 1}}; "
+            f"{kept if self.best_epoch else 'no checkpoint was written yet'}."
+        )
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         """Weights, optimiser and sampler as tensors and plain values, written atomically."""
@@ -129,8 +134,7 @@ class TrainerMixin(_Host):
             "best_valid_score": float(self.best_valid_score),
             "state_dict": model.state_dict(),
             "other_parameter": {
-                name: value.detach() if isinstance(value, Tensor) else value
-                for name, value in model.other_parameter().items()
+                name: checkpoint.plain(value) for name, value in model.other_parameter().items()
             },
             "optimizer": self.optimizer.state_dict(),
             "sampler": core.state_dict() if core is not None else None,
@@ -163,7 +167,8 @@ class TrainerMixin(_Host):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["state_dict"])
-        self.model.load_other_parameter(state["other_parameter"])
+        other = {name: checkpoint.unplain(v) for name, v in state["other_parameter"].items()}
+        self.model.load_other_parameter(other)
 
 
 @cache

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the tests on other stacks than the one of this machine, each in a fresh virtual environment.
+# Run the tests on other stacks than the installed one, each in a fresh virtual environment.
 #
 #   scripts/test_stacks.sh [old|py310|py312|py313 ...]     (default: all four)
 #
@@ -16,8 +16,9 @@ torch='torch==2.13.0'
 # The interpreter of a version: pyenv's, or the one on the PATH (a shim of pyenv may not run).
 find_python() {
   local version=$1 candidate
+  local ask='import ensurepip, sys, venv; print("%d.%d" % sys.version_info[:2])'
   for candidate in "$(pyenv prefix "$version" 2>/dev/null || true)/bin/python" "python$version"; do
-    if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+    if [ "$("$candidate" -c "$ask" 2>/dev/null || true)" = "$version" ]; then
       echo "$candidate"
       return
     fi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,15 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS, EACH = 40, 60, 22
+OTHERS = ("NeuMF", "NNCF")
+"""Models that have no ``embedding_size``."""
 Settings = dict[str, Any]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(min(2, os.cpu_count() or 1))
+    known = "ignore:__array_wrap__ must accept context:DeprecationWarning"
+    config.addinivalue_line("filterwarnings", known)
 
 
 def write_atomic(path: Path, header: str, rows: list[tuple[Any, ...]]) -> None:
@@ -97,3 +101,36 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def make(settings: Settings) -> Callable[..., Any]:
+    """A maker of our Configs on the tiny data set."""
+    from recbole_bns import BNSConfig
+
+    def config(model: Any = "BPR", dataset: str = "tiny", **more: Any) -> Any:
+        base = {k: v for k, v in settings.items() if k != "embedding_size" or model not in OTHERS}
+        return BNSConfig(model, dataset, None, {**base, **more})
+
+    return config
+
+
+def prepare(config: Any) -> tuple[Any, Any, Any]:
+    """Loaders for training, validation and test; the split is fixed by the seed."""
+    from recbole.data import create_dataset
+    from recbole.utils import init_seed
+
+    from recbole_bns import data_preparation
+    from recbole_bns.compat import quiet
+
+    init_seed(config["seed"], True)
+    with quiet():
+        return data_preparation(config, create_dataset(config))
+
+
+def build_model(config: Any, train: Any) -> Any:
+    """The model that the config names, as RecBole builds it."""
+    from recbole.utils import get_model, init_seed
+
+    init_seed(config["seed"], True)
+    return get_model(config["model"])(config, train._dataset)

@@ -35,7 +35,7 @@ class SymmetricProduct(torch.autograd.Function):
 class SharedLightGCN(LightGCN):
     """RecBole's LightGCN; see the module's text."""
 
-    _kept: tuple[tuple[int, int], tuple[Tensor, Tensor]] | None = None
+    _kept: tuple[tuple[int, ...], tuple[Tensor, Tensor]] | None = None
     _rows: Tensor | None = None
 
     def forward(self) -> tuple[Tensor, Tensor]:
@@ -68,6 +68,7 @@ class SharedLightGCN(LightGCN):
         users, items = torch.split(mean, [self.n_users, self.n_items])
         return users, items
 
-    def _versions(self) -> tuple[int, int]:
-        """Changes with every in-place update of the weights: an optimiser step, a checkpoint."""
-        return self.user_embedding.weight._version, self.item_embedding.weight._version
+    def _versions(self) -> tuple[int, ...]:
+        """Changes whenever the weights do: an optimiser step, a checkpoint, another tensor."""
+        weights = self.user_embedding.weight, self.item_embedding.weight
+        return tuple(number for w in weights for number in (w._version, w.data_ptr()))

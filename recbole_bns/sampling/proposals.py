@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from . import kernels
 from .catalogue import Catalogue
 
 MASS_BITS = 40
@@ -97,6 +98,8 @@ class Proposal(nn.Module):
 
     def _positives_before(self, users: Tensor, mass: Tensor) -> Tensor:
         keys = mass + (users * self.stride).unsqueeze(1)
+        if kernels.available(keys, self.free_before):
+            return kernels.positives_before(keys, users, self.catalogue.indptr, self.free_before)
         place = torch.searchsorted(self.free_before, keys, right=True)
         return place - self.catalogue.indptr[users].unsqueeze(1)
 

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from . import kernels
+
 
 class Scorer(ABC):
     """Scores of users for items under the weights of this moment. Never tracks gradients."""
@@ -47,6 +49,8 @@ class FactorScorer(Scorer):
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Gather and multiply: O(B M D)."""
+        if self.users.dtype == torch.float32 and kernels.available(self.users, items):
+            return kernels.pairs(self.users, self.items, users, items)
         return torch.bmm(self.items[items], self.users[users].unsqueeze(2)).squeeze(2)
 
     def catalogue(self, users: Tensor) -> Tensor:

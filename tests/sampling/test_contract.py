@@ -41,7 +41,11 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"replacement": True, "warmup_epochs": 2},
         {"lambda": {"start": 10, "step": -0.1, "stop": 2}},
     ],
-    "ahns": [{"p": -1}, {"p": -0.5, "candidate_num": 4}, {"p": -9.0, "replacement": False}],
+    "ahns": [
+        {"p": -1},
+        {"p": -0.5, "candidate_num": 4},
+        {"p": -9.0, "replacement": False, "candidate_num": 6},
+    ],
 }
 
 

@@ -61,8 +61,7 @@ def draw_ranks(u: Tensor, item_num: int, lambda_: float) -> Tensor:
     The inverse of the truncated geometric distribution function, O(1) a draw.
     """
     reach = -math.expm1(-item_num / lambda_)
-    rank = torch.floor(-lambda_ * torch.log1p(-u * reach)).long()
-    return rank.clamp_(max=item_num - 1)
+    return (-lambda_ * torch.log1p(-u * reach)).clamp_(max=item_num - 1).long()
 
 
 def factor_weights(users: Tensor, spread: Tensor) -> Tensor:

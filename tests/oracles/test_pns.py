@@ -1,0 +1,60 @@
+"""PNS against r_j ** a over the user's non-positives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toys import POPULARITY, POSITIVES, assert_law, random_case, toy_catalogue
+
+from recbole_bns.sampling import Catalogue, build
+from recbole_bns.sampling.methods.pns import popularity_weights
+
+
+def slow_law(counts: list[int], taken: set[int], exponent: float) -> list[float]:
+    """p(j | u) of every id, padding included."""
+    weights = [0.0] * len(counts)
+    for item in range(1, len(counts)):
+        if item not in taken:
+            weights[item] = counts[item] ** exponent
+    return [weight / sum(weights) for weight in weights]
+
+
+@pytest.mark.parametrize("exponent", [0.75, 1.0, 2.5])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_law_counts_repetitions_and_leaves_positives_out(seed: int, exponent: float) -> None:
+    case = random_case(seed)
+    sampler = build("pns", case.catalogue, {"exponent": exponent}, seed=seed)
+    for user in (2, 5):
+        users = torch.full((20_000,), user)
+        law = slow_law(case.counts, case.taken[user], exponent)
+        assert_law(sampler.sample(users, users, 1, None), law)
+
+
+def test_law_of_the_toy_whose_item_4_has_no_interaction() -> None:
+    sampler = build("pns", toy_catalogue(), seed=1)
+    users = torch.ones(30_000, dtype=torch.long)
+    law = slow_law([0, *POPULARITY], {item + 1 for item in POSITIVES}, 0.75)
+    assert law[5] == 0
+    assert_law(sampler.sample(users, users, 1, None), law)
+
+
+def test_a_user_whose_negatives_have_no_interaction_is_served_uniformly() -> None:
+    users, items = torch.tensor([[1, 1, 2], [1, 2, 1]])
+    sampler = build("pns", Catalogue(users, items, 3, 6), seed=1)
+    first, second = torch.tensor([[1], [2]]).expand(-1, 20_000)
+    assert_law(sampler.sample(first, first, 1, None), [0, 0, 0, 1 / 3, 1 / 3, 1 / 3])
+    assert bool((sampler.sample(second, second, 1, None) == 2).all())
+
+
+def test_weights() -> None:
+    weights = popularity_weights(torch.tensor([0, 16, 1, 0]), 0.75)
+    assert weights.tolist() == [0, 8, 1, 0]
+    assert popularity_weights(torch.tensor([0, 16]), 0.0).tolist() == [1, 1]
+
+
+def test_several_negatives_go_on_to_items_without_interaction_only_at_the_end() -> None:
+    sampler = build("pns", toy_catalogue(), seed=1)
+    users = torch.ones(500, dtype=torch.long)
+    ids = sampler.sample(users, users, 6, None)
+    assert bool((ids[:, 5] == 5).all())
+    assert bool((ids.sort(1).values == torch.tensor([2, 3, 4, 5, 7, 8])).all())

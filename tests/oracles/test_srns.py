@@ -1,0 +1,251 @@
+"""SRNS against Eq. 1, 3 and 4 of the paper, with a history kept in plain Python."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toys import CANDIDATES, X, assert_law, sigmoid
+
+from recbole_bns.errors import UsageError
+from recbole_bns.sampling import Catalogue, FactorScorer, Scorer, build
+from recbole_bns.sampling.methods import srns
+from recbole_bns.sampling.methods.srns import (
+    memory_keys,
+    positive_probability,
+    selection_value,
+)
+from recbole_bns.testing import TableScorer
+
+USERS, ITEMS = 9, 31
+HISTORY = ([1, 1.5, 2], [[0.5, -3, 0, 2], [0.6, 2.6, 0.1, 2.5], [0.5, -2, 0, 3]])
+"""Scores of the positive and of the toy's candidates at three epoch ends."""
+
+
+def test_golden_selection() -> None:
+    live = positive_probability(
+        torch.tensor([[X[0]]]), torch.tensor([[X[item] for item in CANDIDATES]])
+    )
+    assert live[0].tolist() == pytest.approx([0.182426, 0.377541, 0.119203, 0.731059], abs=1e-6)
+    history = torch.stack(
+        [
+            positive_probability(torch.tensor([[positive]]), torch.tensor([row]))
+            for positive, row in zip(*HISTORY, strict=True)
+        ]
+    )
+    spread = selection_value(live, history, 1.0) - live
+    assert spread[0].tolist() == pytest.approx([0.07977, 0.345197, 0.061156, 0], abs=1e-5)
+    for alpha, chosen in ((0, 7), (1, 7), (2.5, 3)):
+        assert CANDIDATES[int(selection_value(live, history, alpha).argmax())] == chosen
+    values = selection_value(live, history, 2.5)[0].tolist()
+    assert values[1] == pytest.approx(1.240534, abs=1e-5)
+    assert values[3] == pytest.approx(0.731059, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tau", "golden"),
+    [
+        (1.0, [0.060579, 0.164671, 0.036743, 0.738006]),
+        (10.0, [0.230392, 0.254623, 0.219156, 0.295829]),
+    ],
+)
+def test_golden_memory_law(tau: float, golden: list[float]) -> None:
+    scores = torch.tensor([X[item] for item in CANDIDATES]).expand(60_000, -1)
+    u = torch.rand(scores.shape, generator=torch.Generator().manual_seed(1))
+    law = np.array(golden) / sum(golden)
+    assert_law(memory_keys(scores, tau, u).argmax(1), law)
+
+
+def test_memory_is_drawn_without_replacement_in_proportion_to_exp_score() -> None:
+    """All negatives are in the pool: two of five stay, by the law of successive draws."""
+    many = 20_000
+    catalogue = Catalogue(torch.arange(1, many), torch.ones(many - 1).long(), many, 7)
+    scores = [0.0, 0.0, 0.3, -1.0, 1.2, 2.0, 0.1]
+    args = {"memory_num": 2, "new_num": 6, "tau": 0.8}
+    sampler = build("srns", catalogue, args, seed=4)
+    users = torch.arange(1, many)
+    scorer = TableScorer(torch.tensor(scores).expand(many, -1))
+    sampler.sample(users, torch.ones_like(users), 1, scorer)
+    weight = [math.exp(score / 0.8) * (item > 1) for item, score in enumerate(scores)]
+    law = np.zeros(49)
+    for first, second in itertools.permutations(range(2, 7), 2):
+        p = weight[first] / sum(weight) * weight[second] / (sum(weight) - weight[first])
+        law[min(first, second) * 7 + max(first, second)] += p
+    kept = sampler.memory[1:many].sort(1).values
+    assert_law(kept[:, 0] * 7 + kept[:, 1], law)
+
+
+class Model:
+    """Scores that change with the epoch: factors, or a table without any."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.source = np.random.default_rng(0)
+        self.users = self.source.normal(size=(USERS, 3))
+        self.items = self.source.normal(size=(ITEMS, 3))
+
+    def train(self) -> None:
+        self.users = 0.8 * self.users + 0.5 * self.source.normal(size=self.users.shape)
+        self.items = 0.8 * self.items + 0.5 * self.source.normal(size=self.items.shape)
+
+    def table(self) -> np.ndarray:
+        return self.users @ self.items.T
+
+    def scorer(self) -> Scorer:
+        if self.kind == "table":
+            return TableScorer(torch.tensor(self.table()))
+        return FactorScorer(torch.tensor(self.users), torch.tensor(self.items))
+
+
+def small() -> tuple[Catalogue, list[set[int]]]:
+    source = np.random.default_rng(1)
+    taken: list[set[int]] = [set()]
+    for _ in range(1, USERS):
+        taken.append({int(i) for i in source.choice(ITEMS - 1, 6, replace=False) + 1})
+    pairs = [(user, item) for user in range(USERS) for item in taken[user]]
+    return Catalogue(*torch.tensor(pairs).T, USERS, ITEMS), taken
+
+
+def slow_values(
+    live: np.ndarray, ends: list[np.ndarray], user: int, positive: int, alpha: float
+) -> list[float]:
+    """P_pos + alpha · std over the last five epoch ends, of every item."""
+    values = []
+    for item in range(ITEMS):
+        past = [sigmoid(end[user][item] - end[user][positive]) for end in ends[-5:]]
+        mean = sum(past) / max(len(past), 1)
+        variance = sum((p - mean) ** 2 for p in past) / max(len(past), 1)
+        live_p = sigmoid(live[user][item] - live[user][positive])
+        values.append(live_p + alpha * math.sqrt(variance))
+    return values
+
+
+@pytest.mark.parametrize("kind", ["factor", "table"])
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_choice_over_epochs_with_new_entrants(kind: str, n: int, warmup: int) -> None:
+    catalogue, taken = small()
+    args = {"memory_num": 5, "new_num": 4, "alpha": 6.0, "warmup_epochs": warmup}
+    sampler = build("srns", catalogue, args, seed=3)
+    model, ends, turned = Model(kind), [], 0
+    source = np.random.default_rng(2)
+    for epoch in range(9):
+        sampler.begin_epoch(epoch, model.scorer())
+        if epoch > 0:
+            ends.append(model.table())
+        alpha = 6.0 * (min(epoch / warmup, 1) if warmup else 1)
+        for _ in range(3):
+            model.train()
+            users = source.integers(1, USERS, 12).tolist()
+            items = [int(source.choice(sorted(taken[user]))) for user in users]
+            memory = sampler.memory.tolist()
+            ids = sampler.sample(torch.tensor(users), torch.tensor(items), n, model.scorer())
+            for user, positive, row in zip(users, items, ids.tolist(), strict=True):
+                values = slow_values(model.table(), ends, user, positive, alpha)
+                best = sorted(memory[user], key=lambda item, v=values: -v[item])  # type: ignore[misc]
+                assert row == best[:n]
+                live = slow_values(model.table(), [], user, positive, 0)
+                turned += best[0] != max(memory[user], key=lambda item, v=live: v[item])  # type: ignore[misc]
+    assert turned > 20, "the deviation hardly ever decides: the test says little about it"
+
+
+def fixed_entrants(sampler: srns.SRNS, rows: Any) -> None:
+    """Make the new items those of ``rows`` (B, S2)."""
+    sampler.proposal.draw = lambda *args, **options: torch.tensor(rows)  # type: ignore[method-assign]
+
+
+def ranked(catalogue: Catalogue) -> TableScorer:
+    """Item numbers as scores: with a low temperature the memory keeps the highest numbers."""
+    table = torch.arange(catalogue.item_num).double() / 8
+    return TableScorer(table.expand(catalogue.user_num, -1))
+
+
+def test_of_several_rows_of_a_user_the_first_decides() -> None:
+    catalogue = Catalogue(torch.tensor([1, 2]), torch.tensor([1, 1]), 4, 40)
+    args = {"memory_num": 2, "new_num": 2, "alpha": 0, "tau": 1e-3}
+    sampler = build("srns", catalogue, args, seed=0)
+    sampler.memory[1:4] = torch.tensor([[5, 6], [7, 8], [2, 3]])
+    fixed_entrants(sampler, [[20, 4], [9, 30], [33, 34], [10, 11]])
+    users = torch.tensor([2, 1, 2, 1])
+    ids = sampler.sample(users, torch.ones_like(users), 1, ranked(catalogue))
+    assert ids.flatten().tolist() == [8, 6, 8, 6], "chosen of the memory before its update"
+    memory = [sorted(row) for row in sampler.memory[1:4].tolist()]
+    assert memory == [[9, 30], [8, 20], [2, 3]]
+
+
+def test_a_new_item_that_is_in_the_memory_already_is_not_taken_twice() -> None:
+    catalogue = Catalogue(torch.tensor([1]), torch.tensor([1]), 2, 40)
+    sampler = build("srns", catalogue, {"memory_num": 3, "new_num": 2, "alpha": 0}, seed=0)
+    sampler.memory[1] = torch.tensor([5, 6, 7])
+    fixed_entrants(sampler, [[7, 6]])
+    one = torch.ones(1, dtype=torch.long)
+    sampler.sample(one, one, 1, ranked(catalogue))
+    assert sorted(sampler.memory[1].tolist()) == [5, 6, 7]
+
+
+def test_lazy_update() -> None:
+    catalogue, _ = small()
+    args = {"memory_num": 4, "new_num": 12, "update_every": 3}
+    sampler = build("srns", catalogue, args, seed=3)
+    model, changed = Model("factor"), []
+    users, items = catalogue.owners, catalogue.positives
+    for epoch in range(8):
+        sampler.begin_epoch(epoch, model.scorer())
+        before = sampler.memory[:USERS].clone()
+        sampler.sample(users, items, 1, model.scorer())
+        changed.append(not torch.equal(before, sampler.memory[:USERS]))
+    assert changed == [epoch % 3 == 0 for epoch in range(8)]
+
+
+def test_memory_without_new_items_is_fixed_and_its_top_is_chosen() -> None:
+    catalogue, _ = small()
+    sampler = build("srns", catalogue, {"memory_num": 6, "new_num": 0, "alpha": 0}, seed=3)
+    model, memory = Model("table"), sampler.memory.tolist()
+    for epoch in range(3):
+        sampler.begin_epoch(epoch, model.scorer())
+        model.train()
+        users = catalogue.owners
+        ids = sampler.sample(users, catalogue.positives, 1, model.scorer()).flatten().tolist()
+        table = model.table()
+        for user, chosen in zip(users.tolist(), ids, strict=True):
+            assert chosen == max(memory[user], key=lambda item, u=user: table[u][item])  # type: ignore[misc]
+        assert sampler.memory.tolist() == memory
+
+
+def test_initial_memory_is_distinct_negatives() -> None:
+    catalogue, taken = small()
+    memory = build("srns", catalogue, {"memory_num": 20}, seed=1).memory.tolist()
+    for user in range(1, USERS):
+        assert len(set(memory[user]) - taken[user] - {0}) == 20
+
+
+@pytest.mark.parametrize(("epoch", "wanted"), [(0, 0.0), (1, 0.1), (25, 2.5), (50, 5.0), (51, 5.0)])
+def test_alpha_rises_over_the_warm_up(epoch: int, wanted: float) -> None:
+    sampler = build("srns", small()[0], {"alpha": 5.0, "warmup_epochs": 50}, seed=1)
+    sampler.begin_epoch(epoch, Model("factor").scorer())
+    assert sampler.alpha == pytest.approx(wanted)
+
+
+def test_a_history_that_is_no_number_does_not_decide() -> None:
+    live = torch.tensor([[0.2, 0.9, 0.3]])
+    history = torch.tensor([[[math.nan, 0.5, 0.1]], [[0.5, 0.5, 0.2]]])
+    assert int(selection_value(live, history, 1.0).argmax()) == 1
+
+
+def test_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue, _ = small()
+    with pytest.raises(UsageError) as error:
+        build("srns", catalogue, {"memory_num": 31})
+    assert str(error.value) == (
+        "neg_sampler_args.memory_num: got 31, but the data set has only 30 items; "
+        "allowed is 1 to 30."
+    )
+    monkeypatch.setattr(srns, "HISTORY_LIMIT", 5 * 4 * USERS * ITEMS - 1)
+    sampler = build("srns", catalogue, {"memory_num": 3})
+    sampler.begin_epoch(1, Model("factor").scorer())
+    with pytest.raises(UsageError, match=r"^neg_sampler srns: this model has no user and item vec"):
+        sampler.begin_epoch(2, Model("table").scorer())
