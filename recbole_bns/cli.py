@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,9 @@ example: recbole-bns run --model=LightGCN --dataset=ml-100k --neg_sampler=bns"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
+    # OpenMP threads that spin while they wait stall each other on a busy machine (3 times slower
+    # with two other jobs on two cores); it is read when torch is loaded, which has yet to happen.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {"run": run, "samplers": samplers, "doctor": doctor}
     if not arguments or arguments[0] in {"-h", "--help", "help"}:

@@ -169,7 +169,8 @@ def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
     users = train.inter_feat[train.uid_field]
     negatives = core.catalogue.negative_num.cpu()[users.unique()]
     notes = []
-    if none := int((negatives <= 0).sum()):
+    none = int((negatives <= 0).sum())
+    if 0 < none < len(negatives):
         notes.append(
             f"{none} of {len(negatives)} users have interacted with every item; they have no "
             "negative and are left out of training."

@@ -42,24 +42,26 @@ def check_files(config: Any) -> None:
     for file in files:
         if not (folder / file).is_file():
             raise UsageError(_missing(config, folder / file))
-        encoding = config["encoding"] or "utf-8"
-        check_lines(folder / file, config["field_separator"], encoding, needed)
+        check_lines(folder / file, config, needed)
+    for suffix, column in zip(("user", "item"), needed, strict=True):
+        path = folder / f"{name}.{suffix}"
+        if path.is_file() and (config["load_col"] is None or config["load_col"].get(suffix)):
+            check_lines(path, config, [column], filled=False)
 
 
-def check_lines(
-    path: Path, separator: str, encoding: str = "utf-8", needed: Sequence[str] = ()
-) -> None:
+def check_lines(path: Path, config: Any, needed: Sequence[str], *, filled: bool = True) -> None:
     """Check an atomic file's header and that every line has all fields, floats being numbers.
 
     Args:
         path: the file.
-        separator: of the fields.
-        encoding: of the file.
+        config: a ``Config``: ``field_separator``, ``encoding``.
         needed: columns that must be there.
+        filled: whether no field may be empty.
 
     Raises:
         UsageError: names file and line.
     """
+    separator, encoding = config["field_separator"], config["encoding"] or "utf-8"
     with path.open(encoding=encoding, errors="replace") as lines:
         header = next(lines, "").rstrip("\r\n")
         fields = header.split(separator)
@@ -76,25 +78,27 @@ def check_lines(
                     "USER_ID_FIELD and ITEM_ID_FIELD name the columns of users and items."
                 )
         floats = [i for i, field in enumerate(fields) if field.endswith(":float")]
-        number = _first_bad(lines, separator, len(fields), floats)
+        number = _first_bad(lines, separator, len(fields), floats, filled)
     if number == 1:
-        raise UsageError(f"{path}: there is no interaction in it.")
+        raise UsageError(f"{path}: there is no line in it but the first.")
     if number:
         raise UsageError(
             f"{path}, line {number}: {_line(path, number, encoding)!r} is malformed; allowed are "
-            f"{len(fields)} fields ({', '.join(fields)}), none of them empty."
+            f"{len(fields)} fields ({', '.join(fields)}){', none of them empty' * filled}."
         )
 
 
-def _first_bad(lines: Iterable[str], separator: str, width: int, floats: list[int]) -> int:
+def _first_bad(
+    lines: Iterable[str], separator: str, width: int, floats: list[int], filled: bool
+) -> int:
     """Number of the first malformed line, 1 where there is none at all, 0 where all are good."""
     number = 1
     for number, line in enumerate(lines, 2):
         values = line.rstrip("\r\n").split(separator)
-        if len(values) != width or not all(values):
+        if len(values) != width or (filled and not all(values)):
             return number
         try:
-            if not all(math.isfinite(float(values[i])) for i in floats):
+            if not all(math.isfinite(float(values[i])) for i in floats if values[i]):
                 return number
         except ValueError:
             return number

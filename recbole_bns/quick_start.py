@@ -168,23 +168,29 @@ def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def _recorder(table: Any, progress: Progress) -> Any:
     """Write a line of ``epochs.csv`` as soon as an epoch is done."""
-    writer = None
+    lines: list[dict[str, Any]] = []
+    columns: list[str] = []
 
     def record(report: EpochReport) -> None:
-        nonlocal writer
-        line = {
-            "epoch": report.epoch,
-            "train_loss": report.train_loss,
-            "train_seconds": report.seconds,
-            "learning_rate": report.learning_rate,
-            **(report.valid_result or {}),
-        }
-        if writer is None or set(line) - set(writer.fieldnames):
+        nonlocal columns
+        lines.append(
+            {
+                "epoch": report.epoch,
+                "train_loss": report.train_loss,
+                "train_seconds": report.seconds,
+                "learning_rate": report.learning_rate,
+                **(report.valid_result or {}),
+            }
+        )
+        before, columns = columns, list(dict.fromkeys([*columns, *lines[-1]]))
+        writer = csv.DictWriter(table, columns, restval="")
+        if columns == before:
+            writer.writerow(lines[-1])
+        else:  # the first metrics may come with a later epoch
             table.seek(0)
             table.truncate()
-            writer = csv.DictWriter(table, list(line), restval="")
             writer.writeheader()
-        writer.writerow(line)
+            writer.writerows(lines)
         table.flush()
         progress.epoch(report)
         if not math.isfinite(report.train_loss):

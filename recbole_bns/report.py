@@ -33,7 +33,7 @@ def result_table(result: Mapping[str, Any]) -> str:
         f"{result['seed']}: {result['epochs']} epochs of {median:.2f} s, tested with the weights "
         f"of epoch {result['best_epoch']}",
         "",
-        tabulate(rows, heads, stralign="right", colalign=("left",)),
+        tabulate(rows, heads, stralign="right", colalign=("left",), disable_numparse=True),
         "",
         f"model:   {result['checkpoint']}",
         f"results: {result['run_dir']}",

@@ -133,7 +133,7 @@ class SamplerContract:
 
     def batch(self, catalogue: Catalogue, seed: int) -> Batch:
         """Users and positives of a step; users repeat."""
-        rows = random.Random(seed).sample(range(len(catalogue.positives)), 48)
+        rows = (37 * torch.arange(48) + 11 * seed).to(catalogue.device) % len(catalogue.positives)
         return catalogue.owners[rows], catalogue.positives[rows]
 
     def run(self, case: Case, epochs: range, bad: Bad = None, batch: Batch | None = None) -> Tensor:
@@ -209,7 +209,7 @@ class SamplerContract:
     def test_restored_state_continues(self) -> None:
         """A state saved in mid-epoch and loaded into another sampler draws the same ids."""
         for case in self.cases(seed=5):
-            self.run(case, range(3))
+            self.run(case, range(2))
             file, catalogue = io.BytesIO(), case.sampler.catalogue
             torch.save(case.sampler.state_dict(), file)
             file.seek(0)
@@ -222,7 +222,7 @@ class SamplerContract:
             runs = []
             for kind, n, sampler in (case, fresh, used):
                 rest = sampler.sample(users, items, n, scorer)
-                later = self.run(Case(kind, n, sampler), range(3, 5))
+                later = self.run(Case(kind, n, sampler), range(2, 4))
                 runs.append(torch.cat((rest.flatten(), later.flatten())))
             assert torch.equal(runs[1], runs[0])
             assert torch.equal(runs[2], runs[0])

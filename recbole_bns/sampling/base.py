@@ -48,6 +48,8 @@ class NegativeSampler(nn.Module, ABC):
     """Author, venue and year."""
     needs: ClassVar[type[Scorer] | None] = None
     """The least capable scorer that serves it; None: it never looks at the model."""
+    growing: ClassVar[tuple[str, ...]] = ()
+    """Buffers whose shape is known only after a while; loading takes over the saved one."""
     Params: ClassVar[type[Any]] = NoParams
     """A frozen dataclass whose fields are declared by :func:`~.params.param`."""
 
@@ -127,9 +129,9 @@ class NegativeSampler(nn.Module, ABC):
         self.counters.update(state["counters"])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Take over buffers whose shape is known only after the first epoch (histories, lists)."""
-        for name, buffer in list(self._buffers.items()):
-            saved = state_dict.get(prefix + name)
+        """Make room for the buffers that :attr:`growing` names; others must have their shape."""
+        for name in self.growing:
+            saved, buffer = state_dict.get(prefix + name), self._buffers[name]
             if saved is not None and buffer is not None and saved.shape != buffer.shape:
                 self._buffers[name] = torch.empty_like(saved, device=buffer.device)
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -452,6 +452,12 @@ def test_a_part_without_rows_is_an_error_not_a_shortfall(make, ratio):
         prepare(make(valid_ratio=ratio))
 
 
+def test_a_split_in_two_has_its_validation_cut_from_training(make):
+    config = make(neg_sampler="rns", eval_args={"split": {"RS": [0.8, 0.2]}, "group_by": "none"})
+    sizes = [len(loader._dataset) for loader in prepare(config)]
+    assert sizes == [634, 70, 176]
+
+
 @pytest.fixture
 def benchmark(make, tmp_path):
     header = "user_id:token item_id:token"

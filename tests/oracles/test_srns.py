@@ -249,3 +249,10 @@ def test_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     sampler.begin_epoch(1, Model("factor").scorer())
     with pytest.raises(UsageError, match=r"^neg_sampler srns: this model has no user and item vec"):
         sampler.begin_epoch(2, Model("table").scorer())
+
+
+def test_a_state_of_another_memory_size_is_refused() -> None:
+    catalogue, _ = small()
+    state = build("srns", catalogue, {"memory_num": 4}).state_dict()
+    with pytest.raises(RuntimeError, match="size mismatch for memory"):
+        build("srns", catalogue, {"memory_num": 5}).load_state_dict(state)

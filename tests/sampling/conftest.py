@@ -7,19 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from recbole_bns.sampling import kernels
-
 
 @pytest.fixture(autouse=True, scope="package")
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    if kernels.available():
-        import numba
-
-        compiled = numba.get_num_threads()
-        numba.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-    if kernels.available():
-        numba.set_num_threads(compiled)

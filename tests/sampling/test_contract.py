@@ -14,7 +14,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
     "dns": [
         {"choice": "linear"},
         {"candidate_num": 8, "best_num": 3},
-        {"replacement": False, "candidate_num": 30},
+        {"replacement": False, "candidate_num": 12},
     ],
     "aobpr": [
         {"lambda": 3.0},
@@ -37,7 +37,6 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"prior": np.linspace(0, 1, 41)},
         {"candidate_num": "all"},
         {"candidate_num": "all", "criterion": "posterior", "cdf": "estimated", "cdf_items": 99},
-        {"candidate_num": 40},
         {"replacement": True, "warmup_epochs": 2},
         {"lambda": {"start": 10, "step": -0.1, "stop": 2}},
     ],
@@ -51,7 +50,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
 
 def _is_deterministic(args: dict[str, Any]) -> bool:
     """All negatives are candidates of BNS, and the CDF is not an estimate."""
-    return args.get("candidate_num") in ("all", 40)
+    return args.get("candidate_num") == "all"
 
 
 def _contracts() -> dict[str, type[SamplerContract]]:

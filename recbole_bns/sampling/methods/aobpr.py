@@ -78,6 +78,7 @@ class AOBPR(NegativeSampler):
     idea = "oversamples negatives that rank high, with p(rank) ∝ exp(-rank / lambda)"
     paper = "Rendle & Freudenthaler, WSDM 2014"
     needs = FactorScorer
+    growing = ("lists", "spread")
     Params = AOBPRParams
 
     lists: Tensor

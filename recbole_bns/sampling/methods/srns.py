@@ -104,6 +104,7 @@ class SRNS(NegativeSampler):
     idea = "of each user's memory of hard items, take one whose P_pos is high and varies"
     paper = "Ding et al., NeurIPS 2020"
     needs = Scorer
+    growing = ("user_history", "item_history")
     Params = SRNSParams
 
     memory: Tensor

@@ -1,0 +1,51 @@
+"""The README stays true: its Python runs, its names exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recbole_bns.sampling import available
+from recbole_bns.settings import NO_SAMPLER
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_python_runs(number: int, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAMS[number], encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True,
+        env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_python_is_found() -> None:
+    assert len(PROGRAMS) == 3
+
+
+def test_table_lists_every_sampler() -> None:
+    table = TEXT.split("## Samplers")[1].split("## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {*available(), NO_SAMPLER}
+
+
+def test_own_sampler_takes_twenty_lines() -> None:
+    own = next(program for program in PROGRAMS if "@register" in program)
+    assert len([line for line in own.splitlines() if line.strip()]) <= 20
+
+
+def test_files_and_commands_exist() -> None:
+    for path in re.findall(r"`((?:properties|scripts|recbole_bns)/[\w./]*)", TEXT):
+        assert (ROOT / path).exists(), path
+    assert "pip install -c constraints.txt . && python run_recbole_bns.py" in TEXT
+    assert 'pip install -c constraints.txt ".[test]" && pytest' in TEXT
