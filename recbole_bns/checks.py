@@ -124,6 +124,14 @@ def check_sampler(final: Mapping[str, Any]) -> None:
         parse(get(name).Params, args, "neg_sampler_args")
 
 
+def default_metric(final: Mapping[str, Any]) -> str:
+    """What decides where only ``topk`` or ``metrics`` was given: NDCG, or the first."""
+    metrics, topk = final["metrics"], final["topk"]
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    name = next((n for n in names if str(n).lower() == "ndcg"), names[0] if names else "NDCG")
+    return f"{name}@{max(topk) if isinstance(topk, (list, tuple)) and topk else topk}"
+
+
 def check_metrics(final: Mapping[str, Any]) -> None:
     """Check ``metrics``, ``topk`` and ``valid_metric``, which must be one of those computed.
 

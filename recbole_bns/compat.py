@@ -137,8 +137,9 @@ def mend_quick_start() -> None:
     """Let RecBole's own ``run``, ``run_recbole`` and ``load_data_and_model`` run to their end.
 
     Two things stop them: RecBole's checkpoints hold a live Config, which ``torch.load`` refuses
-    since torch 2.6, and ``recbole.quick_start`` imports Ray, which only tuning needs. The trainers are mended at once, ``recbole.quick_start``
-    when somebody imports it, so that Ray is not imported here.
+    since torch 2.6, and ``recbole.quick_start`` imports Ray, which only tuning needs. The trainers
+    are mended at once, ``recbole.quick_start`` when somebody imports it, so that Ray is not
+    imported here.
 
     To read a checkpoint in full is to run the code in it: open only files you trust, as ever with
     RecBole. Call this first: a ``load_data_and_model`` imported by name earlier stays as it was.

@@ -95,6 +95,9 @@ class BNSConfig(Config):
     def _get_final_config_dict(self) -> dict[str, Any]:
         final = merge(dict(self.internal_config_dict), self.external_config_dict)
         final["neg_sampler"] = self.internal_config_dict["neg_sampler"]
+        given = self.external_config_dict
+        if "valid_metric" not in given and {"topk", "metrics"} & set(given):
+            final["valid_metric"] = checks.default_metric(final)
         return final
 
     def _set_default_parameters(self) -> None:

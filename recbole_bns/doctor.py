@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from . import __version__
+
 PACKAGES = ("recbole-bns", "recbole", "torch", "numpy", "scipy", "pandas", "ray", "matplotlib")
 OPTIONAL = {
     "ray": "sweeps; pip install 'recbole-bns[tune]'",
@@ -22,6 +24,8 @@ def examine() -> tuple[str, bool]:
         missing = (
             f"not installed (only for {OPTIONAL[package]})" if package in OPTIONAL else "missing"
         )
+        if package == "recbole-bns":
+            missing = f"{__version__} (not installed: run from a checkout)"
         lines.append(f"{package:<12} {number or missing}")
     problems = _problems(found)
     if not problems:

@@ -10,9 +10,9 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded; see cli.main
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import numpy as np
+import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS, EACH = 40, 60, 22

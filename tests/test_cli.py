@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
 from recbole_bns import cli, doctor, settings
 from recbole_bns.cli import main, parse_flags
@@ -264,6 +266,16 @@ def test_the_doctor_survives_what_is_optional_or_broken(monkeypatch, capsys):
     monkeypatch.delattr("recbole_bns.quick_start", raising=False)
     assert main(["doctor"]) == 1
     assert "install the tested set: pip install -c constraints.txt ." in capsys.readouterr().out
+
+
+def test_the_console_command_is_this_function():
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["recbole-bns"].partition(":")
+    assert getattr(import_module(module), name) is main
 
 
 def test_samplers_and_help_need_neither_recbole_nor_torch_to_start():

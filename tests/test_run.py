@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import json
 import logging
 import os
@@ -20,10 +21,12 @@ import yaml
 from conftest import ROOT, build_model, prepare
 
 from recbole_bns import BNSConfig, UsageError, checkpoint, get_trainer, run_recbole_bns
+from recbole_bns.progress import Progress
 from recbole_bns.report import result_table
 from recbole_bns.run_folder import make_folder
 from recbole_bns.sampler import BNSSampler
 from recbole_bns.sampling import get
+from recbole_bns.trainer import EpochReport
 
 # isort: split
 from recbole.data import create_dataset, data_preparation
@@ -393,6 +396,37 @@ def test_progress_is_a_line_an_epoch_where_there_is_no_terminal(settings, tmp_pa
     assert capfd.readouterr() == ("", "")
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def report(epoch: int, value: float | None) -> EpochReport:
+    return EpochReport(epoch, 0.5, 1.0, 0.01, None if value is None else {"rmse": value})
+
+
+def test_a_terminal_shows_a_bar_with_epochs_time_left_and_the_metric():
+    screen = Terminal()
+    with Progress("BPR with bns", 4, 2, "rmse", bigger=False, stream=screen) as progress:
+        progress.batch()
+        for epoch, value in ((1, 0.9), (2, 0.7), (3, 0.8), (4, None)):
+            progress.epoch(report(epoch, value))
+    text = screen.getvalue()
+    assert "BPR with bns: epoch 3.0 of 4 |" in text
+    assert "at most " in text
+    assert "left, loss 0.5, rmse 0.8000 (best 0.7000, epoch 2)" in text
+    assert "\n" not in text.rstrip("\n"), "a bar is one line"
+
+
+def test_progress_that_is_not_shown_says_nothing():
+    screen = Terminal()
+    with Progress("x", 1, 1, "rmse", shown=False, stream=screen) as progress:
+        progress.batch()
+        progress.epoch(report(1, 0.5))
+    assert screen.getvalue() == ""
+    assert progress.best == (0.5, 1)
+
+
 def test_default_folders_are_named_after_the_run_and_never_shared(make, in_tmp):
     config = make("BPR", neg_sampler="dns", seed=5)
     folders = [make_folder(None, config) for _ in range(3)]
@@ -496,6 +530,19 @@ def test_a_resumed_training_goes_on_from_where_it_was(make, tmp_path):
     assert [report.epoch for report in second.reports] == [3, 4]
     for trainer in (first, second):
         trainer.tensorboard.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("sampler", ["bns", "srns", "aobpr", "pns"])
+@pytest.mark.parametrize("model", ["BPR", "LightGCN"])
+def test_a_gpu_trains_too(settings, tmp_path, model, sampler):
+    more = {"use_gpu": True, "neg_sampler": sampler, "neg_sample_num": 2}
+    given = {**settings, **more, "eval_args.mode": "uni20"}
+    result = run_recbole_bns(model, "tiny", None, given, out=tmp_path / "run")
+    assert 0 < result["test_result"]["ndcg@20"] < 1
+    state = torch.load(result["checkpoint"], weights_only=True, map_location="cpu")
+    assert all(value.isfinite().all() for value in state["state_dict"].values())
 
 
 # --- As a user starts it -----------------------------------------------------------------------

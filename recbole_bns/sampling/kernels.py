@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 SPREAD_FROM = 256
 """Rows from which a loop is worth several threads."""
 

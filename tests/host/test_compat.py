@@ -182,14 +182,14 @@ import sys
 
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"ray", "psutil"}:
+        if name.split(".")[0] in {"ray"}:
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 sys.meta_path.insert(0, Hide())
 """
 
 
-def test_quick_start_runs_without_ray_and_psutil(tmp_path):
+def test_quick_start_runs_without_ray(tmp_path):
     run_fresh(
         HIDE
         + START

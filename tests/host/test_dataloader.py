@@ -341,11 +341,15 @@ def test_evaluation_negatives_follow_the_seed(make, repeatable):
         init_seed(1, True)  # the same split
         from recbole_bns import data_preparation
 
-        valid = data_preparation(config, create_dataset(config))[1]
+        _, valid, test = data_preparation(config, create_dataset(config))
+        state = generator_states()
         first = evaluation(valid)
+        assert generator_states() == state, "the generators of the host moved"
         random.random()
         np.random.random()  # noqa: NPY002
         assert evaluation(valid) == first
+        drawn = [loader._sampler.sample_by_user_ids([3], [1], 60) for loader in (valid, test)]
+        assert (drawn[0] == drawn[1]).float().mean() < 0.5, "valid and test share their draws"
         return first
 
     assert rows(3) == rows(3) != rows(4)

@@ -146,8 +146,8 @@ def test_few_negatives_come_once_each_then_nothing(weights: Tensor | None) -> No
 
 
 def test_weights_far_apart_keep_their_proportions() -> None:
-    """Of 1, 1 and 1e9 the small ones share what the great one leaves."""
-    weights = torch.tensor([0.0, 1e9, 1.0, 1.0, 0.0], dtype=torch.float64)
+    """Of 1e15, 1 and 1 the small ones share what the great one leaves."""
+    weights = torch.tensor([0.0, 1e15, 1.0, 1.0, 0.0], dtype=torch.float64)
     proposal = WeightedProposal(catalogue_of({1: {4}}, 5), weights)
     users = torch.ones(20_000, dtype=torch.long)
     rows = proposal.draw(users, 3, torch.Generator().manual_seed(0), distinct=True)
@@ -176,11 +176,11 @@ def test_distinct_ranks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("k", "wanted"), [(1, [[7], [0]]), (2, [[7, 9], [0, 0]]), (4, [[7, 9, 3, 0], [0] * 4])]
+    ("k", "wanted"), [(1, [[7], [0]]), (2, [[7, 9], [0, 0]]), (5, [[7, 9, 3, 5, 0], [0] * 5])]
 )
 def test_first_distinct(k: int, wanted: list[list[int]]) -> None:
     stream = torch.tensor([[5, 0, 7, 7, 9, 3, 5], [0, 1, 1, 0, 2, 2, 2]])
-    allowed = torch.tensor([[False, True, True, True, True, True, False], [True] + [False] * 6])
+    allowed = torch.tensor([[False, True, True, True, True, True, True], [True] + [False] * 6])
     assert first_distinct(stream, allowed, k).tolist() == wanted
 
 

@@ -80,7 +80,8 @@ def selection_value(live: Tensor, history: Tensor, alpha: float) -> Tensor:
     """
     if len(history) < 2 or alpha == 0:
         return live
-    return live + alpha * history.std(0, correction=0).nan_to_num(0.0)
+    deviation = history - history.mean(0)  # std(0) would walk the history against its layout
+    return live + alpha * deviation.square().mean(0).sqrt().nan_to_num(0.0)
 
 
 def memory_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
