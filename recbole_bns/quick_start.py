@@ -113,7 +113,7 @@ def _run(config: Any, folder: Path, result_file: str | Path | None) -> dict[str,
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
     test = trainer.evaluate(test_data, load_best_model=True)
     trainer.tensorboard.close()
-    result = _result(config, core, trainer, best if valid_data else None, test, folder)
+    result = _result(config, core, trainer, best, test, folder)
     text = json.dumps(result, indent=2) + "\n"
     for path in (folder / "result.json", result_file):
         if path is not None:

@@ -1,4 +1,4 @@
-"""What all tests share: a tiny data set, settings for it, and a process that stays as it was."""
+"""What all tests share: settings for the tiny data set, and a process that stays as it was."""
 
 from __future__ import annotations
 
@@ -10,56 +10,15 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded; see cli.main
 
-import numpy as np
 import pytest
 import torch
-
-ROOT = Path(__file__).parents[1]
-USERS, ITEMS, EACH = 40, 60, 22
-OTHERS = ("NeuMF", "NNCF")
-"""Models that have no ``embedding_size``."""
-Settings = dict[str, Any]
+from tiny import OTHERS, Settings, write_tiny
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    torch.set_num_threads(1)  # for tensors as small as here, more only wait for one another
     known = "ignore:__array_wrap__ must accept context:DeprecationWarning"
     config.addinivalue_line("filterwarnings", known)
-
-
-def write_atomic(path: Path, header: str, rows: list[tuple[Any, ...]]) -> None:
-    """Write one of RecBole's atomic files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [header.replace(" ", "\t"), *("\t".join(map(str, row)) for row in rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def write_tiny(folder: Path, name: str = "tiny") -> None:
-    """40 users x 60 items, 880 pairs: two tastes, popular and unpopular items, features of both."""
-    source = np.random.default_rng(7)
-    popular = 1 / np.arange(1, ITEMS + 1) ** 0.4
-    pairs = []
-    for user in range(USERS):
-        liked = popular * np.where(np.arange(ITEMS) % 2 == user % 2, 4.0, 1.0)
-        for item in source.choice(ITEMS, EACH, replace=False, p=liked / liked.sum()):
-            pairs.append((f"u{user}", f"i{item}", source.integers(1, 6), len(pairs)))
-    order = source.permutation(len(pairs))
-    write_atomic(
-        folder / name / f"{name}.inter",
-        "user_id:token item_id:token rating:float timestamp:float",
-        [pairs[place] for place in order],
-    )
-    jobs = ("artist", "doctor", "farmer")
-    write_atomic(
-        folder / name / f"{name}.user",
-        "user_id:token age:float occupation:token",
-        [(f"u{user}", 20 + user, jobs[user % 3]) for user in range(USERS)],
-    )
-    write_atomic(
-        folder / name / f"{name}.item",
-        "item_id:token year:float genre:token_seq",
-        [(f"i{item}", 1950 + item, "old new"[: 3 + 4 * (item % 2)]) for item in range(ITEMS)],
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -115,24 +74,3 @@ def make(settings: Settings) -> Callable[..., Any]:
         return BNSConfig(model, dataset, None, {**base, **more})
 
     return config
-
-
-def prepare(config: Any) -> tuple[Any, Any, Any]:
-    """Loaders for training, validation and test; the split is fixed by the seed."""
-    from recbole.data import create_dataset
-    from recbole.utils import init_seed
-
-    from recbole_bns import data_preparation
-    from recbole_bns.compat import quiet
-
-    init_seed(config["seed"], True)
-    with quiet():
-        return data_preparation(config, create_dataset(config))
-
-
-def build_model(config: Any, train: Any) -> Any:
-    """The model that the config names, as RecBole builds it."""
-    from recbole.utils import get_model, init_seed
-
-    init_seed(config["seed"], True)
-    return get_model(config["model"])(config, train._dataset)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, write_atomic
+from tiny import ROOT, write_atomic
 
 from recbole_bns import checkpoint
 from recbole_bns.cli import main

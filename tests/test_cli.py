@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from tiny import ROOT
 
 from recbole_bns import cli, doctor, settings
 from recbole_bns.cli import main, parse_flags

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT, write_tiny
+from tiny import ROOT, write_tiny
 
 from recbole_bns import BNSConfig, UsageError, run_recbole_bns, settings
 from recbole_bns.checks import known_keys

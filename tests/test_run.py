@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT, build_model, prepare
+from tiny import ROOT, build_model, prepare
 
 from recbole_bns import BNSConfig, UsageError, checkpoint, get_trainer, run_recbole_bns
 from recbole_bns.progress import Progress

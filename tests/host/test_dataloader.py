@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import build_model, prepare, write_atomic
+from tiny import build_model, prepare, write_atomic
 
 from recbole_bns import BNSTrainDataLoader, UsageError
 from recbole_bns.sampling import NegativeSampler, available, get

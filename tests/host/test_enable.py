@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from tiny import ROOT
 
 from recbole_bns import BNSTrainDataLoader, data_preparation, get_trainer
 from recbole_bns.sampling import get
@@ -252,3 +252,15 @@ def test_our_loader_works_under_recboles_own_trainer(stock_config):
     trainer.tensorboard.close()
     assert train.epoch == 2
     assert train._sampler.core.epoch == 1
+
+
+def test_our_trainer_tells_of_every_epoch_when_it_never_validates(stock_config):
+    config = stock_config(neg_sampler="rns", eval_step=0)
+    train, valid, _ = data_preparation(config, create_dataset(config))
+    trainer = get_trainer(config["MODEL_TYPE"], "BPR")(config, BPR(config, train._dataset))
+    told: list[int] = []
+    trainer.on_epoch = lambda report: told.append(report.epoch)
+    trainer.fit(train, valid)
+    trainer.tensorboard.close()
+    assert told == [1, 2]
+    assert trainer.best_epoch == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 
 from recbole_bns.sampling import available
 from recbole_bns.testing import SamplerContract
@@ -71,3 +73,12 @@ def _contracts() -> dict[str, type[SamplerContract]]:
 
 
 globals().update(_contracts())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", sorted(available()))
+def test_on_a_gpu(name: str) -> None:
+    contract = type("OnGpu", (SamplerContract,), {"name": name, "device": "cuda"})()
+    for check in filter(lambda attribute: attribute.startswith("test_"), dir(contract)):
+        getattr(contract, check)()
