@@ -124,12 +124,21 @@ def check_sampler(final: Mapping[str, Any]) -> None:
         parse(get(name).Params, args, "neg_sampler_args")
 
 
+_WITHOUT_CUT = {"auc", "gauc", "logloss", "mae", "rmse"}
+
+
 def default_metric(final: Mapping[str, Any]) -> str:
     """What decides where only ``topk`` or ``metrics`` was given: NDCG, or the first."""
-    metrics, topk = final["metrics"], final["topk"]
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
-    name = next((n for n in names if str(n).lower() == "ndcg"), names[0] if names else "NDCG")
-    return f"{name}@{max(topk) if isinstance(topk, (list, tuple)) and topk else topk}"
+    metrics, cuts = _lists(final)
+    name = next((m for m in metrics if str(m).lower() == "ndcg"), [*metrics, "NDCG"][0])
+    if str(name).lower() in _WITHOUT_CUT:
+        return str(name)
+    return f"{name}@{max((cut for cut in cuts if isinstance(cut, int)), default=0)}"
+
+
+def _lists(final: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    metrics, cuts = (v if isinstance(v, list) else [v] for v in (final["metrics"], final["topk"]))
+    return metrics, cuts
 
 
 def check_metrics(final: Mapping[str, Any]) -> None:
@@ -140,7 +149,7 @@ def check_metrics(final: Mapping[str, Any]) -> None:
     """
     from recbole.evaluator import metric_types
 
-    metrics, cuts = (v if isinstance(v, list) else [v] for v in (final["metrics"], final["topk"]))
+    metrics, cuts = _lists(final)
     for metric in metrics:
         if str(metric).lower() not in metric_types:
             raise UsageError(
@@ -151,8 +160,9 @@ def check_metrics(final: Mapping[str, Any]) -> None:
         if isinstance(cut, bool) or not isinstance(cut, int) or cut < 1:
             raise UsageError(f"topk: got {cut!r}, allowed are integers >= 1.")
     metric = str(final["valid_metric"])
-    name, at, k = metric.partition("@")
-    if name.lower() not in {m.lower() for m in metrics} or (at and k not in map(str, cuts)):
+    name, _, k = metric.partition("@")
+    known = name.lower() in {m.lower() for m in metrics}
+    if not known or k not in ([""] if name.lower() in _WITHOUT_CUT else map(str, cuts)):
         raise UsageError(
             f"valid_metric: got '{metric}', allowed is one of metrics {metrics} at one of topk "
             f"{cuts}."

@@ -24,7 +24,7 @@ from .data import data_preparation, stock_data_preparation
 from .datasets import check_files
 from .errors import UsageError, refusals
 from .progress import Progress
-from .run_folder import log_to, make_folder, write_settings
+from .run_folder import check_file, log_to, make_folder, write_settings
 from .sampling import NegativeSampler
 from .sampling.params import as_mapping
 from .settings import NO_SAMPLER
@@ -62,6 +62,8 @@ def run_recbole_bns(
     """
     config = BNSConfig(model, dataset, config_file_list, config_dict)
     check_files(config)
+    if result_file is not None:
+        check_file(result_file)
     folder = make_folder(out, config)
     config["checkpoint_dir"] = str(folder / "checkpoints")
     with quiet(), log_to(folder / "run.log"):
@@ -117,7 +119,6 @@ def _run(config: Any, folder: Path, result_file: str | Path | None) -> dict[str,
     text = json.dumps(result, indent=2) + "\n"
     for path in (folder / "result.json", result_file):
         if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(text, encoding="utf-8")
     return result
 

@@ -54,6 +54,23 @@ def make_folder(out: str | Path | None, config: Any) -> Path:
     return folder
 
 
+def check_file(path: str | Path) -> None:
+    """Make sure, before hours of training, that ``result_file`` can be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("a").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"result_file: cannot write '{path}': {error.strerror}.") from error
+
+
 def write_settings(config: Any, folder: Path) -> None:
     """Write ``settings.yaml``, which ``--config_files`` takes to repeat the run.
 

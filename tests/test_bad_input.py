@@ -107,12 +107,14 @@ TABLE: list[tuple[str, str]] = [
     ),
     ("--metrics=Recal", r"metrics: got 'Recal'; did you mean 'recall'\?; allowed: .*ndcg.*\."),
     ("--topk=0", r"topk: got 0, allowed are integers >= 1\."),
+    ("--topk=5,a", r"topk: got 'a', allowed are integers >= 1\."),
     ("--topk=a,b", r"topk: got 'a', allowed are integers >= 1\."),
     (
         "--valid_metric=MRR@7",
         r"valid_metric: got 'MRR@7', allowed is one of metrics \['Recall', .*\] at one of topk "
         r"\[5, 10, 20\]\.",
     ),
+    ("--valid_metric=NDCG", r"valid_metric: got 'NDCG', allowed is one of metrics .*\."),
     ("--valid_metric=5", r"valid_metric: got '5', allowed is one of metrics .*\."),
     ("--eval_args.mode=most", r"settings: the mode \[most\] in eval_args is not supported\."),
     ("--eval_args.order=XX", r"data set 'tiny': The ordering_method \[XX\] has not been .*\."),
@@ -168,6 +170,7 @@ TABLE: list[tuple[str, str]] = [
         "--dataset=ml-1m-ahns",
         r"data set 'ml-1m-ahns': there is no file \S+ml-1m-ahns\.train\.inter; get the split .*",
     ),
+    ("--result_file=.", r"result_file: cannot write '\.': Is a directory\."),
     ("--config_files no.yaml", r"config file 'no\.yaml': No such file or directory\."),
     (
         "--benchmark_filename=[a]",

@@ -277,6 +277,22 @@ def test_none_leaves_recboles_sampling_alone(make):
     }
 
 
+METRICS = [
+    ({"topk": [3, 7]}, "NDCG@7"),
+    ({"topk": 4}, "NDCG@4"),
+    ({"metrics": ["Recall", "MRR"]}, "Recall@20"),
+    ({"metrics": "Hit", "topk": "[1]"}, "Hit@1"),
+    ({"metrics": ["AUC"], "eval_args.mode": "uni9"}, "AUC"),
+    ({"metrics": ["Recall", "NDCG"], "valid_metric": "Recall@5"}, "Recall@5"),
+    ({}, "NDCG@20"),
+]
+
+
+@pytest.mark.parametrize(("given", "metric"), METRICS)
+def test_the_valid_metric_follows_the_metrics_that_are_computed(make, given, metric):
+    assert make(**given)["valid_metric"] == metric
+
+
 def test_a_model_of_the_users_own_may_read_settings_of_its_own(make):
     from recbole.model.general_recommender import BPR
 
@@ -304,6 +320,14 @@ def test_property_files_hold_known_settings_only(path):
     if "neg_sampler_args" in content and folder in ("sampler", "tuned"):
         assert content.get("neg_sampler", path.stem) == path.stem
         parse(get(path.stem).Params, content["neg_sampler_args"], str(path))
+
+
+def test_the_data_sets_that_are_known_have_property_files():
+    found = {
+        path.stem: settings.read_yaml(path) for path in YAML_FILES if path.parent.name == "dataset"
+    }
+    assert {"ml-100k", "ml-1m", "yahoo-r3", "ml-100k-bns", "ml-1m-ahns"} <= set(found)
+    assert all(content["how_to_get"] and content["eval_args"] for content in found.values())
 
 
 def test_every_sampler_has_a_yaml_that_equals_its_dataclass():

@@ -237,6 +237,16 @@ def test_epochs_without_validation_have_empty_metrics(settings, tmp_path):
     assert result["best_epoch"] in (2, 4)
 
 
+@pytest.mark.parametrize(("metrics", "name"), [("AUC", "auc"), ("GAUC", "gauc")])
+def test_metrics_without_a_cut_off(settings, tmp_path, metrics, name):
+    given = {**settings, "metrics": metrics, "epochs": 1}
+    if metrics == "AUC":
+        given["eval_args.mode"] = "uni9"
+    result = run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
+    assert set(result["test_result"]) == set(result["best_valid_result"]) == {name}
+    assert f"{result['test_result'][name]:.4f}" in result_table(result)
+
+
 def test_three_negatives_a_positive(settings, tmp_path):
     given = {**settings, "neg_sample_num": 3, "epochs": 1}
     one = run_recbole_bns("BPR", "tiny", None, {**settings, "epochs": 1}, out=tmp_path / "one")

@@ -66,5 +66,8 @@ def build_model(config: Any, train: Any) -> Any:
     """The model that the config names, as RecBole builds it."""
     from recbole.utils import get_model, init_seed
 
+    from recbole_bns.compat import quiet
+
     init_seed(config["seed"], True)
-    return get_model(config["model"])(config, train._dataset)
+    with quiet():
+        return get_model(config["model"])(config, train._dataset)

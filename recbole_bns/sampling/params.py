@@ -140,8 +140,8 @@ def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
         return value
     if value in meta["also"]:
         return value
-    if isinstance(spec.default, bool) or isinstance(value, bool):
-        _require(isinstance(spec.default, bool) and isinstance(value, bool), spec, value, path)
+    if isinstance(spec.default, bool):
+        _require(isinstance(value, bool), spec, value, path)
         return value
     if isinstance(spec.default, str):
         _require(isinstance(value, str), spec, value, path)

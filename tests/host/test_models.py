@@ -38,6 +38,11 @@ from recbole.model.general_recommender import BPR, LightGCN
 from recbole.trainer import Trainer
 from recbole.utils import InputType, get_model
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:torch.sparse.SparseTensor:UserWarning",
+    "ignore:Creating a tensor from a list of numpy.ndarrays:UserWarning",
+)
+
 SMALL_CNN = {
     "embedding_size": 16,
     "cnn_channels": [1, 4, 4],

@@ -132,6 +132,15 @@ def test_global_law(kind: str, lambda_: float) -> None:
             assert_law(ids, law)
 
 
+def test_global_law_where_the_first_negative_ranks_low() -> None:
+    """exp(-rank / lambda) of every negative is below the smallest float."""
+    catalogue = Catalogue(torch.ones(9).long(), torch.arange(11, 20), 2, 20)
+    users = torch.ones(200, dtype=torch.long)
+    scorer = scorer_of([[*range(20)]] * 2)
+    args = {"definition": "global", "lambda": 0.02}
+    assert bool((build("aobpr", catalogue, args).sample(users, users, 1, scorer) == 10).all())
+
+
 def test_global_law_of_two_negatives() -> None:
     """The second has the law of what is left."""
     case = random_case(3, item_num=11, ties=False)
@@ -145,7 +154,8 @@ def test_global_law_of_two_negatives() -> None:
     assert_law(ids[:, 0] * 11 + ids[:, 1], law)
 
 
-def test_lists_are_sorted_anew_after_i_log_i_draws() -> None:
+@pytest.mark.parametrize("n", [1, 3])
+def test_lists_are_sorted_anew_after_i_log_i_draws(n: int) -> None:
     """With a tiny lambda the negative is the top of the list: it tells which list was used."""
     item_num = 20
     catalogue = Catalogue(torch.tensor([2]), torch.tensor([1]), 3, item_num + 1)
@@ -158,6 +168,6 @@ def test_lists_are_sorted_anew_after_i_log_i_draws() -> None:
         items[step % item_num + 1] = 1.0
         if top is None or since >= every:
             top, since = step % item_num + 1, 0
-        since += 7
-        ids = sampler.sample(users, users, 1, FactorScorer(torch.ones(3, 1), items))
-        assert ids.flatten().tolist() == [top] * 7
+        since += 7 * n
+        ids = sampler.sample(users, users, n, FactorScorer(torch.ones(3, 1), items))
+        assert ids[:, 0].tolist() == [top] * 7

@@ -80,7 +80,7 @@ def test_memory_is_drawn_without_replacement_in_proportion_to_exp_score() -> Non
 
 
 class Model:
-    """Scores that change with the epoch: factors, or a table without any."""
+    """Scores that change in place, as weights do: factors, or a table without any."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -89,8 +89,9 @@ class Model:
         self.items = self.source.normal(size=(ITEMS, 3))
 
     def train(self) -> None:
-        self.users = 0.8 * self.users + 0.5 * self.source.normal(size=self.users.shape)
-        self.items = 0.8 * self.items + 0.5 * self.source.normal(size=self.items.shape)
+        for weights in (self.users, self.items):
+            weights *= 0.8
+            weights += 0.5 * self.source.normal(size=weights.shape)
 
     def table(self) -> np.ndarray:
         return self.users @ self.items.T
@@ -98,7 +99,7 @@ class Model:
     def scorer(self) -> Scorer:
         if self.kind == "table":
             return TableScorer(torch.tensor(self.table()))
-        return FactorScorer(torch.tensor(self.users), torch.tensor(self.items))
+        return FactorScorer(torch.from_numpy(self.users), torch.from_numpy(self.items))
 
 
 def small() -> tuple[Catalogue, list[set[int]]]:
@@ -234,6 +235,23 @@ def test_a_history_that_is_no_number_does_not_decide() -> None:
     live = torch.tensor([[0.2, 0.9, 0.3]])
     history = torch.tensor([[[math.nan, 0.5, 0.1]], [[0.5, 0.5, 0.2]]])
     assert int(selection_value(live, history, 1.0).argmax()) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "chosen"), [([], 9), ([1], 7), ([1, 7], 9), ([9], 7), ([1, 7, 9], 7)]
+)
+def test_no_item_is_never_chosen_and_no_number_only_at_last(bad: list[int], chosen: int) -> None:
+    """The user's negatives are 7 and 9; item 1, the positive, may have no score either."""
+    others = [item for item in range(1, 12) if item not in (7, 9)]
+    catalogue = Catalogue(torch.ones(9).long(), torch.tensor(others), 2, 12)
+    sampler = build("srns", catalogue, {"memory_num": 4, "new_num": 3}, seed=0)
+    table = torch.arange(12.0).expand(2, -1) / 9
+    table = table.index_fill(1, torch.tensor(bad, dtype=torch.long), math.nan)
+    one = torch.ones(1, dtype=torch.long)
+    for _ in range(4):
+        sampler.memory[1] = torch.tensor([0, 7, 0, 9])
+        assert int(sampler.sample(one, one, 1, TableScorer(table))) == chosen
+        assert sorted(sampler.memory[1].tolist()) == [0, 0, 7, 9]
 
 
 def test_errors(monkeypatch: pytest.MonkeyPatch) -> None:

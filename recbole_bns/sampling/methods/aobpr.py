@@ -9,7 +9,8 @@ and drawn again. The lists are sorted anew every ``ceil(|I| log |I|)`` draws, wh
 O(D) amortised. Needs user and item vectors; for LightGCN these are the propagated ones.
 
 *global*: ``p(j | u) ∝ exp(-rank(j | u) / lambda)`` over the user's non-positives, rank in the
-user's list of all items by score. Needs all scores and a sort: O(I D + I log I) a positive.
+user's list of all items by score; the n highest of ``-rank / lambda`` plus Gumbel noise are n
+draws without replacement. Needs all scores and a sort: O(I D + I log I) a positive.
 
 Where we differ: division is in floating point (LibRec divides integers, which makes its ranks
 uniform), sd is the standard deviation (LibRec: the variance), v_uf = 0 goes to the top list.
@@ -134,7 +135,7 @@ class AOBPR(NegativeSampler):
         vectors = scorer.users[users].float()
         total = factor_weights(vectors, self.spread).cumsum(1)
         tries = self.params.max_tries * n
-        u = self._uniforms(len(users), tries)
+        u = torch.rand(2, len(users), tries, generator=self.generator, device=users.device)
         factor = torch.searchsorted(total, u[0] * total[:, -1:], right=True)
         factor = factor.clamp_(max=total.shape[1] - 1)
         last = self.lists.shape[1] - 1
@@ -156,13 +157,9 @@ class AOBPR(NegativeSampler):
         free = ~self.catalogue.is_positive(users.unsqueeze(1), order)
         free = torch.where((free & usable).any(1, keepdim=True), free & usable, free)
         rank = torch.arange(order.shape[1], device=users.device)
-        first = free.byte().argmax(1, keepdim=True)
-        weights = torch.exp(-(rank - first) / self.params.lambda_) * free
-        total = weights.double().cumsum(1)
-        u = self._uniforms(len(users), 4 * n if n > 1 else 1)[0]
-        place = torch.searchsorted(total, u.double() * total[:, -1:], right=True)
-        stream = order.gather(1, place.clamp_(max=order.shape[1] - 1))
-        return first_distinct(stream, ~self.catalogue.is_positive(users.unsqueeze(1), stream), n)
-
-    def _uniforms(self, rows: int, columns: int) -> Tensor:
-        return torch.rand(2, rows, columns, generator=self.generator, device=self.catalogue.device)
+        u = torch.rand(order.shape, generator=self.generator, device=users.device)
+        gumbel = -torch.log(-torch.log(u.clamp(min=torch.finfo(u.dtype).tiny)))
+        keys = (gumbel - rank / self.params.lambda_).masked_fill(~free, float("-inf"))
+        best, place = keys.topk(min(n, keys.shape[1]), 1)
+        ids = order.gather(1, place).masked_fill(best == float("-inf"), 0)
+        return torch.nn.functional.pad(ids, (0, n - ids.shape[1]))
