@@ -26,11 +26,22 @@ def check_model(name: str) -> None:
     Raises:
         UsageError: unknown.
     """
-    if name not in known_models():
+    if name not in known_models() and not _has_class(name):
         raise UsageError(
             f"model: got '{name}'{nearest(name, known_models())}; allowed is a model of RecBole, "
             "such as BPR, LightGCN, NGCF, SGL, NeuMF."
         )
+
+
+def _has_class(name: str) -> bool:
+    """Whether RecBole has a model without a file of settings: Random."""
+    from recbole.utils import get_model
+
+    try:
+        get_model(name)
+    except (ValueError, AttributeError, ImportError):
+        return False
+    return True
 
 
 @cache

@@ -154,6 +154,7 @@ class Upside:
         return interaction
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("worker", [0, 2])
 def test_a_transform_sees_the_positives_and_workers_change_nothing(make, monkeypatch, worker):
     """Also: the negatives come from one stream, not from a copy of the generator a worker."""
