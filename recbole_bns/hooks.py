@@ -20,6 +20,7 @@ from .dataloader import BNSTrainDataLoader
 from .errors import UsageError
 from .sampler import BNSSampler
 from .settings import NO_SAMPLER, derive_train_neg_sample_args
+from .trainer import TrainerMixin
 
 _MARK = "_recbole_bns"
 
@@ -62,9 +63,19 @@ def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: A
     if not _uses_ours(config):
         return original(config, dataset, built_datasets)
     derive_train_neg_sample_args(config, config.external_config_dict)
+    _refuse(config, "valid_ratio", "data_preparation")
     train, evaluation = create_samplers(config, dict(zip(PHASES, built_datasets, strict=True)))
     config["train_neg_sample_args"]["dynamic"] = False  # a loader of others just asks its sampler
     return train, *(evaluation[phase].set_phase(phase) for phase in PHASES[1:])
+
+
+def _refuse(config: Any, key: str, function: str) -> None:
+    """Refuse a setting that only a function of ours reads."""
+    if config[key] is not None:
+        raise UsageError(
+            f"{key}: got {config[key]!r}, which RecBole's {function} does not know; use "
+            f"recbole_bns.{function} in its place."
+        )
 
 
 def _get_dataloader(original: Any, config: Any, phase: str) -> Any:
@@ -84,6 +95,8 @@ def _get_dataloader(original: Any, config: Any, phase: str) -> Any:
 def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any) -> Any:
     sampler = getattr(train_data, "_sampler", None)
     if isinstance(sampler, BNSSampler):
+        if not isinstance(trainer, TrainerMixin):
+            _refuse(trainer.config, "lr_schedule", "get_trainer")
         sampler.bind(trainer.model)
     return original(trainer, train_data, *args, **kwargs)
 

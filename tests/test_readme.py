@@ -45,7 +45,7 @@ def test_own_sampler_takes_twenty_lines() -> None:
 
 
 def test_files_and_commands_exist() -> None:
-    for path in re.findall(r"`((?:properties|scripts|recbole_bns)/[\w./]*)", TEXT):
+    for path in re.findall(r"`((?:properties|scripts|recbole_bns)/[\w./]*)[` ]", TEXT):
         assert (ROOT / path).exists(), path
     assert "pip install -c constraints.txt . && python run_recbole_bns.py" in TEXT
     assert 'pip install -c constraints.txt ".[test]" && pytest' in TEXT

@@ -135,9 +135,11 @@ for more, words in (
     ({"train_neg_sample_args": {"distribution": "popularity"}}, "contradicts neg_sampler 'bns'"),
     ({"worker": 2}, "worker: got 2"),
     ({"neg_sampler_args": {"candidat_num": 3}}, "did you mean 'candidate_num'"),
+    ({"valid_ratio": 0.1}, "use recbole_bns.data_preparation in its place"),
+    ({"lr_schedule": {"gamma": 0.5}}, "use recbole_bns.get_trainer in its place"),
 ):
     try:
-        load(**{"neg_sampler": "bns", **more})
+        train(*load(**{"neg_sampler": "bns", **more})[:2])
     except UsageError as error:
         assert words in str(error), error
     else:
