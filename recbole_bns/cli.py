@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenMP threads that spin while they wait stall each other on a busy machine (3 times slower
     # with two other jobs on two cores); it is read when torch is loaded, which has yet to happen.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # λ and · on a terminal that has only ASCII
+            stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {"run": run, "samplers": samplers, "doctor": doctor}
     if not arguments or arguments[0] in {"-h", "--help", "help"}:

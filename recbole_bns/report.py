@@ -70,28 +70,40 @@ def sampler_table(names: Sequence[str] = (), *, markdown: bool = False) -> str:
             [f"`{c.name}`", c.idea, needs_text(c), _parameters(c, "<br>", "`"), c.paper]
             for c in classes
         ]
-        heads = ["name", "idea", "needs from the model", "parameters (default)", "paper"]
-        return tabulate(rows, heads, tablefmt="github")
+        return tabulate(rows, _HEADS, tablefmt="github")
+    if names:
+        return "\n\n".join(_page(cls) for cls in classes)
+    rows = [[c.name, c.idea, needs_text(c), _parameters(c, "\n", ""), c.paper] for c in classes]
+    width = max(shutil.get_terminal_size((120, 24)).columns, 90)
+    longest = max(len(cls.name) for cls in classes)
+    spare = width - longest - 12 - 16 - 18  # what name, needs, paper and the lines leave
+    widths = [longest, spare * 3 // 10, 12, spare - spare * 3 // 10, 16]
+    return tabulate(rows, _HEADS, "simple_grid", maxcolwidths=widths, maxheadercolwidths=widths)
+
+
+_HEADS = [
+    "name",
+    "idea",
+    "needs from the model",
+    "parameters = default: meaning (allowed)",
+    "paper",
+]
+
+
+def _page(cls: type[NegativeSampler]) -> str:
+    """All about one sampler: its row, then the page of docstring."""
     width = shutil.get_terminal_size((100, 24)).columns
-    blocks = []
-    for cls in classes:
-        lines = textwrap.wrap(f"{cls.name}: {cls.idea}", width, subsequent_indent="  ")
-        lines.append(f"  needs from the model: {needs_text(cls)}; {cls.paper}")
-        for field in dataclasses.fields(cls.Params):
-            text = (
-                f"{outside(field.name)} = {field.default}: {field.metadata['help']} "
-                f"({allowed(field)})"
-            )
-            lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="        ")
-        if names:
-            module = inspect.getdoc(inspect.getmodule(cls)) or ""
-            lines += ["", textwrap.indent(module, "  ")]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    lines = textwrap.wrap(f"{cls.name}: {cls.idea}", width, subsequent_indent="  ")
+    lines.append(f"  needs from the model: {needs_text(cls)}; {cls.paper}")
+    for text in _parameters(cls, "\n", "").splitlines():
+        lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="        ")
+    page = inspect.getdoc(inspect.getmodule(cls)) or ""
+    return "\n".join([*lines, "", textwrap.indent(page, "  ")])
 
 
 def _parameters(cls: type[NegativeSampler], separator: str, quote: str) -> str:
     return separator.join(
-        f"{quote}{outside(field.name)}{quote} {field.metadata['help']} ({field.default})"
+        f"{quote}{outside(field.name)} = {field.default}{quote}: {field.metadata['help']} "
+        f"({allowed(field)})"
         for field in dataclasses.fields(cls.Params)
     )

@@ -37,7 +37,8 @@ def available(*tensors: Tensor) -> bool:
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads of this process: a forked child inherits the object, but not its threads."""
     return ThreadPoolExecutor(threads, thread_name_prefix="recbole_bns")
 
 
@@ -52,7 +53,7 @@ def _spread(loop: Callable[..., None], shared: tuple[Any, ...], rows: tuple[Any,
         return
     step = -(-size // threads)
     parts = [tuple(row[i : i + step] for row in rows) for i in range(0, size, step)]
-    waiting = [_pool(threads).submit(loop, *shared, *part) for part in parts[1:]]
+    waiting = [_pool(threads, os.getpid()).submit(loop, *shared, *part) for part in parts[1:]]
     loop(*shared, *parts[0])
     for future in waiting:
         future.result()
