@@ -52,7 +52,7 @@ def id_of(path: Path) -> str:
 
 def test_relative_imports_are_resolved() -> None:
     names = imports_of(PACKAGE / "sampling" / "methods" / "bns.py")
-    assert {"recbole_bns.sampling.base", "recbole_bns.sampling.catalogue", "torch"} <= names
+    assert {"recbole_bns.sampling.base", "recbole_bns.sampling.cdf", "torch"} <= names
     assert "recbole_bns.sampling.methods.bns" in imports_of(
         PACKAGE / "sampling" / "methods" / "__init__.py"
     )

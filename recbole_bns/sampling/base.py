@@ -69,6 +69,10 @@ class NegativeSampler(nn.Module, ABC):
         self.proposal = Proposal(catalogue)
         self.counters = {"epoch": 0}
         self._generator: torch.Generator | None = None
+        self.setup()
+
+    def setup(self) -> None:
+        """Build tables and buffers from catalogue and parameters. Does nothing by default."""
 
     @abstractmethod
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
@@ -157,16 +161,9 @@ class CandidateSampler(NegativeSampler):
 
     needs = Scorer
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        params: Any = None,
-        *,
-        seed: int = 0,
-        side: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(catalogue, params, seed=seed, side=side)
-        wanted, available = self.params.candidate_num, catalogue.item_num - 1
+    def setup(self) -> None:
+        """Refuse more candidates than there are items."""
+        wanted, available = self.params.candidate_num, self.catalogue.item_num - 1
         if wanted != ALL and wanted > available:
             raise UsageError(
                 f"neg_sampler_args.candidate_num: got {wanted}, but the data set has only "

@@ -181,16 +181,17 @@ def test_cdf_by_counting(path: str, form: str, width: int, broken: bool) -> None
         assert f == pytest.approx(wanted, abs=1e-6)
 
 
-def test_repeated_users_share_a_row_and_keep_their_own_counts(path: str) -> None:
+def test_repeated_users_and_two_batches_of_one_scorer(path: str) -> None:
     case = random_case(5, item_num=30)
-    users = torch.tensor([3, 1, 3, 2, 1])
     scorer = scorer_of(case.scores, "factor")
     scorer.users, scorer.items = scorer.users.float(), scorer.items.float()
-    values = scorer.catalogue(users)[:, [4, 9]]
-    given = build("bns", case.catalogue)._cdf(values, users, scorer)
-    for user, row, f in zip(users.tolist(), values.tolist(), given.tolist(), strict=True):
-        scores = scorer.catalogue(torch.tensor([user]))[0].tolist()
-        assert f == pytest.approx([slow_cdf(scores, case.taken[user], v, "exact") for v in row])
+    table = scorer.catalogue(torch.arange(7))
+    for users in (torch.tensor([3, 1, 3, 2, 1]), torch.tensor([2, 5])):
+        values = table[users][:, [4, 9]]
+        given = build("bns", case.catalogue)._cdf(values, users, scorer)
+        for user, row, f in zip(users.tolist(), values.tolist(), given.tolist(), strict=True):
+            scores, taken = table[user].tolist(), case.taken[user]
+            assert f == pytest.approx([slow_cdf(scores, taken, v, "exact") for v in row])
 
 
 def test_counting_with_and_without_sorting_agree_on_what_is_no_number() -> None:

@@ -25,15 +25,12 @@ Implicit Feedback, WSDM 2014; the global form as in Liu & Wang (ICDE 2023) and D
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..base import NegativeSampler
-from ..catalogue import Catalogue
 from ..params import param
 from ..proposals import first_distinct
 from ..registry import register
@@ -87,20 +84,15 @@ class AOBPR(NegativeSampler):
     spread: Tensor
     """``(D,)`` standard deviation of each factor over the items."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        params: Any = None,
-        *,
-        seed: int = 0,
-        side: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(catalogue, params, seed=seed, side=side)
-        items = catalogue.item_num - 1
+    def setup(self) -> None:
+        """Leave room for the lists, which are sorted when there is a model."""
+        items = self.catalogue.item_num - 1
         self.refresh_every = max(1, math.ceil(items * math.log(max(items, 2))))
         self.counters["draws"] = 0
-        self.register_buffer("lists", torch.empty(0, dtype=torch.long, device=catalogue.device))
-        self.register_buffer("spread", torch.empty(0, device=catalogue.device))
+        self.register_buffer(
+            "lists", torch.empty(0, dtype=torch.long, device=self.catalogue.device)
+        )
+        self.register_buffer("spread", torch.empty(0, device=self.catalogue.device))
 
     def scorer_needed(self) -> type[Scorer] | None:
         """Vectors for the factor form, any scores for the global one."""

@@ -30,15 +30,12 @@ Source: B. Liu and B. Wang, Bayesian Negative Sampling for Recommendation, ICDE 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..base import ALL, CandidateSampler
-from ..catalogue import Catalogue
 from ..cdf import count_items, count_negatives, estimated_cdf
 from ..params import Schedule, param
 from ..priors import (
@@ -103,15 +100,9 @@ class BNS(CandidateSampler):
     paper = "Liu & Wang, ICDE 2023"
     Params = BNSParams
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        params: Any = None,
-        *,
-        seed: int = 0,
-        side: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(catalogue, params, seed=seed, side=side)
+    def setup(self) -> None:
+        """Look the prior up once; the data beside the interactions are not kept."""
+        super().setup()
         self.prior = self._build_prior()
         self.side = {}
 

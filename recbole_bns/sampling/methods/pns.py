@@ -13,14 +13,11 @@ ICDE 2023; the exponent is that of T. Mikolov et al., NeurIPS 2013.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from ..base import NegativeSampler
-from ..catalogue import Catalogue
 from ..params import param
 from ..proposals import WeightedProposal
 from ..registry import register
@@ -50,17 +47,10 @@ class PNS(NegativeSampler):
     paper = "baseline in Liu & Wang, ICDE 2023"
     Params = PNSParams
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        params: Any = None,
-        *,
-        seed: int = 0,
-        side: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(catalogue, params, seed=seed, side=side)
-        weights = popularity_weights(catalogue.item_counts, self.params.exponent)
-        self.weighted = WeightedProposal(catalogue, weights)
+    def setup(self) -> None:
+        """Weigh the items once."""
+        weights = popularity_weights(self.catalogue.item_counts, self.params.exponent)
+        self.weighted = WeightedProposal(self.catalogue, weights)
 
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""

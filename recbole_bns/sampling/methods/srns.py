@@ -29,9 +29,7 @@ Filtering, NeurIPS 2020.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +37,6 @@ from torch import Tensor
 from recbole_bns.errors import UsageError
 
 from ..base import NegativeSampler
-from ..catalogue import Catalogue
 from ..params import param
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
@@ -115,26 +112,19 @@ class SRNS(NegativeSampler):
     item_history: Tensor
     """``(L, I, D)`` item vectors at epoch ends; empty where scores are kept."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        params: Any = None,
-        *,
-        seed: int = 0,
-        side: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(catalogue, params, seed=seed, side=side)
-        size, available = self.params.memory_num, catalogue.item_num - 1
+    def setup(self) -> None:
+        """Fill every user's memory with uniform negatives."""
+        size, available = self.params.memory_num, self.catalogue.item_num - 1
         if size > available:
             raise UsageError(
                 f"neg_sampler_args.memory_num: got {size}, but the data set has only {available} "
                 f"items; allowed is 1 to {available}."
             )
-        every = torch.arange(catalogue.user_num, device=catalogue.device)
+        every = torch.arange(self.catalogue.user_num, device=self.catalogue.device)
         memory = self.proposal.draw(every, size, self.generator, distinct=True)
         self.register_buffer("memory", torch.nn.functional.pad(memory, (0, 0, 0, 1)))
-        self.register_buffer("user_history", torch.empty(0, device=catalogue.device))
-        self.register_buffer("item_history", torch.empty(0, device=catalogue.device))
+        self.register_buffer("user_history", torch.empty(0, device=self.catalogue.device))
+        self.register_buffer("item_history", torch.empty(0, device=self.catalogue.device))
 
     def begin_epoch(self, epoch: int, scorer: Scorer | None) -> None:
         """Record the end of the epoch before; the untrained model is not part of the history."""
