@@ -10,7 +10,7 @@ from recbole.data import data_preparation as recbole_data_preparation
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from torch import Tensor
 
-from .dataloader import BNSTrainDataLoader
+from .dataloader import BNSTrainDataLoader, on_device
 from .errors import UsageError
 from .sampler import BNSSampler, EvalSampler, RepeatableEvalSampler
 from .sampling import ALL, Catalogue, NegativeSampler, build, get, parse
@@ -145,7 +145,10 @@ def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler
     core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
     check_served(core, config.model_class)
     columns = Columns(
-        train.uid_field, train.iid_field, train.item_num, _features(train, config["device"])
+        train.uid_field,
+        train.iid_field,
+        train.item_num,
+        on_device(train.item_feat, config["device"]),
     )
     for note in shortfalls(core, train, num):
         getLogger().warning(note)
@@ -199,7 +202,3 @@ def _side(need: str, train: Any, held_out: list[Any]) -> Tensor:
             f"column, loaded with load_col: {{user: [{train.uid_field}, {column}]}}."
         )
     return train.user_feat[column].long()
-
-
-def _features(dataset: Any, device: torch.device) -> Any:
-    return None if dataset.item_feat is None else dataset.item_feat.to(device)

@@ -55,8 +55,8 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.on_batch: Callable[[], None] | None = None
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.device = sampler.core.catalogue.device
-        self._user_features = _on(dataset.user_feat, self.device)
-        self._item_features = _on(dataset.item_feat, self.device)
+        self._user_features = on_device(dataset.user_feat, self.device)
+        self._item_features = sampler.columns.item_features
 
     def _init_batch_size_and_step(self) -> None:
         self.sample_size = len(self.rows)
@@ -142,5 +142,6 @@ class BNSTrainDataLoader(TrainDataLoader):
         return data
 
 
-def _on(features: Interaction | None, device: torch.device) -> Interaction | None:
+def on_device(features: Interaction | None, device: torch.device) -> Interaction | None:
+    """Features of users or items on ``device``; None where the data set has none."""
     return None if features is None else features.to(device)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import recbole_bns
 
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS, EACH = 40, 60, 22
@@ -71,3 +76,22 @@ def build_model(config: Any, train: Any) -> Any:
     init_seed(config["seed"], True)
     with quiet():
         return get_model(config["model"])(config, train._dataset)
+
+
+def run_fresh(script: str, folder: Path, *words: str) -> None:
+    """Run a script in its own process and working directory; fail with what it said.
+
+    The package under test is on its path, installed or not.
+    """
+    home = str(Path(recbole_bns.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

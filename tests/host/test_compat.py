@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.sparse import dok_array, dok_matrix
+from tiny import run_fresh
 
-from recbole_bns import compat
 from recbole_bns.compat import mend, quiet, tensorboard_in
-
-HOME = Path(compat.__file__).parents[1]  # of the package under test, installed or not
-
-
-def run_fresh(script: str, folder: Path) -> None:
-    """Run a script in its own process and working directory; fail with what it said."""
-    path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_mend_is_light_and_remembers_what_was_needed(tmp_path):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import ROOT
+from tiny import run_fresh
 
 from recbole_bns import BNSTrainDataLoader, data_preparation, get_trainer
 from recbole_bns.sampling import get
@@ -75,22 +72,13 @@ def epochs():
 """
 
 
-def run_fresh(script: str, folder: Path, *words: str) -> None:
-    """Run a script in a process of its own: ``enable()`` changes RecBole for good."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-c", START + script, *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def run_enabled(script: str, folder: Path, *words: str) -> None:
+    """Run a script after ``enable()`` in a process of its own: it changes RecBole for good."""
+    run_fresh(START + script, folder, *words)
 
 
 def test_recboles_own_calls_train_on_our_negatives(data_path, in_tmp):
-    run_fresh(
+    run_enabled(
         """
 from recbole.quick_start import run_recbole
 from recbole_bns import BNSTrainDataLoader
@@ -151,7 +139,7 @@ for more, words in (
 
 
 def test_loaders_and_trainers_of_others_are_served(data_path, in_tmp):
-    run_fresh(
+    run_enabled(
         """
 import recbole.data.utils as host
 
