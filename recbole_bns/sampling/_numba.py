@@ -4,24 +4,66 @@
 # mypy: disable-error-code="no-untyped-def, misc"
 
 import numba
+import numpy as np
+
+from .streams import FIRST, GAMMA, RESOLUTION, SECOND
+
+ALL_BITS = (1 << 64) - 1
+STEP, ONE, TWO = (np.uint64(x & ALL_BITS) for x in (GAMMA, FIRST, SECOND))
+S30, S27, S31, S11 = (np.uint64(bits) for bits in (30, 27, 31, 11))
+
+
+@numba.njit(inline="always")
+def uniform(key, position):
+    """See :func:`.streams.uniforms`."""
+    z = np.uint64(key) + np.uint64(position + 1) * STEP
+    z = (z ^ (z >> S30)) * ONE
+    z = (z ^ (z >> S27)) * TWO
+    z = z ^ (z >> S31)
+    return np.float64(z >> S11) * RESOLUTION
+
+
+@numba.njit(inline="always")
+def is_positive(bitmap, indptr, positives, user, item):
+    """Whether the pair is a training interaction; ``bitmap`` may be empty."""
+    if bitmap.shape[0]:
+        return bitmap[user, item]
+    low, high = indptr[user], indptr[user + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if positives[middle] < item:
+            low = middle + 1
+        else:
+            high = middle
+    return low < indptr[user + 1] and positives[low] == item
 
 
 @numba.njit(cache=True, nogil=True)
-def count_negatives_not_above(scores, indptr, positives, rows, users, values, out):
-    """See :func:`.kernels.count_negatives_not_above`."""
-    batch, width = values.shape
-    items = scores.shape[1]
-    for b in range(batch):
-        row = scores[rows[b]]
-        first, last = indptr[users[b]], indptr[users[b] + 1]
+def draw(indptr, positives, negative_num, key, distinct, users, index, out):
+    """See :func:`.kernels.draw`: a search in all columns at once, a level at a time."""
+    width = out.shape[1]
+    before = np.empty(width, np.int64)
+    for b in range(len(users)):
+        user = users[b]
+        first, size, bound = indptr[user], indptr[user + 1] - indptr[user], negative_num[user]
+        row = out[b]
         for k in range(width):
-            value = values[b, k]
-            count = numba.int32(0)
-            for i in range(1, items):
-                count += numba.int32(row[i] <= value)
-            for p in range(first, last):
-                count -= numba.int32(row[positives[p]] <= value)
-            out[b, k] = count
+            left = max(bound - k, 0) if distinct else bound
+            row[k] = min(np.int64(uniform(key, index[b] * width + k) * left), max(left - 1, 0))
+            before[k] = 0
+        if distinct:
+            for i in range(width - 2, -1, -1):
+                for k in range(i + 1, width):
+                    row[k] += np.int64(row[k] >= row[i])
+        while size > 0:
+            half = (size + 1) >> 1
+            for k in range(width):
+                place = before[k] + half - 1
+                before[k] += half * np.int64(positives[first + place] - 1 - place <= row[k])
+            size -= half
+        usable = min(width, bound) if distinct else (width if bound > 0 else 0)
+        for k in range(width):
+            row[k] = row[k] + 1 + before[k] if k < usable else 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -51,7 +93,95 @@ def pairs(user_vectors, item_vectors, users, items, out):
         user = user_vectors[users[b]]
         for k in range(width):
             item = item_vectors[items[b, k]]
-            total = numba.float32(0)
+            total = np.float32(0)
             for d in range(size):
                 total += user[d] * item[d]
             out[b, k] = total
+
+
+@numba.njit(cache=True, nogil=True)
+def group(users, different, order, starts):
+    """See :func:`.kernels.group`; gives how many different users there are."""
+    batch = len(users)
+    bits = 1
+    while (1 << bits) < 2 * batch:
+        bits += 1
+    mask = (1 << bits) - 1
+    slots = np.full(1 << bits, -1, np.int64)
+    place = np.empty(batch, np.int64)
+    found = 0
+    for b in range(batch):
+        slot = np.int64((np.uint64(users[b]) * STEP) >> np.uint64(64 - bits))
+        while slots[slot] >= 0 and different[slots[slot]] != users[b]:
+            slot = (slot + 1) & mask
+        if slots[slot] < 0:
+            slots[slot] = found
+            different[found] = users[b]
+            starts[found + 1] = 0
+            found += 1
+        place[b] = slots[slot]
+        starts[place[b] + 1] += 1
+    starts[0] = 0
+    for s in range(found):
+        starts[s + 1] += starts[s]
+    filled = starts[:found].copy()
+    for b in range(batch):
+        order[filled[place[b]]] = b
+        filled[place[b]] += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def count(indptr, positives, order, items, values, counts, rows, users, starts, ends):
+    """See :func:`.kernels.count`; the scores of positives are put back when done."""
+    width, size = items.shape[1], rows.shape[1]
+    kept = np.empty(size, np.float32)
+    for s in range(len(users)):
+        row, owner = rows[s], users[s]
+        first, last = indptr[owner], indptr[owner + 1]
+        for m in range(starts[s], ends[s]):
+            for k in range(width):
+                values[order[m], k] = row[items[order[m], k]]
+        for p in range(first, last):
+            kept[p - first] = row[positives[p]]
+            row[positives[p]] = np.inf
+        for m in range(starts[s], ends[s]):
+            for k in range(width):
+                value, total = values[order[m], k], np.int32(0)
+                for i in range(1, size):
+                    total += np.int32(row[i] <= value)
+                if value == np.inf:  # which the positives' places hold too
+                    total -= np.int32(last - first)
+                counts[order[m], k] = total
+        for p in range(first, last):
+            row[positives[p]] = kept[p - first]
+
+
+@numba.njit(cache=True, nogil=True)
+def count_reference(
+    indptr, positives, reference, marks, order, values, below, total, rows, users, starts, ends
+):
+    """See :func:`.kernels.count_reference`."""
+    width, size = values.shape[1], len(reference)
+    taken = np.empty(size, np.bool_)
+    row = np.empty(size, np.float32)
+    for s in range(len(users)):
+        taken[:] = False
+        for p in range(indptr[users[s]], indptr[users[s] + 1]):
+            if marks[positives[p]]:
+                place = np.searchsorted(reference, positives[p])
+                while place < size and reference[place] == positives[p]:
+                    taken[place] = True
+                    place += 1
+        free = 0
+        for r in range(size):
+            if not taken[r]:
+                row[free] = rows[s, r]
+                free += 1
+        for m in range(starts[s], ends[s]):
+            total[order[m], 0] = free
+            for k in range(width):
+                found, value = np.int32(0), values[order[m], k]
+                for r in range(free):
+                    found += np.int32(row[r] <= value)
+                below[order[m], k] = found

@@ -33,8 +33,6 @@ class Catalogue(nn.Module):
     """``(I,)`` training interactions of each item, repetitions included."""
     negative_num: Tensor
     """``(U,)`` number of items each user has not interacted with."""
-    pair_keys: Tensor
-    """``(nnz,)`` ``user * I + item``, sorted."""
     bitmap: Tensor | None
 
     def __init__(
@@ -57,7 +55,6 @@ class Catalogue(nn.Module):
         self.register_buffer("positives", keys % self.item_num, False)
         self.register_buffer("item_counts", torch.bincount(items, minlength=self.item_num), False)
         self.register_buffer("negative_num", self.item_num - 1 - degree, False)
-        self.register_buffer("pair_keys", keys, False)
         if bitmap is None:
             bitmap = self.user_num * self.item_num <= BITMAP_LIMIT
         table = None
@@ -66,6 +63,7 @@ class Catalogue(nn.Module):
             table[keys] = True
             table = table.view(self.user_num, self.item_num)
         self.register_buffer("bitmap", table, False)
+        self._pair_keys: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -75,14 +73,22 @@ class Catalogue(nn.Module):
     @property
     def owners(self) -> Tensor:
         """``(nnz,)`` the user of each entry of :attr:`positives`."""
-        return self.pair_keys // self.item_num
+        every = torch.arange(self.user_num, device=self.device)
+        return every.repeat_interleave(self.indptr.diff(), output_size=len(self.positives))
+
+    @property
+    def pair_keys(self) -> Tensor:
+        """``(nnz,)`` ``user * I + item``, sorted; made when first asked for."""
+        if self._pair_keys is None or self._pair_keys.device != self.device:
+            self._pair_keys = self.owners.mul_(self.item_num).add_(self.positives)
+        return self._pair_keys
 
     def is_positive(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether each pair is a training interaction: bool, the shape the two broadcast to."""
         keys = users * self.item_num + items
         if self.bitmap is not None:
             return self.bitmap.view(-1)[keys]
-        if not len(self.pair_keys):
+        if not len(self.positives):
             return torch.zeros_like(keys, dtype=torch.bool)
         place = torch.searchsorted(self.pair_keys, keys).clamp_(max=len(self.pair_keys) - 1)
         return self.pair_keys[place] == keys

@@ -7,9 +7,12 @@ from torch import Tensor
 
 from . import kernels
 from .catalogue import Catalogue
+from .scoring import Scorer
 
 SORT_FROM = 24
-"""From this many values a row, sorting the scores once beats comparing value by value."""
+"""From this many values a row, sorting the scores once beats comparing value by value in torch."""
+COMPILED_TO = 512
+"""Up to this many values a row, the compiled loop beats sorting."""
 
 
 def count_not_above(scores: Tensor, counted: Tensor, values: Tensor) -> Tensor:
@@ -34,41 +37,48 @@ def count_not_above(scores: Tensor, counted: Tensor, values: Tensor) -> Tensor:
     return torch.stack(columns, 1).long()
 
 
-def count_negatives(
-    rows: Tensor, place: Tensor, users: Tensor, catalogue: Catalogue, values: Tensor
-) -> Tensor:
-    """Number of each user's negatives that score ``<= value``.
+def scores_and_counts(
+    scorer: Scorer, users: Tensor, items: Tensor, catalogue: Catalogue, *, all_items: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Scores of items, and how many of the user's negatives score no higher.
+
+    Scores and counts come from the same rows of scores, so an item always counts itself.
 
     Args:
-        rows: ``(S, I)`` scores, a row a distinct user.
-        place: ``(B,)`` the row of each user.
+        scorer: this step's view of the model.
         users: ``(B,)``.
+        items: ``(B, K)``.
         catalogue: who interacted with what.
-        values: ``(B, K)``.
+        all_items: count over all items, positives included.
 
     Returns:
-        ``(B, K)`` int64.
+        ``(B, K)`` scores and ``(B, K)`` int64 counts.
     """
-    few = values.shape[1] < SORT_FROM
-    if few and rows.dtype == torch.float32 and kernels.available(rows, values):
-        return kernels.count_negatives_not_above(
-            rows, place, users, catalogue.indptr, catalogue.positives, values
-        )
-    counted = ~catalogue.positive_mask(users)
-    counted[:, 0] = False
-    return count_not_above(rows[place], counted, values)
+    lists = catalogue.indptr, catalogue.positives
+    if all_items:
+        lists = torch.zeros_like(catalogue.indptr), catalogue.positives
+    counts = torch.empty_like(items)
+    scores: Tensor | None = None
+    for rows, part in scorer.blocks(users):
+        if scores is None:
+            scores = rows.new_empty(items.shape)
+        few = items.shape[1] <= COMPILED_TO and rows.dtype == torch.float32
+        if few and kernels.available(rows, items) and rows.is_contiguous():
+            kernels.count(rows, part, lists, items, scores, counts)
+            continue
+        place = part.place
+        values = rows[place.unsqueeze(1), items[part.order]]
+        counted = torch.ones((len(place), rows.shape[1]), dtype=torch.bool, device=rows.device)
+        if not all_items:
+            counted = ~catalogue.positive_mask(users[part.order])
+        counted[:, 0] = False
+        scores[part.order] = values
+        counts[part.order] = count_not_above(rows[place], counted, values)
+    assert scores is not None
+    return scores, counts
 
 
-def count_items(rows: Tensor, place: Tensor, values: Tensor) -> Tensor:
-    """Number of items, positives included, that score ``<= value``; see :func:`count_negatives`."""
-    counted = torch.ones(len(place), rows.shape[1], dtype=torch.bool, device=rows.device)
-    counted[:, 0] = False
-    return count_not_above(rows[place], counted, values)
-
-
-def estimated_cdf(
-    reference: Tensor, counted: Tensor, values: Tensor, negative_num: Tensor
-) -> Tensor:
+def estimated_cdf(below: Tensor, total: Tensor, negative_num: Tensor) -> Tensor:
     """Estimate of the exact form from reference items.
 
     The share of a user's negatives among the reference that score ``<= value``, times
@@ -77,16 +87,37 @@ def estimated_cdf(
     Wolfowitz; constant by Massart).
 
     Args:
-        reference: ``(B, R)`` scores of the reference items.
-        counted: ``(B, R)`` bool, which of them are negatives of the user.
-        values: ``(B, K)``.
-        negative_num: ``(B,)`` n.
+        below: ``(B, K)`` how many of the user's negatives among the reference score no higher.
+        total: ``(B, 1)`` how many of the reference are negatives of the user.
+        negative_num: ``(B, 1)`` n.
 
     Returns:
         ``(B, K)``; 1/2 for a user none of whose negatives is among the references.
     """
-    below = count_not_above(reference, counted, values)
-    total = counted.sum(1, keepdim=True)
     share = torch.where(total > 0, below / total.clamp(min=1), 0.5)
-    n = negative_num.unsqueeze(1)
-    return share * (n / (n + 1))
+    return share * (negative_num / (negative_num + 1))
+
+
+def count_reference(
+    scorer: Scorer, users: Tensor, reference: Tensor, values: Tensor, catalogue: Catalogue
+) -> tuple[Tensor, Tensor]:
+    """How many of the user's negatives among reference items score ``<= value``, and of how many.
+
+    Args:
+        scorer: this step's view of the model.
+        users: ``(B,)``.
+        reference: ``(R,)`` item ids, ascending; repeated ones count as often.
+        values: ``(B, K)``.
+        catalogue: who interacted with what.
+
+    Returns:
+        ``(B, K)`` and ``(B, 1)`` int64.
+    """
+    groups = scorer.groups(users)
+    rows = scorer.block(groups.users, reference)
+    if rows.dtype == values.dtype == torch.float32 and kernels.available(rows, values):
+        return kernels.count_reference(rows.contiguous(), groups, catalogue, reference, values)
+    scores = rows.new_empty(len(users), len(reference))
+    scores[groups.order] = rows[groups.place]
+    counted = ~catalogue.is_positive(users.unsqueeze(1), reference)
+    return count_not_above(scores, counted, values), counted.sum(1, keepdim=True)

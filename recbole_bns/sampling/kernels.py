@@ -12,11 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-SPREAD_FROM = 256
-"""Rows from which a loop is worth several threads."""
+from .catalogue import Catalogue
+
+SPREAD_FROM = 400_000
+"""Elementary steps (about a nanosecond each) from which a loop is worth several threads."""
 
 
 @cache
@@ -42,13 +45,16 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="recbole_bns")
 
 
-def _spread(loop: Callable[..., None], shared: tuple[Any, ...], rows: tuple[Any, ...]) -> None:
+def spread(
+    loop: Callable[..., None], shared: tuple[Any, ...], rows: tuple[Any, ...], steps: int
+) -> None:
     """Run ``loop(*shared, *rows)`` with the rows split over as many threads as torch uses.
 
     Plain threads that sleep between calls: numba's own would spin on the cores that torch needs.
+    Waking them is worth it from :data:`SPREAD_FROM` ``steps`` on.
     """
     size, threads = len(rows[0]), torch.get_num_threads()
-    if threads < 2 or size < SPREAD_FROM:
+    if threads < 2 or size < threads or steps < SPREAD_FROM:
         loop(*shared, *rows)
         return
     step = -(-size // threads)
@@ -59,26 +65,34 @@ def _spread(loop: Callable[..., None], shared: tuple[Any, ...], rows: tuple[Any,
         future.result()
 
 
-def count_negatives_not_above(
-    scores: Tensor, rows: Tensor, users: Tensor, indptr: Tensor, positives: Tensor, values: Tensor
+def membership(catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the loops look a pair up in: the bitmap (empty where there is none), or the lists."""
+    table = catalogue.bitmap
+    bitmap = np.empty((0, 0), dtype=bool) if table is None else table.numpy()
+    return bitmap, catalogue.indptr.numpy(), catalogue.positives.numpy()
+
+
+def draw(
+    catalogue: Catalogue, key: Tensor, users: Tensor, index: Tensor, k: int, distinct: bool
 ) -> Tensor:
-    """Number of a user's negatives that score ``<= value``: one pass, nothing allocated.
+    """Uniform negatives; see :meth:`.proposals.Proposal.draw`.
 
     Args:
-        scores: ``(S, I)`` float32, one row a distinct user.
-        rows: ``(B,)`` row of each user in ``scores``.
+        catalogue: the training interactions.
+        key: of :mod:`.streams`.
         users: ``(B,)``.
-        indptr: ``(U + 1,)`` of the catalogue.
-        positives: ``(nnz,)`` of the catalogue.
-        values: ``(B, K)`` float32.
+        index: ``(B,)`` row of random numbers that each user takes.
+        k: draws a user.
+        distinct: without replacement.
 
     Returns:
-        ``(B, K)`` int64.
+        ``(B, k)`` item ids.
     """
-    out = torch.empty(values.shape, dtype=torch.int64)
-    shared = scores.contiguous().numpy(), indptr.numpy(), positives.numpy()
-    each = rows.numpy(), users.numpy(), values.contiguous().numpy(), out.numpy()
-    _spread(_compiled().count_negatives_not_above, shared, each)
+    out = torch.empty((len(users), k), dtype=torch.long)
+    facts = catalogue.indptr, catalogue.positives, catalogue.negative_num
+    shared = (*(fact.numpy() for fact in facts), int(key), distinct)
+    each = users.numpy(), index.numpy(), out.numpy()
+    spread(_compiled().draw, shared, each, len(users) * k * (12 + distinct * k // 8))
     return out
 
 
@@ -96,7 +110,8 @@ def positives_before(keys: Tensor, users: Tensor, indptr: Tensor, free_before: T
     """
     out = torch.empty_like(keys)
     shared = indptr.numpy(), free_before.numpy()
-    _spread(_compiled().positives_before, shared, (keys.numpy(), users.numpy(), out.numpy()))
+    each = keys.numpy(), users.numpy(), out.numpy()
+    spread(_compiled().positives_before, shared, each, 50 * keys.numel())
     return out
 
 
@@ -111,5 +126,88 @@ def pairs(user_vectors: Tensor, item_vectors: Tensor, users: Tensor, items: Tens
     """
     out = torch.empty(items.shape, dtype=torch.float32)
     shared = user_vectors.numpy(), item_vectors.numpy()
-    _spread(_compiled().pairs, shared, (users.numpy(), items.numpy(), out.numpy()))
+    each = users.numpy(), items.numpy(), out.numpy()
+    spread(_compiled().pairs, shared, each, items.numel() * user_vectors.shape[1] // 8)
     return out
+
+
+def group(users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which rows belong to the same user.
+
+    Args:
+        users: ``(B,)``.
+
+    Returns:
+        ``(S,)`` different users, ``(B,)`` rows with those of a user together, and ``(S + 1,)``
+        where in them each user's begin.
+    """
+    different, order = torch.empty_like(users), torch.empty_like(users)
+    starts = torch.zeros(len(users) + 1, dtype=torch.long)
+    found = _compiled().group(users.numpy(), different.numpy(), order.numpy(), starts.numpy())
+    return different[:found], order, starts[: found + 1]
+
+
+def count(
+    rows: Tensor,
+    groups: tuple[Tensor, Tensor, Tensor],
+    lists: tuple[Tensor, Tensor],
+    items: Tensor,
+    values: Tensor,
+    counts: Tensor,
+) -> None:
+    """Scores of items, and how many scores of the user's row are ``<=`` them.
+
+    One pass over the row for each item, nothing of the row's size allocated.
+
+    Args:
+        rows: ``(S, I)`` float32, contiguous; padding, in column 0, is not counted.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`group`.
+        lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
+        items: ``(B, K)``.
+        values: ``(B, K)`` float32, written: the scores.
+        counts: ``(B, K)`` int64, written.
+    """
+    users, order, starts = groups
+    shared = (*lists, order, items, values, counts)
+    each = rows, users, starts[:-1], starts[1:]
+    spread(
+        _compiled().count,
+        tuple(t.numpy() for t in shared),
+        tuple(t.numpy() for t in each),
+        len(order) * items.shape[1] * rows.shape[1] // 20,
+    )
+
+
+def count_reference(
+    rows: Tensor,
+    groups: tuple[Tensor, Tensor, Tensor],
+    catalogue: Catalogue,
+    reference: Tensor,
+    values: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """How many of a user's negatives among reference items score ``<= value``, and of how many.
+
+    Args:
+        rows: ``(S, R)`` float32, contiguous.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`group`.
+        catalogue: who interacted with what.
+        reference: ``(R,)`` item ids, ascending.
+        values: ``(B, K)`` float32.
+
+    Returns:
+        ``(B, K)`` and ``(B, 1)`` int64.
+    """
+    users, order, starts = groups
+    below = torch.empty(values.shape, dtype=torch.long)
+    total = torch.empty((len(values), 1), dtype=torch.long)
+    marks = torch.zeros(catalogue.item_num, dtype=torch.bool)
+    marks[reference] = True
+    shared = catalogue.indptr, catalogue.positives, reference, marks, order, values, below, total
+    each = rows, users, starts[:-1], starts[1:]
+    spread(
+        _compiled().count_reference,
+        tuple(t.numpy() for t in shared),
+        tuple(t.numpy() for t in each),
+        rows.numel() + values.numel() * rows.shape[1] // 10,
+    )
+    return below, total

@@ -14,29 +14,28 @@ from torch import Tensor, nn
 
 from . import kernels
 from .catalogue import Catalogue
+from .streams import integers, new_key, uniforms
 
 MASS_BITS = 40
 """Real weights become integers below ``2**40``: a relative error of at most 1e-12 an item."""
 
 
-def uniform_integers(bound: Tensor, generator: torch.Generator) -> Tensor:
-    """One integer uniform in ``[0, bound)`` for every entry of ``bound``; 0 where it is 0."""
-    u = torch.rand(bound.shape, generator=generator, device=bound.device, dtype=torch.float64)
-    return torch.minimum((u * bound).long(), (bound - 1).clamp_(min=0))
-
-
-def distinct_ranks(bound: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """``k`` distinct integers below each ``bound`` (B,), every ordered choice equally likely.
+def distinct_ranks(bound: Tensor, u: Tensor) -> Tensor:
+    """Distinct integers below each ``bound`` (B,), every ordered choice equally likely.
 
     The i-th draw is the rank of the i-th choice among what is left (a Lehmer code); decoding
     raises it past the earlier choices. Where ``bound < k`` the surplus entries are -1.
 
+    Args:
+        bound: ``(B,)``.
+        u: ``(B, k)`` uniforms in [0, 1).
+
     Returns:
         ``(B, k)`` int64.
     """
-    step = torch.arange(k, device=bound.device)
-    left = bound.unsqueeze(1) - step
-    ranks = uniform_integers(left.clamp(min=0), generator)
+    k = u.shape[1]
+    left = bound.unsqueeze(1) - torch.arange(k, device=bound.device)
+    ranks = integers(left.clamp(min=0), u)
     for i in range(k - 2, -1, -1):
         later = ranks[:, i + 1 :]
         later += later >= ranks[:, i : i + 1]
@@ -46,32 +45,44 @@ def distinct_ranks(bound: Tensor, k: int, generator: torch.Generator) -> Tensor:
 class Proposal(nn.Module):
     """Uniform draws over a user's negatives.
 
-    ``draw`` costs O(log nnz) an item and a fixed number of random draws; there is no loop over
-    users, items or tries.
+    ``draw`` costs O(log n) an item, n the user's positives, and a fixed number of random draws;
+    there is no loop over users, items or tries.
     """
 
     catalogue: Catalogue
-    free_before: Tensor
-    """``(nnz,)`` free mass before each positive, plus ``user * stride``: sorted."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__()
         self.catalogue = catalogue
-        before = self._free_before()
-        self.register_buffer("free_before", before + catalogue.owners * self.stride, False)
+        self._free_before: Tensor | None = None
 
     @property
     def stride(self) -> int:
         """More than the mass of the whole catalogue, so that users do not overlap."""
         return self.catalogue.item_num
 
-    def _free_before(self) -> Tensor:
+    @property
+    def free_before(self) -> Tensor:
+        """``(nnz,)`` free mass before each positive, plus ``user * stride``: sorted."""
+        if self._free_before is None or self._free_before.device != self.catalogue.device:
+            owners = self.catalogue.owners
+            before = self._mass_before(owners)
+            self._free_before = before.add_(owners.mul_(self.stride))
+        return self._free_before
+
+    def _mass_before(self, owners: Tensor) -> Tensor:
         catalogue = self.catalogue
         place = torch.arange(len(catalogue.positives), device=catalogue.device)
-        return catalogue.positives - 1 - (place - catalogue.indptr[catalogue.owners])
+        return catalogue.positives - 1 - (place - catalogue.indptr[owners])
 
     def draw(
-        self, users: Tensor, k: int, generator: torch.Generator, *, distinct: bool = False
+        self,
+        users: Tensor,
+        k: int,
+        generator: torch.Generator,
+        *,
+        distinct: bool = False,
+        by_user: bool = False,
     ) -> Tensor:
         """Draw ``k`` negatives for each user.
 
@@ -81,20 +92,21 @@ class Proposal(nn.Module):
             generator: source of randomness, on the device of the catalogue.
             distinct: without replacement; every ordered choice is equally likely. A user with
                 fewer than ``k`` negatives gets each once, then 0.
+            by_user: a user who occurs several times gets the same draws each time.
 
         Returns:
             ``(B, k)`` item ids; 0 means "no such item" (a user without negatives gets only 0).
         """
+        distinct = distinct and k > 1
+        key = new_key(generator)
+        index = users if by_user else torch.arange(len(users), device=users.device)
+        if kernels.available(users, self.catalogue.positives):
+            return kernels.draw(self.catalogue, key, users, index, k, distinct)
         free = self.catalogue.negative_num[users]
-        if distinct and k > 1:
-            mass = distinct_ranks(free, k, generator)
-        else:
-            mass = uniform_integers(free.unsqueeze(1).expand(-1, k), generator)
-        return self._locate(users, mass).masked_fill_((mass < 0) | (free == 0).unsqueeze(1), 0)
-
-    def _locate(self, users: Tensor, mass: Tensor) -> Tensor:
-        """Item at free mass ``mass`` (B, k): skip the positives that lie before it."""
-        return mass + 1 + self._positives_before(users, mass)
+        u = uniforms(key, index.unsqueeze(1) * k + torch.arange(k, device=users.device))
+        mass = distinct_ranks(free, u) if distinct else integers(free.unsqueeze(1), u)
+        ids = mass + 1 + self._positives_before(users, mass)
+        return ids.masked_fill_((mass < 0) | (free == 0).unsqueeze(1), 0)
 
     def _positives_before(self, users: Tensor, mass: Tensor) -> Tensor:
         keys = mass + (users * self.stride).unsqueeze(1)
@@ -115,8 +127,7 @@ class WeightedProposal(Proposal):
     """
 
     def __init__(self, catalogue: Catalogue, weights: Tensor) -> None:
-        nn.Module.__init__(self)
-        self.catalogue = catalogue
+        super().__init__(catalogue)
         weights = weights.double().clone()
         weights[0] = 0
         share = weights / weights.sum().clamp_min(torch.finfo(torch.float64).tiny)
@@ -130,9 +141,7 @@ class WeightedProposal(Proposal):
         first = padded[catalogue.indptr]
         self.register_buffer("free", self.cumulative[-1] - (first[1:] - first[:-1]), False)
         self._stride = int(self.cumulative[-1]) + 1
-        before = self.cumulative[catalogue.positives] - mass[catalogue.positives]
-        before = before - (padded[:-1] - first[catalogue.owners])
-        self.register_buffer("free_before", before + catalogue.owners * self._stride, False)
+        self._all_served = bool((self.free > 0).all())
         self.uniform = Proposal(catalogue)
 
     mass: Tensor
@@ -145,8 +154,19 @@ class WeightedProposal(Proposal):
         """More than the mass of the whole catalogue, so that users do not overlap."""
         return self._stride
 
+    def _mass_before(self, owners: Tensor) -> Tensor:
+        positives = self.catalogue.positives
+        first = self.taken[self.catalogue.indptr[owners]]
+        return self.cumulative[positives] - self.mass[positives] - (self.taken[:-1] - first)
+
     def draw(
-        self, users: Tensor, k: int, generator: torch.Generator, *, distinct: bool = False
+        self,
+        users: Tensor,
+        k: int,
+        generator: torch.Generator,
+        *,
+        distinct: bool = False,
+        by_user: bool = False,
     ) -> Tensor:
         """Draw ``k`` negatives for each user; see :meth:`Proposal.draw`.
 
@@ -154,12 +174,18 @@ class WeightedProposal(Proposal):
         sampling); once only items of weight 0 are left, the rest are uniform.
         """
         free = self.free[users]
-        uniform = self.uniform.draw(users, k, generator, distinct=distinct)
+        index = users if by_user else torch.arange(len(users), device=users.device)
         if distinct and k > 1:
-            items = self._draw_distinct(users, free, k, generator)
-            return _complete(items, uniform)
-        mass = uniform_integers(free.unsqueeze(1).expand(-1, k), generator)
-        return torch.where((free > 0).unsqueeze(1), self._locate(users, mass), uniform)
+            items = self._draw_distinct(users, free, k, index, generator)
+            options = {"distinct": True, "by_user": by_user}
+            return _complete(items, self.uniform.draw(users, k, generator, **options))
+        positions = index.unsqueeze(1) * k + torch.arange(k, device=users.device)
+        mass = integers(free.unsqueeze(1), uniforms(new_key(generator), positions))
+        ids = self._locate(users, mass)
+        if not self._all_served:
+            spare = self.uniform.draw(users, k, generator, by_user=by_user)
+            ids = torch.where((free > 0).unsqueeze(1), ids, spare)
+        return ids
 
     def _locate(self, users: Tensor, mass: Tensor) -> Tensor:
         before = self._positives_before(users, mass) + self.catalogue.indptr[users].unsqueeze(1)
@@ -167,7 +193,7 @@ class WeightedProposal(Proposal):
         return torch.searchsorted(self.cumulative, mass + skipped, right=True)
 
     def _draw_distinct(
-        self, users: Tensor, free: Tensor, k: int, generator: torch.Generator
+        self, users: Tensor, free: Tensor, k: int, index: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Successive draws: each integer is below what is left and is raised past the taken."""
         items = torch.zeros(len(users), k, dtype=torch.long, device=users.device)
@@ -175,7 +201,7 @@ class WeightedProposal(Proposal):
         sizes = torch.zeros_like(items)
         left = free.clone()
         for i in range(k):
-            mass = uniform_integers(left, generator)
+            mass = integers(left, uniforms(new_key(generator), index))
             order = starts[:, :i].argsort(1)
             start, size = starts[:, :i].gather(1, order), sizes[:, :i].gather(1, order)
             gone = size.cumsum(1)

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import kernels
+
+SCORES_AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 28}
+"""Scores that :meth:`FactorScorer.blocks` holds: on the CPU what a core's cache can keep."""
+FEWEST_ROWS = 16
+"""Rows a block has however long they are, so that the matrix product pays."""
+
+
+class Groups(NamedTuple):
+    """The rows of a batch, those of the same user together."""
+
+    users: Tensor
+    """``(S,)`` users; different ones where finding them is cheap."""
+    order: Tensor
+    """``(n,)`` rows of the batch, group by group."""
+    starts: Tensor
+    """``(S + 1,)``: group s is ``order[starts[s]:starts[s + 1]]``."""
+
+    @property
+    def place(self) -> Tensor:
+        """``(n,)`` the group of each entry of :attr:`order`."""
+        every = torch.arange(len(self.users), device=self.users.device)
+        return every.repeat_interleave(self.starts.diff(), output_size=len(self.order))
 
 
 class Scorer(ABC):
@@ -25,13 +49,19 @@ class Scorer(ABC):
     def block(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores ``(B, R)`` of each user (B,) for the same items (R,)."""
 
-    def distinct(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of the whole catalogue with repeated users once.
+    def groups(self, users: Tensor) -> Groups:
+        """Rows of users (B,) that have the same scores. By default each is on its own."""
+        every = torch.arange(len(users) + 1, device=users.device)
+        return Groups(users, every[:-1], every)
 
-        Returns:
-            ``(S, I)`` rows and ``(B,)`` the row of each user. By default a row each.
+    def blocks(self, users: Tensor) -> Iterator[tuple[Tensor, Groups]]:
+        """The catalogue's scores, a part of the users (B,) at a time.
+
+        Yields:
+            ``(S, I)`` scores, valid until the next are asked for, and the groups they belong to.
+            By default one block.
         """
-        return self.catalogue(users), torch.arange(len(users), device=users.device)
+        yield self.catalogue(users), self.groups(users)
 
 
 class FactorScorer(Scorer):
@@ -45,7 +75,6 @@ class FactorScorer(Scorer):
     def __init__(self, users: Tensor, items: Tensor) -> None:
         self.users = users.detach()
         self.items = items.detach()
-        self._distinct: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Gather and multiply: O(B M D)."""
@@ -57,15 +86,34 @@ class FactorScorer(Scorer):
         """One matrix product: O(B I D)."""
         return self.users[users] @ self.items.T
 
-    def distinct(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """On the CPU each different user's row once; elsewhere finding them would synchronise."""
-        if self._distinct is None or self._distinct[0] is not users:
-            if users.device.type == "cpu":
-                different, place = users.unique(return_inverse=True)
-                self._distinct = users, (self.catalogue(different), place)
-            else:
-                self._distinct = users, super().distinct(users)
-        return self._distinct[1]
+    def groups(self, users: Tensor) -> Groups:
+        """On the CPU a group for each different user; elsewhere finding them would synchronise."""
+        if kernels.available(users):
+            return Groups(*kernels.group(users))
+        if users.device.type != "cpu":
+            return super().groups(users)
+        different, place, sizes = users.unique(return_inverse=True, return_counts=True)
+        starts = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
+        return Groups(different, place.argsort(stable=True), starts)
+
+    def blocks(self, users: Tensor) -> Iterator[tuple[Tensor, Groups]]:
+        """Matrix products into one buffer of about :data:`SCORES_AT_ONCE` scores."""
+        every, items = self.groups(users), len(self.items)
+        size = max(FEWEST_ROWS, SCORES_AT_ONCE.get(users.device.type, 1 << 28) // items)
+        size = min(size, len(every.users))
+        buffer = self.users.new_empty(size, items)
+        if size == len(every.users):
+            yield torch.mm(self.users[every.users], self.items.T, out=buffer), every
+            return
+        on_cpu = users.device.type == "cpu"
+        ends = every.starts[::size].tolist() if on_cpu else list(range(0, len(users), size))
+        for part, first in enumerate(range(0, len(every.users), size)):
+            chosen = every.users[first : first + size]
+            starts = every.starts[first : first + size + 1]
+            low = ends[part]
+            order = every.order[low : ends[part + 1] if part + 1 < len(ends) else None]
+            scores = torch.mm(self.users[chosen], self.items.T, out=buffer[: len(chosen)])
+            yield scores, Groups(chosen, order, starts - low)
 
     def block(self, users: Tensor, items: Tensor) -> Tensor:
         """One matrix product: O(B R D)."""

@@ -10,7 +10,7 @@ import torch
 from toys import Case, assert_law, random_case, scorer_of
 
 from recbole_bns.sampling import Catalogue, FactorScorer, build
-from recbole_bns.sampling.methods.aobpr import draw_ranks, factor_weights, rank_probabilities
+from recbole_bns.sampling.ranks import draw_ranks, factor_weights, rank_probabilities
 
 DRAWS = 20_000
 

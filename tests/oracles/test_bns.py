@@ -89,7 +89,7 @@ def test_golden(form: str, kind: str) -> None:
     sampler = build("bns", toy_catalogue(), {"cdf": form, "candidate_num": 4})
     scores = torch.tensor([[X[item] for item in CANDIDATES]], dtype=torch.float64)
     users, candidates = torch.tensor([1]), torch.tensor([CANDIDATES]) + 1
-    f = sampler._cdf(scores, users, toy_scorer(kind))
+    f = sampler.scores_and_cdf(users, candidates, toy_scorer(kind))[1]
     prior = sampler.prior(users, candidates)
     info = information(torch.tensor([[X[0]]]), scores)
     given = unbiasedness(f, prior)
@@ -171,12 +171,12 @@ def test_cdf_by_counting(path: str, form: str, width: int, broken: bool) -> None
     if broken:
         scores[:, ::7], scores[:, 3], scores[:, 4] = np.nan, np.inf, -np.inf
     places = np.random.default_rng(1).choice(np.flatnonzero(np.isfinite(scores[1])), (40, width))
-    values = torch.tensor(scores[case.users.numpy()[:, None], places])
     scorer = scorer_of(scores)
     scorer.table = torch.tensor(scores)
     sampler = build("bns", case.catalogue, {"cdf": form})
-    given = sampler._cdf(values, case.users, scorer).tolist()
-    for user, row, f in zip(case.users.tolist(), values.tolist(), given, strict=True):
+    values, given = sampler.scores_and_cdf(case.users, torch.tensor(places), scorer)
+    assert values.tolist() == scores[case.users.numpy()[:, None], places].tolist()
+    for user, row, f in zip(case.users.tolist(), values.tolist(), given.tolist(), strict=True):
         wanted = [slow_cdf(scores[user], case.taken[user], value, form) for value in row]
         assert f == pytest.approx(wanted, abs=1e-6)
 
@@ -187,8 +187,8 @@ def test_repeated_users_and_two_batches_of_one_scorer(path: str) -> None:
     scorer.users, scorer.items = scorer.users.float(), scorer.items.float()
     table = scorer.catalogue(torch.arange(7))
     for users in (torch.tensor([3, 1, 3, 2, 1]), torch.tensor([2, 5])):
-        values = table[users][:, [4, 9]]
-        given = build("bns", case.catalogue)._cdf(values, users, scorer)
+        items = torch.tensor([4, 9]).expand(len(users), -1).contiguous()
+        values, given = build("bns", case.catalogue).scores_and_cdf(users, items, scorer)
         for user, row, f in zip(users.tolist(), values.tolist(), given.tolist(), strict=True):
             scores, taken = table[user].tolist(), case.taken[user]
             assert f == pytest.approx([slow_cdf(scores, taken, v, "exact") for v in row])
@@ -207,18 +207,17 @@ def test_counting_with_and_without_sorting_agree_on_what_is_no_number() -> None:
 def test_estimate_from_all_items_is_exact() -> None:
     case = random_case(4, item_num=30)
     scorer = scorer_of(case.scores)
-    values = scorer.catalogue(case.users)[:, 1:]
+    items = torch.arange(1, 30).expand(len(case.users), -1)
     exact, estimated = (
-        build("bns", case.catalogue, args)._cdf(values, case.users, scorer)
+        build("bns", case.catalogue, args).scores_and_cdf(case.users, items, scorer)[1]
         for args in ({}, {"cdf": "estimated", "cdf_items": 29})
     )
     assert torch.allclose(exact, estimated.to(exact.dtype), atol=1e-6)
 
 
 def test_estimate_without_a_reference_is_one_half() -> None:
-    reference, counted = torch.zeros(2, 3), torch.tensor([[True] * 3, [False] * 3])
-    values = torch.tensor([[-1.0, 0.0], [-1.0, 0.0]])
-    given = estimated_cdf(reference, counted, values, torch.tensor([4, 9]))
+    below, total = torch.tensor([[0, 3], [0, 0]]), torch.tensor([[3], [0]])
+    given = estimated_cdf(below, total, torch.tensor([[4], [9]]))
     assert given.tolist() == [[0, pytest.approx(0.8)], [pytest.approx(0.45)] * 2]
 
 
@@ -230,11 +229,11 @@ def test_error_of_the_estimate_keeps_the_dkw_bound() -> None:
     catalogue = Catalogue(*torch.tensor(pairs).T, user_num, item_num)
     scorer = scorer_of(source.normal(size=(user_num, item_num)))
     users = torch.arange(1, user_num)
-    values = scorer.catalogue(users)
+    items = torch.arange(item_num).expand(len(users), -1).contiguous()
     taken = catalogue.positive_mask(users)
-    exact = build("bns", catalogue)._cdf(values, users, scorer)
+    exact = build("bns", catalogue).scores_and_cdf(users, items, scorer)[1]
     sampler = build("bns", catalogue, {"cdf": "estimated", "cdf_items": 64}, seed=1)
-    estimate = sampler._cdf(values, users, scorer)
+    estimate = sampler.scores_and_cdf(users, items, scorer)[1]
     n = catalogue.negative_num[users]
     error = (estimate - exact) * ((n + 1) / n).unsqueeze(1)
     sup = error.masked_fill(taken, 0)[:, 1:].abs().amax(1)

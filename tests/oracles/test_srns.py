@@ -15,6 +15,7 @@ from recbole_bns.errors import UsageError
 from recbole_bns.sampling import Catalogue, FactorScorer, Scorer, build
 from recbole_bns.sampling.methods import srns
 from recbole_bns.sampling.methods.srns import (
+    deviation,
     memory_keys,
     positive_probability,
     selection_value,
@@ -37,11 +38,11 @@ def test_golden_selection() -> None:
             for positive, row in zip(*HISTORY, strict=True)
         ]
     )
-    spread = selection_value(live, history, 1.0) - live
+    spread = deviation(history)
     assert spread[0].tolist() == pytest.approx([0.07977, 0.345197, 0.061156, 0], abs=1e-5)
     for alpha, chosen in ((0, 7), (1, 7), (2.5, 3)):
-        assert CANDIDATES[int(selection_value(live, history, alpha).argmax())] == chosen
-    values = selection_value(live, history, 2.5)[0].tolist()
+        assert CANDIDATES[int(selection_value(live, spread, alpha).argmax())] == chosen
+    values = selection_value(live, spread, 2.5)[0].tolist()
     assert values[1] == pytest.approx(1.240534, abs=1e-5)
     assert values[3] == pytest.approx(0.731059, abs=1e-5)
 
@@ -165,17 +166,22 @@ def ranked(catalogue: Catalogue) -> TableScorer:
     return TableScorer(table.expand(catalogue.user_num, -1))
 
 
-def test_of_several_rows_of_a_user_the_first_decides() -> None:
-    catalogue = Catalogue(torch.tensor([1, 2]), torch.tensor([1, 1]), 4, 40)
-    args = {"memory_num": 2, "new_num": 2, "alpha": 0, "tau": 1e-3}
-    sampler = build("srns", catalogue, args, seed=0)
-    sampler.memory[1:4] = torch.tensor([[5, 6], [7, 8], [2, 3]])
-    fixed_entrants(sampler, [[20, 4], [9, 30], [33, 34], [10, 11]])
-    users = torch.tensor([2, 1, 2, 1])
-    ids = sampler.sample(users, torch.ones_like(users), 1, ranked(catalogue))
-    assert ids.flatten().tolist() == [8, 6, 8, 6], "chosen of the memory before its update"
-    memory = [sorted(row) for row in sampler.memory[1:4].tolist()]
-    assert memory == [[9, 30], [8, 20], [2, 3]]
+def test_a_user_who_occurs_twice_gets_one_new_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn for each user, not for each row: with grouping and without the memory is the same."""
+    memories = []
+    for scorer in (Model("factor").scorer(), Model("table").scorer()):
+        catalogue, _ = small()
+        args = {"memory_num": 4, "new_num": 6, "alpha": 0}
+        sampler = build("srns", catalogue, args, seed=0)
+        before = sampler.memory.clone()
+        users = torch.tensor([2, 1, 2, 1, 2])
+        ids = sampler.sample(users, torch.ones_like(users), 1, scorer)
+        assert ids.flatten().unique().numel() == 2, "chosen of the memory before its update"
+        assert bool(torch.isin(ids.flatten(), before[1:3]).all())
+        assert not torch.equal(sampler.memory[1:3], before[1:3])
+        assert torch.equal(sampler.memory[3:], before[3:])
+        memories.append(sampler.memory)
+    assert torch.equal(*memories)
 
 
 def test_a_new_item_that_is_in_the_memory_already_is_not_taken_twice() -> None:
@@ -234,7 +240,7 @@ def test_alpha_rises_over_the_warm_up(epoch: int, wanted: float) -> None:
 def test_a_history_that_is_no_number_does_not_decide() -> None:
     live = torch.tensor([[0.2, 0.9, 0.3]])
     history = torch.tensor([[[math.nan, 0.5, 0.1]], [[0.5, 0.5, 0.2]]])
-    assert int(selection_value(live, history, 1.0).argmax()) == 1
+    assert int(selection_value(live, deviation(history), 1.0).argmax()) == 1
 
 
 @pytest.mark.parametrize(

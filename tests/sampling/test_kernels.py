@@ -2,81 +2,197 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from recbole_bns.sampling import Catalogue, FactorScorer, Proposal, WeightedProposal, kernels
-from recbole_bns.sampling.cdf import count_negatives
+from recbole_bns.sampling import (
+    Catalogue,
+    FactorScorer,
+    Proposal,
+    WeightedProposal,
+    build,
+    kernels,
+)
+from recbole_bns.sampling.cdf import count_reference, scores_and_counts
+from recbole_bns.sampling.ranks import ranking
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="numba is missing or off")
 
-ROWS = kernels.SPREAD_FROM + 45
-"""Enough to be split, and not evenly."""
+USERS, ITEMS, SIZE = 31, 30, 7
+ROWS = [1, 5, 301]
 
 
-@pytest.fixture(params=[1, 2, 4])
-def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture(params=[1, 2, 4], autouse=True)
+def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
+    monkeypatch.setattr(kernels, "SPREAD_FROM", 0)
     yield
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def catalogue() -> Catalogue:
+@pytest.fixture(params=[True, False], ids=["bitmap", "lists"])
+def catalogue(request: pytest.FixtureRequest) -> Catalogue:
+    """User 3 has one negative left, user 4 none, user 5 no positive."""
     generator = torch.Generator().manual_seed(1)
-    pairs = torch.randint(0, 30, (2, 250), generator=generator)
-    return Catalogue(pairs[0], pairs[1], 31, 30)
+    pairs = torch.randint(0, ITEMS, (2, 250), generator=generator)
+    pairs = pairs[:, (pairs[0] != 5) & (pairs[0] != 3)]
+    for user, last in ((3, ITEMS - 1), (4, ITEMS)):
+        full = torch.stack((torch.full((last - 1,), user), torch.arange(1, last)))
+        pairs = torch.cat((pairs, full), 1)
+    return Catalogue(pairs[0], pairs[1], USERS, ITEMS, bitmap=request.param)
 
 
-def users_of(rows: int) -> torch.Tensor:
-    return torch.randint(0, 31, (rows,), generator=torch.Generator().manual_seed(2))
+def users_of(rows: int, least: int = 0) -> Tensor:
+    """Users with repetitions; from 5 on all have several negatives."""
+    return torch.randint(least, USERS, (rows,), generator=torch.Generator().manual_seed(2))
 
 
-def without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "available", lambda *tensors: False)
+def scorer_of(seed: int = 3, coarse: bool = True) -> FactorScorer:
+    """Vectors that are not contiguous; scores on a coarse grid, so that many are equal."""
+    generator = torch.Generator().manual_seed(seed)
+    if not coarse:
+        vectors = torch.randn(USERS + ITEMS, SIZE, generator=generator)
+        return FactorScorer(vectors[:USERS], vectors[USERS:])
+    wide = torch.randint(-2, 3, (USERS, 2 * SIZE), generator=generator).float()
+    items = torch.randint(-2, 3, (SIZE, ITEMS), generator=generator).float()
+    return FactorScorer(wide[:, :SIZE], items.T)
 
 
-@pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize("rows", [1, 5, ROWS])
-def test_draws(catalogue: Catalogue, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    users, weights = users_of(rows), torch.arange(30) % 4
-    proposals = Proposal(catalogue), WeightedProposal(catalogue, weights)
-    drawn = []
-    for _ in range(2):
-        for proposal in proposals:
-            for distinct in (False, True):
-                generator = torch.Generator().manual_seed(3)
-                drawn.append(proposal.draw(users, 4, generator, distinct=distinct))
-        without(monkeypatch)
-    for compiled, plain in zip(drawn[:4], drawn[4:], strict=True):
-        assert torch.equal(compiled, plain)
+def both_ways(draw: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """What is drawn with the loops and without them."""
+    compiled = draw()
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels, "available", lambda *tensors: False)
+        return compiled, draw()
 
 
-@pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize("rows", [1, 5, ROWS])
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("options", [{}, {"distinct": True}, {"by_user": True}])
+@pytest.mark.parametrize("k", [1, 4, 40])
+def test_draws(
+    catalogue: Catalogue,
+    rows: int,
+    weighted: bool,
+    options: dict[str, bool],
+    k: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def draw() -> Tensor:
+        weights = torch.arange(ITEMS) % 4
+        proposal = WeightedProposal(catalogue, weights) if weighted else Proposal(catalogue)
+        generator = torch.Generator().manual_seed(3)
+        return torch.stack([proposal.draw(users_of(rows), k, generator, **options) for _ in "ab"])
+
+    compiled, plain = both_ways(draw, monkeypatch)
+    assert torch.equal(compiled, plain)
+
+
+def test_draws_by_user_are_the_same_for_each_row_of_a_user(catalogue: Catalogue) -> None:
+    users = torch.tensor([7, 9, 7, 9, 7])
+    drawn = Proposal(catalogue).draw(users, 6, torch.Generator().manual_seed(1), by_user=True)
+    assert torch.equal(drawn[0], drawn[2])
+    assert torch.equal(drawn[1], drawn[3])
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize("rows", ROWS)
 def test_pairs(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = torch.Generator().manual_seed(3)
-    wide = torch.randn(31, 14, generator=generator)
-    scorer = FactorScorer(wide[:, :7], torch.randn(7, 30, generator=generator).T)
-    items = torch.randint(0, 30, (rows, 5), generator=generator)
-    compiled = scorer.pairs(users_of(rows), items)
-    without(monkeypatch)
-    assert torch.allclose(compiled, scorer.pairs(users_of(rows), items), atol=1e-5)
+    items = torch.randint(0, ITEMS, (rows, 5), generator=torch.Generator().manual_seed(3))
+    compiled, plain = both_ways(lambda: scorer_of().pairs(users_of(rows), items), monkeypatch)
+    assert torch.equal(compiled, plain)
 
 
-@pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize("rows", [1, 5, ROWS])
-def test_counts(catalogue: Catalogue, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = torch.Generator().manual_seed(4)
-    scores = torch.randn(31, 30, generator=generator).round(decimals=1)
-    scores[:, 5], scores[:, 6] = float("nan"), float("inf")
+@pytest.mark.parametrize("rows", ROWS)
+def test_groups(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     users = users_of(rows)
-    different, place = users.unique(return_inverse=True)
-    values = scores[users][:, 7:12]
-    args = scores[different], place, users, catalogue, values
-    compiled = count_negatives(*args)
-    without(monkeypatch)
-    assert torch.equal(compiled, count_negatives(*args))
+    for groups in both_ways(lambda: scorer_of().groups(users), monkeypatch):
+        assert sorted(groups.users.tolist()) == users.unique().tolist()
+        assert sorted(groups.order.tolist()) == list(range(rows))
+        assert torch.equal(groups.users[groups.place], users[groups.order])
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("all_items", [False, True])
+@pytest.mark.parametrize("at_once", [1, 1 << 20])
+def test_counts(
+    catalogue: Catalogue, rows: int, all_items: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("recbole_bns").sampling.scoring.SCORES_AT_ONCE, "cpu", at_once)
+    monkeypatch.setattr("recbole_bns.sampling.scoring.FEWEST_ROWS", 4)
+    users, scorer = users_of(rows), scorer_of()
+    scorer.items[5], scorer.items[6], scorer.items[8] = float("nan"), float("inf"), -float("inf")
+    items = torch.arange(ITEMS).expand(rows, -1).contiguous()
+    compiled, plain = both_ways(
+        lambda: scores_and_counts(scorer, users, items, catalogue, all_items=all_items), monkeypatch
+    )
+    assert torch.equal(compiled[0].nan_to_num(7.5), plain[0].nan_to_num(7.5))
+    number = ~compiled[0].isnan()
+    assert bool(number.any())
+    assert torch.equal(compiled[1][number], plain[1][number])
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_counts_among_references(
+    catalogue: Catalogue, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(4)
+    reference = torch.randint(1, ITEMS, (40,), generator=generator).sort().values
+    users, values = users_of(rows), torch.randint(-9, 9, (rows, 5), generator=generator).float()
+    compiled, plain = both_ways(
+        lambda: count_reference(scorer_of(), users, reference, values, catalogue), monkeypatch
+    )
+    for given, wanted in zip(compiled, plain, strict=True):
+        assert torch.equal(given, wanted)
+
+
+def test_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = torch.randn(301, 50, generator=torch.Generator().manual_seed(1)).round(decimals=1)
+    scores[0, :4] = torch.tensor([-0.0, 0.0, 3e38, -3e38])
+    compiled, plain = both_ways(lambda: ranking(scores), monkeypatch)
+    assert torch.equal(compiled.long(), plain)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("aobpr", {"lambda": 2.0, "max_tries": 3}),
+        ("aobpr", {"lambda": 20.0}),
+        ("aobpr", {"definition": "global", "lambda": 0.5, "max_tries": 2}),
+        ("aobpr", {"definition": "global", "lambda": 20.0}),
+        ("srns", {"memory_num": 5, "new_num": 4, "warmup_epochs": 1}),
+        ("bns", {}),
+        ("bns", {"cdf": "estimated", "cdf_items": 12}),
+        ("ahns", {"candidate_num": 9}),
+        ("dns", {"candidate_num": 4, "best_num": 2}),
+        ("rns", {}),
+        ("pns", {}),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 3])
+def test_samplers(
+    catalogue: Catalogue,
+    name: str,
+    args: dict[str, Any],
+    n: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few epochs of each method, in which the vectors change; F is compared without rounding."""
+
+    def draw() -> Tensor:
+        users = users_of(301, least=6)
+        items = torch.randint(1, ITEMS, (301,), generator=torch.Generator().manual_seed(6))
+        sampler, drawn = build(name, catalogue, args, seed=1), []
+        for epoch in range(4):
+            scorer = scorer_of(epoch, coarse=name == "bns")
+            sampler.begin_epoch(epoch, scorer)
+            drawn += [sampler.sample(users, items, n, scorer) for _ in range(2)]
+        return torch.stack(drawn)
+
+    compiled, plain = both_ways(draw, monkeypatch)
+    assert torch.equal(compiled, plain)

@@ -14,7 +14,8 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from recbole_bns.sampling import Catalogue, Proposal, WeightedProposal, build
-from recbole_bns.sampling.proposals import distinct_ranks, first_distinct, uniform_integers
+from recbole_bns.sampling.proposals import distinct_ranks, first_distinct
+from recbole_bns.sampling.streams import uniform_integers, uniforms
 from recbole_bns.testing import TableScorer
 
 ITEMS = 12
@@ -165,12 +166,21 @@ def test_integers_stay_below_their_bound(seed: int) -> None:
     assert float(drawn[:, 4].double().mean()) == pytest.approx(2**39, rel=0.03)
 
 
+def test_uniforms_are_splitmix64() -> None:
+    """The first outputs of the published generator for the seed 1234567."""
+    wanted = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    given = uniforms(torch.tensor(1234567), torch.arange(3))
+    assert given.tolist() == [(z >> 11) / (1 << 53) for z in wanted]
+
+
 def test_distinct_ranks() -> None:
     generator = torch.Generator().manual_seed(1)
-    rows = distinct_ranks(torch.full((60_000,), 4), 3, generator)
+    rows = distinct_ranks(torch.full((60_000,), 4), torch.rand(60_000, 3, generator=generator))
     choices = list(itertools.permutations(range(4), 3))
     assert_law(rows, dict.fromkeys(choices, 1 / 24))
-    short = distinct_ranks(torch.tensor([0, 1, 2, 5]), 4, generator).tolist()
+    short = distinct_ranks(
+        torch.tensor([0, 1, 2, 5]), torch.rand(4, 4, generator=generator)
+    ).tolist()
     assert [sorted(row) for row in short[:3]] == [[-1] * 4, [-1, -1, -1, 0], [-1, -1, 0, 1]]
     assert len(set(short[3]) & set(range(5))) == 4
 

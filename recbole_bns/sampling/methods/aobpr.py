@@ -9,13 +9,16 @@ and drawn again. The lists are sorted anew every ``ceil(|I| log |I|)`` draws, wh
 O(D) amortised. Needs user and item vectors; for LightGCN these are the propagated ones.
 
 *global*: ``p(j | u) ∝ exp(-rank(j | u) / lambda)`` over the user's non-positives, rank in the
-user's list of all items by score; the n highest of ``-rank / lambda`` plus Gumbel noise are n
-draws without replacement. Needs all scores and a sort: O(I D + I log I) a positive.
+user's list of all items by score. ``ranks: epoch`` (default) keeps the lists as they are when the
+epoch begins, as the factor form keeps its own for a while: O(1) a draw, ``4 U I`` bytes (90 MB for
+ML-1M), refused beyond :data:`RANKS_LIMIT`. ``ranks: step`` ranks by the scores of the moment,
+O(I D + I log I) a positive. Draws are without replacement.
 
 Where we differ: division is in floating point (LibRec divides integers, which makes its ranks
 uniform), sd is the standard deviation (LibRec: the variance), v_uf = 0 goes to the top list.
-A user with a zero vector has a uniform factor. After ``max_tries`` rejections the negative is
-uniform over the user's non-positives. Neither paper that uses AOBPR as a baseline gives lambda.
+A user with a zero vector has a uniform factor. After ``max_tries`` rejections the factor form takes
+a uniform negative of the user, the global one walks along the list, which is exact. Neither paper
+that uses AOBPR as a baseline gives lambda.
 
 Source: S. Rendle and C. Freudenthaler, Improving Pairwise Learning for Item Recommendation from
 Implicit Feedback, WSDM 2014; the global form as in Liu & Wang (ICDE 2023) and Ding et al.
@@ -26,15 +29,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from recbole_bns.errors import UsageError
+
 from ..base import NegativeSampler
 from ..params import param
-from ..proposals import first_distinct
+from ..ranks import RankLaw, by_factor, by_rank, ranking
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
+from ..streams import new_key
+
+RANKS_LIMIT = 2 << 30
+"""Largest table of ranks in bytes."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +55,12 @@ class AOBPRParams:
         "factor", "ranks of one factor, or of the score", choices=("factor", "global")
     )
     lambda_: float = param(200.0, "scale of the geometric law, in ranks", above=0)
-    max_tries: int = param(16, "factor: draws before a uniform one takes over", low=1, high=1000)
-
-
-def rank_probabilities(item_num: int, lambda_: float) -> Tensor:
-    """``p(r) ∝ exp(-r / lambda)`` for r = 0 … item_num - 1: (item_num,) float64."""
-    return torch.softmax(-torch.arange(item_num, dtype=torch.float64) / lambda_, 0)
-
-
-def draw_ranks(u: Tensor, item_num: int, lambda_: float) -> Tensor:
-    """Ranks with :func:`rank_probabilities` from uniforms ``u`` in [0, 1): the same shape, int64.
-
-    The inverse of the truncated geometric distribution function, O(1) a draw.
-    """
-    reach = -math.expm1(-item_num / lambda_)
-    return (-lambda_ * torch.log1p(-u * reach)).clamp_(max=item_num - 1).long()
-
-
-def factor_weights(users: Tensor, spread: Tensor) -> Tensor:
-    """``|v_uf| · sd_f`` for user vectors (B, D) and deviations (D,); ones where all are 0."""
-    weights = users.abs() * spread
-    return torch.where(weights.sum(1, keepdim=True) > 0, weights, 1.0)
+    max_tries: int = param(
+        16, "rejected draws before a uniform one (factor) or a walk (global)", low=1, high=1000
+    )
+    ranks: str = param(
+        "epoch", "global: ranks as of the epoch's start, or of the step", choices=("epoch", "step")
+    )
 
 
 @register
@@ -76,23 +71,40 @@ class AOBPR(NegativeSampler):
     idea = "oversamples negatives that rank high, with p(rank) ∝ exp(-rank / lambda)"
     paper = "Rendle & Freudenthaler, WSDM 2014"
     needs = FactorScorer
-    growing = ("lists", "spread")
+    growing = ("lists", "spread", "ranked")
     Params = AOBPRParams
 
     lists: Tensor
     """``(D, R)`` item ids sorted by each factor, highest first; empty before the first use."""
     spread: Tensor
     """``(D,)`` standard deviation of each factor over the items."""
+    ranked: Tensor
+    """``(U, I - 1)`` int32, a user's items by falling score; 0 where there is no finite score."""
 
     def setup(self) -> None:
         """Leave room for the lists, which are sorted when there is a model."""
-        items = self.catalogue.item_num - 1
+        items, params = self.catalogue.item_num - 1, self.params
+        self.by_epoch = params.definition == "global" and params.ranks == "epoch"
+        if self.by_epoch and 4 * self.catalogue.user_num * items > RANKS_LIMIT:
+            raise UsageError(
+                f"neg_sampler_args.ranks: the ranks of {self.catalogue.user_num} x {items} pairs "
+                f"take more than {RANKS_LIMIT >> 30} GiB; allowed here are ranks: step (slow) and "
+                "definition: factor."
+            )
         self.refresh_every = max(1, math.ceil(items * math.log(max(items, 2))))
+        if self.by_epoch:
+            self.refresh_every = max(1, int(self.catalogue.item_counts.sum()))
         self.counters["draws"] = 0
-        self.register_buffer(
-            "lists", torch.empty(0, dtype=torch.long, device=self.catalogue.device)
-        )
-        self.register_buffer("spread", torch.empty(0, device=self.catalogue.device))
+        device = self.catalogue.device
+        self.register_buffer("lists", torch.empty(0, dtype=torch.long, device=device))
+        self.register_buffer("spread", torch.empty(0, device=device))
+        self.register_buffer("ranked", torch.empty(0, dtype=torch.int32, device=device))
+
+    def begin_epoch(self, epoch: int, scorer: Scorer | None) -> None:
+        """With ``ranks: epoch`` the next draw ranks anew."""
+        super().begin_epoch(epoch, scorer)
+        if self.by_epoch:
+            self.counters["draws"] = self.refresh_every
 
     def scorer_needed(self) -> type[Scorer] | None:
         """Vectors for the factor form, any scores for the global one."""
@@ -101,12 +113,28 @@ class AOBPR(NegativeSampler):
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
         assert scorer is not None, "aobpr needs a scorer"
-        if self.params.definition == "global":
-            ids = self._by_score(users, n, scorer)
-        else:
+        if self.params.definition == "factor":
             assert isinstance(scorer, FactorScorer), "aobpr (factor) needs a FactorScorer"
-            ids = self._by_factor(users, n, scorer)
-        return self.complete(ids, users)
+            if self._due(self.lists, len(users) * n):
+                self.refresh(scorer)
+            key, tables = new_key(self.generator), (scorer.users, self.spread, self.lists)
+            ids = by_factor(*tables, self._law(n), self.catalogue, key, users, n)
+            ids = self._served(ids, users)
+        elif self.by_epoch:
+            if self._due(self.ranked, len(users)):
+                self.rank(scorer)
+            key = new_key(self.generator)
+            ids = by_rank(self.ranked, self._law(n), self.catalogue, key, users, n)
+            ids = self._served(ids, users)
+        else:
+            ids = self._by_score(users, n, scorer)
+        return ids if n == 1 else self.complete(ids, users)
+
+    def _due(self, table: Tensor, draws: int) -> bool:
+        """Whether ``table`` is to be made anew before so many draws."""
+        due = not table.numel() or self.counters["draws"] >= self.refresh_every
+        self.counters["draws"] = draws if due else self.counters["draws"] + draws
+        return due
 
     def refresh(self, scorer: FactorScorer) -> None:
         """Sort the items by each factor anew; those with NaN or infinite factors stay out."""
@@ -116,29 +144,35 @@ class AOBPR(NegativeSampler):
             vectors = vectors[usable]
         else:
             usable = torch.arange(len(vectors), device=vectors.device)
-        self.lists = usable[vectors.T.argsort(dim=1, descending=True, stable=True)] + 1
+        self.lists = usable[ranking(vectors.T.contiguous())] + 1
         self.spread = vectors.std(0, correction=0)
 
-    def _by_factor(self, users: Tensor, n: int, scorer: FactorScorer) -> Tensor:
-        if not self.lists.numel() or self.counters["draws"] >= self.refresh_every:
-            self.refresh(scorer)
-            self.counters["draws"] = 0
-        self.counters["draws"] += len(users) * n
-        vectors = scorer.users[users].float()
-        total = factor_weights(vectors, self.spread).cumsum(1)
-        tries = self.params.max_tries * n
-        u = torch.rand(2, len(users), tries, generator=self.generator, device=users.device)
-        factor = torch.searchsorted(total, u[0] * total[:, -1:], right=True)
-        factor = factor.clamp_(max=total.shape[1] - 1)
-        last = self.lists.shape[1] - 1
-        rank = draw_ranks(u[1].double(), last + 1, self.params.lambda_)
-        rank = torch.where(vectors.gather(1, factor) >= 0, rank, last - rank)
-        stream = self.lists[factor, rank]
-        accepted = ~self.catalogue.is_positive(users.unsqueeze(1), stream)
-        ids = first_distinct(stream, accepted, n)
-        return torch.where(
-            ids > 0, ids, self.proposal.draw(users, n, self.generator, distinct=n > 1)
-        )
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Leave out ranks that are not going to be used again: at the end of an epoch."""
+        super()._save_to_state_dict(destination, prefix, *rest)
+        if self.counters["draws"] >= self.refresh_every:
+            destination[prefix + "ranked"] = self.ranked.new_empty(0)
+
+    def rank(self, scorer: Scorer) -> None:
+        """Rank all items for every user."""
+        users, items = self.catalogue.user_num, self.catalogue.item_num
+        every = torch.arange(users, device=self.catalogue.device)
+        self.ranked = torch.empty((users, items - 1), dtype=torch.int32, device=every.device)
+        for part in every.split(1024):
+            for rows, groups in scorer.blocks(part):
+                scores = rows[:, 1:].float()
+                usable = scores.isfinite()
+                scores = scores.where(usable, torch.finfo(scores.dtype).min)
+                order = ranking(scores).long()
+                self.ranked[groups.users] = (order + 1).where(usable.gather(1, order), 0).int()
+
+    def _law(self, n: int) -> RankLaw:
+        return RankLaw(self.params.lambda_, self.params.max_tries * n)
+
+    def _served(self, ids: Tensor, users: Tensor) -> Tensor:
+        """A uniform negative in place of every 0."""
+        n = ids.shape[1]
+        return ids.where(ids > 0, self.proposal.draw(users, n, self.generator, distinct=n > 1))
 
     def _by_score(self, users: Tensor, n: int, scorer: Scorer) -> Tensor:
         scores = scorer.catalogue(users)[:, 1:]

@@ -36,7 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base import ALL, CandidateSampler
-from ..cdf import count_items, count_negatives, estimated_cdf
+from ..cdf import count_reference, estimated_cdf, scores_and_counts
 from ..params import Schedule, param
 from ..priors import (
     OraclePrior,
@@ -105,6 +105,7 @@ class BNS(CandidateSampler):
         super().setup()
         self.prior = self._build_prior()
         self.side = {}
+        self._cdf = torch.empty(0)
 
     @classmethod
     def side_data(cls, params: BNSParams) -> tuple[str, ...]:
@@ -126,19 +127,29 @@ class BNS(CandidateSampler):
         return self.epoch < self.params.warmup_epochs
 
     def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
-        """Scores of candidates (B, M); read off the rows that F counts, where it counts them."""
-        if self.params.cdf == "estimated":
-            return scorer.pairs(users, candidates)
-        rows, place = scorer.distinct(users)
-        return rows[place.unsqueeze(1), candidates]
+        """Scores of candidates (B, M), and their F for :meth:`choose`: both come from one pass."""
+        scores, self._cdf = self.scores_and_cdf(users, candidates, scorer)
+        return scores
+
+    def scores_and_cdf(self, users: Tensor, items: Tensor, scorer: Scorer) -> tuple[Tensor, Tensor]:
+        """Scores of items (B, M), and F of each in the form that ``cdf`` names: both (B, M)."""
+        catalogue, kind = self.catalogue, self.params.cdf
+        negatives = catalogue.negative_num[users].unsqueeze(1)
+        if kind == "estimated":
+            scores = scorer.pairs(users, items)
+            reference = self._reference_items(users.device)
+            found = count_reference(scorer, users, reference, scores, catalogue)
+            return scores, estimated_cdf(*found, negatives)
+        every = kind == "all_items"
+        scores, below = scores_and_counts(scorer, users, items, catalogue, all_items=every)
+        total = negatives if kind == "paper" else negatives + 1
+        return scores, below / (catalogue.item_num if every else total)
 
     def choose(
         self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor:
         """Positions ``(B, n)``; see :meth:`CandidateSampler.choose`."""
-        flat = scores.flatten(1)
-        cdf = self._cdf(flat, users, scorer).view_as(scores)
-        unbias = unbiasedness(cdf, self.prior(users, candidates))
+        unbias = unbiasedness(self._cdf.view_as(scores), self.prior(users, candidates))
         if self.params.criterion == "posterior":
             value = -unbias
         else:
@@ -156,29 +167,13 @@ class BNS(CandidateSampler):
     def _oracle(self) -> bool:
         return isinstance(self.params.prior, str) and self.params.prior == "oracle"
 
-    def _cdf(self, values: Tensor, users: Tensor, scorer: Scorer) -> Tensor:
-        """F of values (B, K) in the form that ``cdf`` names."""
-        catalogue = self.catalogue
-        negatives = catalogue.negative_num[users].unsqueeze(1)
-        kind = self.params.cdf
-        if kind == "estimated":
-            reference = self._reference_items(users.device)
-            counted = ~self.catalogue.is_positive(users.unsqueeze(1), reference)
-            return estimated_cdf(
-                scorer.block(users, reference), counted, values, negatives.squeeze(1)
-            )
-        rows, place = scorer.distinct(users)
-        if kind == "all_items":
-            return count_items(rows, place, values) / catalogue.item_num
-        below = count_negatives(rows, place, users, catalogue, values)
-        return below / (negatives if kind == "paper" else negatives + 1)
-
     def _reference_items(self, device: torch.device) -> Tensor:
         """Items ``(R,)`` that stand for the catalogue in this step; all where R allows it."""
         items, size = self.catalogue.item_num, self.params.cdf_items
         if size >= items - 1:
             return torch.arange(1, items, device=device)
-        return torch.randint(1, items, (size,), generator=self.generator, device=device)
+        drawn = torch.randint(1, items, (size,), generator=self.generator, device=device)
+        return drawn.sort().values
 
     def _build_prior(self) -> nn.Module:
         catalogue, prior = self.catalogue, self.params.prior

@@ -28,9 +28,9 @@ from torch import Tensor
 
 from ..base import CandidateSampler
 from ..params import param
-from ..proposals import uniform_integers
 from ..registry import register
 from ..scoring import Scorer
+from ..streams import uniform_integers
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,12 @@ from torch import Tensor
 
 from recbole_bns.errors import UsageError
 
+from .. import kernels, rank_kernels
 from ..base import NegativeSampler
 from ..params import param
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
+from ..streams import new_key, uniforms
 
 HISTORY = 5
 """Epoch ends that the standard deviation looks back on."""
@@ -64,21 +66,15 @@ def positive_probability(positive: Tensor, candidates: Tensor) -> Tensor:
     return torch.sigmoid(candidates - positive)
 
 
-def selection_value(live: Tensor, history: Tensor, alpha: float) -> Tensor:
-    """``P_pos + alpha · std``.
+def deviation(history: Tensor) -> Tensor:
+    """Population standard deviation of P_pos over epochs: (L, B, S) gives (B, S)."""
+    difference = history - history.mean(0)  # std(0) would walk the history against its layout
+    return difference.square().mean(0).sqrt()
 
-    Args:
-        live: ``(B, S)`` P_pos now.
-        history: ``(L, B, S)`` P_pos at the last L epoch ends; L may be 0.
-        alpha: weight of this epoch.
 
-    Returns:
-        ``(B, S)``; the standard deviation is the population's, 0 for L < 2 and where it is NaN.
-    """
-    if len(history) < 2 or alpha == 0:
-        return live
-    deviation = history - history.mean(0)  # std(0) would walk the history against its layout
-    return live + alpha * deviation.square().mean(0).sqrt().nan_to_num(0.0)
+def selection_value(live: Tensor, spread: Tensor, alpha: float) -> Tensor:
+    """``P_pos + alpha · std``, all (B, S); a deviation that is no number counts as 0."""
+    return live + alpha * spread.nan_to_num(0.0)
 
 
 def memory_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
@@ -106,7 +102,7 @@ class SRNS(NegativeSampler):
     Params = SRNSParams
 
     memory: Tensor
-    """``(U + 1, S1)`` item ids, 0 where a user has too few negatives; the last row is scratch."""
+    """``(U, S1)`` item ids, 0 where a user has too few negatives."""
     user_history: Tensor
     """``(L, U, D)`` user vectors at epoch ends, newest last, or ``(L, U, I)`` scores."""
     item_history: Tensor
@@ -122,7 +118,7 @@ class SRNS(NegativeSampler):
             )
         every = torch.arange(self.catalogue.user_num, device=self.catalogue.device)
         memory = self.proposal.draw(every, size, self.generator, distinct=True)
-        self.register_buffer("memory", torch.nn.functional.pad(memory, (0, 0, 0, 1)))
+        self.register_buffer("memory", memory)
         self.register_buffer("user_history", torch.empty(0, device=self.catalogue.device))
         self.register_buffer("item_history", torch.empty(0, device=self.catalogue.device))
 
@@ -142,21 +138,17 @@ class SRNS(NegativeSampler):
         assert scorer is not None, "srns needs a scorer"
         params = self.params
         memory = self.memory[users]
-        updating = self.epoch % params.update_every == 0 and params.new_num > 0
-        new = self._entrants(users, memory) if updating else memory[:, :0]
-        ids = torch.cat((items.unsqueeze(1), memory, new), 1)
-        scores = scorer.pairs(users, ids)
-        scores = scores.masked_fill((ids == 0) | ~scores.isfinite(), float("-inf"))
-        positive, known = scores[:, :1], scores[:, 1 : memory.shape[1] + 1]
-        value = selection_value(
-            positive_probability(positive, known), self._history(users, items, memory), self.alpha
-        )
-        value = _last(value, known == float("-inf"), memory)
+        scores = scorer.pairs(users, torch.cat((items.unsqueeze(1), memory), 1))
+        unusable = (memory == 0) | ~scores[:, 1:].isfinite()
+        value = positive_probability(scores[:, :1], scores[:, 1:])
+        if len(self.user_history) > 1 and self.alpha:
+            value = selection_value(value, self._deviation(users, items, memory), self.alpha)
+        value = _last(value, unusable, memory)
         size = min(n, value.shape[1])
         best = value.topk(size, 1).indices if n > 1 else value.argmax(1, keepdim=True)
         chosen = memory.gather(1, best)
-        if updating:
-            self._update(users, ids[:, 1:], scores[:, 1:])
+        if params.new_num and self.epoch % params.update_every == 0:
+            self._update(scorer.groups(users).users, scorer)
         if n == 1:
             return chosen
         return self.complete(torch.nn.functional.pad(chosen, (0, n - size)), users)
@@ -167,36 +159,35 @@ class SRNS(NegativeSampler):
         warmup = self.params.warmup_epochs
         return self.params.alpha * (min(self.epoch / warmup, 1.0) if warmup else 1.0)
 
-    def _entrants(self, users: Tensor, memory: Tensor) -> Tensor:
-        """S2 uniform items ``(B, S2)`` for each user, 0 where one is in the memory already."""
-        new = self.proposal.draw(users, self.params.new_num, self.generator, distinct=True)
-        return new.masked_fill((new.unsqueeze(2) == memory.unsqueeze(1)).any(2), 0)
+    def _update(self, users: Tensor, scorer: Scorer) -> None:
+        """Redraw the memory of users (S,); one who occurs twice gets the same one twice."""
+        memory = self.memory[users]
+        new = self.proposal.draw(
+            users, self.params.new_num, self.generator, distinct=True, by_user=True
+        )
+        known = (new.unsqueeze(2) == memory.unsqueeze(1)).any(2)
+        ids = torch.cat((memory, new.masked_fill(known, 0)), 1)
+        scores = scorer.pairs(users, ids).double()
+        place = torch.arange(ids.shape[1], device=users.device)
+        u = uniforms(new_key(self.generator), users.unsqueeze(1) * ids.shape[1] + place)
+        keys = _last(memory_keys(scores, self.params.tau, u), ~scores.isfinite(), ids)
+        self.memory[users] = ids.gather(1, keys.topk(memory.shape[1], 1).indices)
 
-    def _update(self, users: Tensor, ids: Tensor, scores: Tensor) -> None:
-        """Redraw the memory; of several rows of one user the first decides."""
-        u = torch.rand(scores.shape, generator=self.generator, device=scores.device)
-        keys = memory_keys(scores.float(), self.params.tau, u)
-        keys = _last(keys, keys == float("-inf"), ids)
-        kept = ids.gather(1, keys.topk(self.memory.shape[1], 1).indices)
-        row = torch.arange(len(users), device=users.device)
-        first = torch.full((self.catalogue.user_num,), len(users), device=users.device)
-        first = first.scatter_reduce(0, users, row, "amin")
-        target = torch.where(first[users] == row, users, self.catalogue.user_num)
-        self.memory[target] = kept
-
-    def _history(self, users: Tensor, items: Tensor, memory: Tensor) -> Tensor:
-        """P_pos ``(L, B, S1)`` at the last epoch ends."""
-        if not len(self.user_history) or self.alpha == 0:
-            return memory.new_empty(0)
+    def _deviation(self, users: Tensor, items: Tensor, memory: Tensor) -> Tensor:
+        """std of P_pos ``(B, S1)`` over the last epoch ends."""
+        histories = self.user_history, self.item_history
+        single = self.item_history.numel() and self.item_history.dtype == torch.float32
+        if single and kernels.available(*histories, users):
+            return rank_kernels.deviations(*histories, users, items, memory)
         ids = torch.cat((items.unsqueeze(1), memory), 1)
         if self.item_history.numel():
             past = [
                 FactorScorer(user, item).pairs(users, ids)
-                for user, item in zip(self.user_history, self.item_history, strict=True)
+                for user, item in zip(*histories, strict=True)
             ]
         else:
             past = [scores[users].gather(1, ids) for scores in self.user_history]
-        return torch.stack([positive_probability(r[:, :1], r[:, 1:]) for r in past])
+        return deviation(torch.stack([positive_probability(r[:, :1], r[:, 1:]) for r in past]))
 
     def _all_scores(self, scorer: Scorer) -> Tensor:
         users, items = self.catalogue.user_num, self.catalogue.item_num
