@@ -1,13 +1,13 @@
-"""The command line: ``recbole-bns run | samplers | doctor`` and ``run_recbole_bns.py``."""
+"""The command line: ``recbole-bns run | prepare | samplers | doctor``, ``run_recbole_bns.py``."""
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from .errors import UsageError
 
@@ -30,10 +30,27 @@ examples:
   recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
 recbole-bns samplers lists the samplers with their parameters."""
 
+PREPARE_HELP = """\
+Write RecBole's atomic files from the original files of a data set.
+
+  recbole-bns prepare NAME --from PATH
+
+  NAME          ml-100k       u.data, u.user
+                ml-1m         ratings.dat, users.dat
+                yahoo-r3      ydata-ymusic-rating-study-v1_0-train.txt and -test.txt
+                ml-100k-bns   the BNS authors' split: *train*.csv, *test*.csv
+                ml-1m-ahns    the AHNS authors' split: *train*.txt, *test*.txt
+  --from PATH   the folder of these files, the first of them, or a zip archive
+  --out DIR     folder of data sets (default: dataset); NAME/ appears in it
+  --overwrite   replace the files of an earlier run
+
+example: recbole-bns prepare ml-1m --from ml-1m.zip"""
+
 MAIN_HELP = """\
 recbole-bns: negative samplers for RecBole.
 
   recbole-bns run [FLAGS]   train and test a model (run --help)
+  recbole-bns prepare NAME  data files from their originals (prepare --help)
   recbole-bns samplers      the samplers, their parameters and papers
   recbole-bns doctor        versions, mends of the host, devices
 
@@ -42,14 +59,11 @@ example: recbole-bns run --model=LightGCN --dataset=ml-100k --neg_sampler=bns"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
-    # OpenMP threads that spin while they wait stall each other on a busy machine (3 times slower
-    # with two other jobs on two cores); it is read when torch is loaded, which has yet to happen.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # λ and · on a terminal that has only ASCII
             stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"run": run, "samplers": samplers, "doctor": doctor}
+    commands = {"run": run, "prepare": prepare, "samplers": samplers, "doctor": doctor}
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(MAIN_HELP)
         return 0
@@ -147,6 +161,32 @@ def _set(flags: dict[str, Any], key: str, value: Any) -> None:
     if key in flags and flags[key] != value:
         raise UsageError(f"--{key}: given twice, {flags[key]!r} and {value!r}; write it once.")
     flags[key] = value
+
+
+def prepare(arguments: Sequence[str]) -> int:
+    """``recbole-bns prepare``: original files become RecBole's atomic files."""
+    if {"-h", "--help"} & set(arguments):
+        print(PREPARE_HELP)
+        return 0
+    parser = _Parser("recbole-bns prepare", allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--from", dest="source", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("dataset"))
+    parser.add_argument("--overwrite", action="store_true")
+    options = parser.parse_args(arguments)
+    from . import prepare as module
+
+    source, out = options.source.expanduser(), options.out.expanduser()
+    print(module.report(module.prepare(options.name, source, out, overwrite=options.overwrite)))
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence, as everywhere else."""
+
+    def error(self, message: str) -> NoReturn:
+        """Bad arguments."""
+        raise UsageError(f"{self.prog.partition(' ')[2]}: {message}; --help shows what is allowed.")
 
 
 def samplers(arguments: Sequence[str]) -> int:
