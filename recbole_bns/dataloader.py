@@ -91,6 +91,7 @@ class BNSTrainDataLoader(TrainDataLoader):
             order = order[torch.randperm(len(order), generator=self.generator)]
         feat = self._dataset.inter_feat.interaction
         columns = {name: value[order].to(self.device) for name, value in feat.items()}
+        self._sampler.core.announce(columns[self.uid_field])
         for start in range(0, len(order), self.step):
             part = {name: value[start : start + self.step] for name, value in columns.items()}
             yield self._neg_sampling(self._join(Interaction(part)))

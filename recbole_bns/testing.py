@@ -134,7 +134,7 @@ class SamplerContract:
     def batch(self, catalogue: Catalogue, seed: int) -> Batch:
         """Users and positives of a step; users repeat."""
         rows = (37 * torch.arange(48) + 11 * seed).to(catalogue.device) % len(catalogue.positives)
-        return catalogue.owners[rows], catalogue.positives[rows]
+        return catalogue.owners[rows], catalogue.positives[rows].long()
 
     def run(self, case: Case, epochs: range, bad: Bad = None, batch: Batch | None = None) -> Tensor:
         """Ids ``(steps, B, n)`` of two steps an epoch, each under other weights, all checked."""
@@ -155,7 +155,7 @@ class SamplerContract:
         assert (ids.dtype, ids.device) == (torch.int64, users.device)
         assert bool(((ids > 0) & (ids < catalogue.item_num)).all()), "padding, or no item"
         taken = torch.zeros(catalogue.user_num, catalogue.item_num, device=ids.device)
-        taken[catalogue.owners, catalogue.positives] = 1
+        taken[catalogue.owners, catalogue.positives.long()] = 1
         assert not bool(taken[users.unsqueeze(1), ids].any()), "a training positive"
         repeats = (ids.sort(1).values.diff(dim=1) == 0).any(1)
         enough = catalogue.item_num - 1 - taken[users].sum(1) >= n
@@ -230,7 +230,7 @@ class SamplerContract:
     def test_unusable_scores(self) -> None:
         """A NaN or infinite score is not chosen while another can be; without one ids are valid."""
         catalogue = small_catalogue(self.device)
-        users, items = catalogue.owners, catalogue.positives
+        users, items = catalogue.owners, catalogue.positives.long()
         rich = catalogue.negative_num[users] >= 20
         for bad in NOT_FINITE:
             for case in self.cases():

@@ -3,9 +3,10 @@
 from .base import ALL, CandidateSampler, NegativeSampler, NoParams
 from .catalogue import Catalogue
 from .params import Schedule, param, parse
-from .proposals import Proposal, WeightedProposal
+from .proposals import Proposal
 from .registry import available, build, get, register
 from .scoring import FactorScorer, Scorer
+from .weighted import WeightedProposal
 
 __all__ = [
     "ALL",

@@ -10,6 +10,7 @@ from .streams import FIRST, GAMMA, RESOLUTION, SECOND
 
 ALL_BITS = (1 << 64) - 1
 STEP, ONE, TWO = (np.uint64(x & ALL_BITS) for x in (GAMMA, FIRST, SECOND))
+TILE = 64
 S30, S27, S31, S11 = (np.uint64(bits) for bits in (30, 27, 31, 11))
 
 
@@ -38,23 +39,29 @@ def is_positive(bitmap, indptr, positives, user, item):
     return low < indptr[user + 1] and positives[low] == item
 
 
+@numba.njit(inline="always")
+def ranks_of(key, index, bound, distinct, mass):
+    """A row of random ranks below ``bound``: those of :func:`.proposals.distinct_ranks`, or any."""
+    width = len(mass)
+    for k in range(width):
+        left = max(bound - k, 0) if distinct else bound
+        mass[k] = min(np.int64(uniform(key, index * width + k) * left), max(left - 1, 0))
+    if distinct:
+        for i in range(width - 2, -1, -1):
+            for k in range(i + 1, width):
+                mass[k] += np.int64(mass[k] >= mass[i])
+
+
 @numba.njit(cache=True, nogil=True)
 def draw(indptr, positives, negative_num, key, distinct, users, index, out):
-    """See :func:`.kernels.draw`: a search in all columns at once, a level at a time."""
+    """See :func:`.kernels.draw`: the searches of a row go down a level at a time together."""
     width = out.shape[1]
     before = np.empty(width, np.int64)
     for b in range(len(users)):
-        user = users[b]
+        user, row = users[b], out[b]
         first, size, bound = indptr[user], indptr[user + 1] - indptr[user], negative_num[user]
-        row = out[b]
-        for k in range(width):
-            left = max(bound - k, 0) if distinct else bound
-            row[k] = min(np.int64(uniform(key, index[b] * width + k) * left), max(left - 1, 0))
-            before[k] = 0
-        if distinct:
-            for i in range(width - 2, -1, -1):
-                for k in range(i + 1, width):
-                    row[k] += np.int64(row[k] >= row[i])
+        ranks_of(key, index[b], bound, distinct, row)
+        before[:] = 0
         while size > 0:
             half = (size + 1) >> 1
             for k in range(width):
@@ -64,6 +71,34 @@ def draw(indptr, positives, negative_num, key, distinct, users, index, out):
         usable = min(width, bound) if distinct else (width if bound > 0 else 0)
         for k in range(width):
             row[k] = row[k] + 1 + before[k] if k < usable else 0
+
+
+@numba.njit(cache=True, nogil=True)
+def draw_one(indptr, positives, negative_num, key, users, index, out):
+    """:func:`draw` of one item a user: the searches of :data:`TILE` users go down together.
+
+    Their memory accesses overlap; after a training step nothing is in the cache.
+    """
+    first, size = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
+    before = np.empty(TILE, np.int64)
+    for top in range(0, len(users), TILE):
+        rows, longest = min(TILE, len(users) - top), 0
+        for r in range(rows):
+            user = users[top + r]
+            first[r], size[r], before[r] = indptr[user], indptr[user + 1] - indptr[user], 0
+            longest = max(longest, size[r])
+            ranks_of(key, index[top + r], negative_num[user], False, out[top + r])
+        while longest > 0:
+            for r in range(rows):
+                half = (size[r] + 1) >> 1
+                place = before[r] + half - 1
+                if half > 0 and positives[first[r] + place] - 1 - place <= out[top + r, 0]:
+                    before[r] += half
+                size[r] -= half
+            longest >>= 1
+        for r in range(rows):
+            some = np.int64(negative_num[users[top + r]] > 0)
+            out[top + r, 0] = some * (out[top + r, 0] + 1 + before[r])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -159,29 +194,28 @@ def count(indptr, positives, order, items, values, counts, rows, users, starts, 
 
 @numba.njit(cache=True, nogil=True)
 def count_reference(
-    indptr, positives, reference, marks, order, values, below, total, rows, users, starts, ends
+    indptr, positives, reference, slots, order, values, below, total, rows, users, starts, ends
 ):
-    """See :func:`.kernels.count_reference`."""
+    """See :func:`.kernels.count_reference`; ``slots`` tell 1 + the first place of a reference."""
     width, size = values.shape[1], len(reference)
-    taken = np.empty(size, np.bool_)
     row = np.empty(size, np.float32)
     for s in range(len(users)):
-        taken[:] = False
+        row[:] = rows[s]
+        free = size
         for p in range(indptr[users[s]], indptr[users[s] + 1]):
-            if marks[positives[p]]:
-                place = np.searchsorted(reference, positives[p])
-                while place < size and reference[place] == positives[p]:
-                    taken[place] = True
+            item = positives[p]
+            place = np.int64(slots[item]) - 1
+            if place >= 0:
+                while place < size and reference[place] == item:
+                    row[place] = np.inf
+                    free -= 1
                     place += 1
-        free = 0
-        for r in range(size):
-            if not taken[r]:
-                row[free] = rows[s, r]
-                free += 1
         for m in range(starts[s], ends[s]):
             total[order[m], 0] = free
             for k in range(width):
                 found, value = np.int32(0), values[order[m], k]
-                for r in range(free):
+                for r in range(size):
                     found += np.int32(row[r] <= value)
+                if value == np.inf:  # which the positives' places hold too
+                    found -= np.int32(size - free)
                 below[order[m], k] = found

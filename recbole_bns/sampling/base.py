@@ -92,6 +92,14 @@ class NegativeSampler(nn.Module, ABC):
         """Prepare for epoch ``epoch`` (0-based). Records it; methods with a memory extend it."""
         self.counters["epoch"] = epoch
 
+    def announce(self, users: Tensor) -> None:
+        """Say whose negatives will be asked for, in the order (N,); optional, see
+        :meth:`.Proposal.announce`.
+        """
+        for module in self.modules():
+            if isinstance(module, Proposal):
+                module.announce(users)
+
     @property
     def epoch(self) -> int:
         """The running epoch, 0-based."""

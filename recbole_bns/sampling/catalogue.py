@@ -28,7 +28,7 @@ class Catalogue(nn.Module):
     indptr: Tensor
     """``(U + 1,)``: positives of user u are ``positives[indptr[u]:indptr[u + 1]]``."""
     positives: Tensor
-    """``(nnz,)`` item ids, sorted within each user."""
+    """``(nnz,)`` int32 item ids, sorted within each user."""
     item_counts: Tensor
     """``(I,)`` training interactions of each item, repetitions included."""
     negative_num: Tensor
@@ -52,7 +52,7 @@ class Catalogue(nn.Module):
         owners = keys // self.item_num
         degree = torch.bincount(owners, minlength=self.user_num)
         self.register_buffer("indptr", nn.functional.pad(degree.cumsum(0), (1, 0)), False)
-        self.register_buffer("positives", keys % self.item_num, False)
+        self.register_buffer("positives", (keys % self.item_num).int(), False)
         self.register_buffer("item_counts", torch.bincount(items, minlength=self.item_num), False)
         self.register_buffer("negative_num", self.item_num - 1 - degree, False)
         if bitmap is None:

@@ -99,7 +99,12 @@ def estimated_cdf(below: Tensor, total: Tensor, negative_num: Tensor) -> Tensor:
 
 
 def count_reference(
-    scorer: Scorer, users: Tensor, reference: Tensor, values: Tensor, catalogue: Catalogue
+    scorer: Scorer,
+    users: Tensor,
+    reference: Tensor,
+    values: Tensor,
+    catalogue: Catalogue,
+    slots: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """How many of the user's negatives among reference items score ``<= value``, and of how many.
 
@@ -109,6 +114,7 @@ def count_reference(
         reference: ``(R,)`` item ids, ascending; repeated ones count as often.
         values: ``(B, K)``.
         catalogue: who interacted with what.
+        slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
 
     Returns:
         ``(B, K)`` and ``(B, 1)`` int64.
@@ -116,7 +122,8 @@ def count_reference(
     groups = scorer.groups(users)
     rows = scorer.block(groups.users, reference)
     if rows.dtype == values.dtype == torch.float32 and kernels.available(rows, values):
-        return kernels.count_reference(rows.contiguous(), groups, catalogue, reference, values)
+        rows = rows.contiguous()
+        return kernels.count_reference(rows, groups, catalogue, reference, slots, values)
     scores = rows.new_empty(len(users), len(reference))
     scores[groups.order] = rows[groups.place]
     counted = ~catalogue.is_positive(users.unsqueeze(1), reference)

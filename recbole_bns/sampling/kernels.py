@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from .catalogue import Catalogue
 
-SPREAD_FROM = 400_000
+SPREAD_FROM = 100_000
 """Elementary steps (about a nanosecond each) from which a loop is worth several threads."""
 
 
@@ -40,29 +41,52 @@ def available(*tensors: Tensor) -> bool:
 
 
 @cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads of this process: a forked child inherits the object, but not its threads."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="recbole_bns")
+def _team() -> Any:
+    """The OpenMP library that torch has loaded, or None where it is not GNU's."""
+    found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
+    if len(found) != 1:
+        return None
+    try:
+        library = ctypes.CDLL(str(found[0]))
+        return library if library.omp_get_max_threads() == torch.get_num_threads() else None
+    except (OSError, AttributeError):
+        return None
+
+
+_BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_PROCESS = os.getpid()
 
 
 def spread(
     loop: Callable[..., None], shared: tuple[Any, ...], rows: tuple[Any, ...], steps: int
 ) -> None:
-    """Run ``loop(*shared, *rows)`` with the rows split over as many threads as torch uses.
+    """Run ``loop(*shared, *rows)`` with the rows split over torch's own OpenMP threads.
 
-    Plain threads that sleep between calls: numba's own would spin on the cores that torch needs.
-    Waking them is worth it from :data:`SPREAD_FROM` ``steps`` on.
+    Those are awake between two operations of torch. Threads of our own, numba's or Python's, would
+    fight with them for the cores. Waking them is worth it from :data:`SPREAD_FROM` ``steps`` on; a
+    forked child has lost them, and where torch has another library one thread does the work.
     """
     size, threads = len(rows[0]), torch.get_num_threads()
-    if threads < 2 or size < threads or steps < SPREAD_FROM:
+    alone = threads < 2 or size < threads or steps < SPREAD_FROM or os.getpid() != _PROCESS
+    team = None if alone else _team()
+    if team is None:
         loop(*shared, *rows)
         return
     step = -(-size // threads)
     parts = [tuple(row[i : i + step] for row in rows) for i in range(0, size, step)]
-    waiting = [_pool(threads, os.getpid()).submit(loop, *shared, *part) for part in parts[1:]]
-    loop(*shared, *parts[0])
-    for future in waiting:
-        future.result()
+    errors: list[BaseException] = []
+
+    def body(_: Any) -> None:
+        number = team.omp_get_thread_num()
+        try:
+            for part in parts[number :: team.omp_get_num_threads()]:
+                loop(*shared, *part)
+        except BaseException as error:  # ctypes would swallow it, Ctrl-C too
+            errors.append(error)
+
+    team.GOMP_parallel(_BODY(body), None, threads, 0)
+    if errors:
+        raise errors[0]
 
 
 def membership(catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -90,9 +114,13 @@ def draw(
     """
     out = torch.empty((len(users), k), dtype=torch.long)
     facts = catalogue.indptr, catalogue.positives, catalogue.negative_num
-    shared = (*(fact.numpy() for fact in facts), int(key), distinct)
+    shared = (*(fact.numpy() for fact in facts), int(key))
     each = users.numpy(), index.numpy(), out.numpy()
-    spread(_compiled().draw, shared, each, len(users) * k * (12 + distinct * k // 8))
+    if k == 1:
+        spread(_compiled().draw_one, shared, each, 100 * len(users))
+    else:
+        steps = len(users) * k * (50 + distinct * k // 8)
+        spread(_compiled().draw, (*shared, distinct), each, steps)
     return out
 
 
@@ -183,6 +211,7 @@ def count_reference(
     groups: tuple[Tensor, Tensor, Tensor],
     catalogue: Catalogue,
     reference: Tensor,
+    slots: Tensor,
     values: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """How many of a user's negatives among reference items score ``<= value``, and of how many.
@@ -192,6 +221,7 @@ def count_reference(
         groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`group`.
         catalogue: who interacted with what.
         reference: ``(R,)`` item ids, ascending.
+        slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
         values: ``(B, K)`` float32.
 
     Returns:
@@ -200,9 +230,9 @@ def count_reference(
     users, order, starts = groups
     below = torch.empty(values.shape, dtype=torch.long)
     total = torch.empty((len(values), 1), dtype=torch.long)
-    marks = torch.zeros(catalogue.item_num, dtype=torch.bool)
-    marks[reference] = True
-    shared = catalogue.indptr, catalogue.positives, reference, marks, order, values, below, total
+    # with repeated items NumPy keeps the last that it is given: the first place
+    slots.numpy()[reference.flip(0).numpy()] = np.arange(len(reference), 0, -1)
+    shared = catalogue.indptr, catalogue.positives, reference, slots, order, values, below, total
     each = rows, users, starts[:-1], starts[1:]
     spread(
         _compiled().count_reference,
@@ -210,4 +240,5 @@ def count_reference(
         tuple(t.numpy() for t in each),
         rows.numel() + values.numel() * rows.shape[1] // 10,
     )
+    slots[reference] = 0
     return below, total

@@ -9,6 +9,8 @@ to an item. Uniform draws are the case of unit masses, where the second search i
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +18,19 @@ from . import kernels
 from .catalogue import Catalogue
 from .streams import integers, new_key, uniforms
 
-MASS_BITS = 40
-"""Real weights become integers below ``2**40``: a relative error of at most 1e-12 an item."""
+AHEAD = 1 << 18
+"""Draws made at once for announced users (2 MiB)."""
+
+
+class Ahead(NamedTuple):
+    """Draws for announced users."""
+
+    ids: Tensor
+    """``(rows, k)``."""
+    first: int
+    """Announced user that the first row is for."""
+    unread: int
+    """First announced user who has not been served."""
 
 
 def distinct_ranks(bound: Tensor, u: Tensor) -> Tensor:
@@ -55,6 +68,8 @@ class Proposal(nn.Module):
         super().__init__()
         self.catalogue = catalogue
         self._free_before: Tensor | None = None
+        self._coming: Tensor | None = None
+        self._ahead: dict[tuple[int, bool], Ahead] = {}
 
     @property
     def stride(self) -> int:
@@ -98,6 +113,40 @@ class Proposal(nn.Module):
             ``(B, k)`` item ids; 0 means "no such item" (a user without negatives gets only 0).
         """
         distinct = distinct and k > 1
+        place = None if by_user else self._place(users)
+        if place is None:
+            return self._draw(users, k, generator, distinct, by_user)
+        ahead = self._ahead.get((k, distinct), Ahead(users.new_empty(0, k), 0, 0))
+        if place < ahead.unread:  # a second draw for the same users is another one
+            return self._draw(users, k, generator, distinct, by_user)
+        if place + len(users) > ahead.first + len(ahead.ids):
+            assert self._coming is not None
+            coming = self._coming[place : place + max(len(users), AHEAD // k)]
+            ahead = Ahead(self._draw(coming, k, generator, distinct, False), place, place)
+        self._ahead[k, distinct] = ahead._replace(unread=place + len(users))
+        return ahead.ids[place - ahead.first :][: len(users)]
+
+    def announce(self, users: Tensor) -> None:
+        """Say for whom the coming draws will be: those for slices of ``users`` (N,) cost less.
+
+        They are drawn for many batches at once: the users' lists are then in the cache, which
+        they are not after a training step. Draws for others are as before.
+        """
+        self._coming = users.contiguous()
+        self._ahead = {}
+
+    def _place(self, users: Tensor) -> int | None:
+        """Where in the announced users these lie, by their memory; None where they do not."""
+        coming = self._coming
+        if coming is None or not len(users) or users.stride(0) != 1 or users.dtype != coming.dtype:
+            return None
+        place, rest = divmod(users.data_ptr() - coming.data_ptr(), users.element_size())
+        inside = users.device == coming.device and 0 <= place <= len(coming) - len(users)
+        return place if inside and not rest else None
+
+    def _draw(
+        self, users: Tensor, k: int, generator: torch.Generator, distinct: bool, by_user: bool
+    ) -> Tensor:
         key = new_key(generator)
         index = users if by_user else torch.arange(len(users), device=users.device)
         if kernels.available(users, self.catalogue.positives):
@@ -114,119 +163,6 @@ class Proposal(nn.Module):
             return kernels.positives_before(keys, users, self.catalogue.indptr, self.free_before)
         place = torch.searchsorted(self.free_before, keys, right=True)
         return place - self.catalogue.indptr[users].unsqueeze(1)
-
-
-class WeightedProposal(Proposal):
-    """Draws over a user's negatives with probability proportional to item weights.
-
-    A user whose negatives all have weight 0 is served uniformly.
-
-    Args:
-        catalogue: the training interactions.
-        weights: ``(I,)`` non-negative; entry 0 (padding) is ignored.
-    """
-
-    def __init__(self, catalogue: Catalogue, weights: Tensor) -> None:
-        super().__init__(catalogue)
-        weights = weights.double().clone()
-        weights[0] = 0
-        share = weights / weights.sum().clamp_min(torch.finfo(torch.float64).tiny)
-        mass = (share * (1 << MASS_BITS)).round().long()
-        mass = torch.where(weights > 0, mass.clamp_min(1), mass)
-        self.register_buffer("mass", mass, False)
-        self.register_buffer("cumulative", mass.cumsum(0), False)
-        taken = mass[catalogue.positives].cumsum(0)
-        padded = nn.functional.pad(taken, (1, 0))
-        self.register_buffer("taken", padded, False)
-        first = padded[catalogue.indptr]
-        self.register_buffer("free", self.cumulative[-1] - (first[1:] - first[:-1]), False)
-        self._stride = int(self.cumulative[-1]) + 1
-        self._all_served = bool((self.free > 0).all())
-        self.uniform = Proposal(catalogue)
-
-    mass: Tensor
-    cumulative: Tensor
-    taken: Tensor
-    free: Tensor
-
-    @property
-    def stride(self) -> int:
-        """More than the mass of the whole catalogue, so that users do not overlap."""
-        return self._stride
-
-    def _mass_before(self, owners: Tensor) -> Tensor:
-        positives = self.catalogue.positives
-        first = self.taken[self.catalogue.indptr[owners]]
-        return self.cumulative[positives] - self.mass[positives] - (self.taken[:-1] - first)
-
-    def draw(
-        self,
-        users: Tensor,
-        k: int,
-        generator: torch.Generator,
-        *,
-        distinct: bool = False,
-        by_user: bool = False,
-    ) -> Tensor:
-        """Draw ``k`` negatives for each user; see :meth:`Proposal.draw`.
-
-        With ``distinct`` each draw has the weights of the items not yet drawn (successive
-        sampling); once only items of weight 0 are left, the rest are uniform.
-        """
-        free = self.free[users]
-        index = users if by_user else torch.arange(len(users), device=users.device)
-        if distinct and k > 1:
-            items = self._draw_distinct(users, free, k, index, generator)
-            options = {"distinct": True, "by_user": by_user}
-            return _complete(items, self.uniform.draw(users, k, generator, **options))
-        positions = index.unsqueeze(1) * k + torch.arange(k, device=users.device)
-        mass = integers(free.unsqueeze(1), uniforms(new_key(generator), positions))
-        ids = self._locate(users, mass)
-        if not self._all_served:
-            spare = self.uniform.draw(users, k, generator, by_user=by_user)
-            ids = torch.where((free > 0).unsqueeze(1), ids, spare)
-        return ids
-
-    def _locate(self, users: Tensor, mass: Tensor) -> Tensor:
-        before = self._positives_before(users, mass) + self.catalogue.indptr[users].unsqueeze(1)
-        skipped = self.taken[before] - self.taken[self.catalogue.indptr[users]].unsqueeze(1)
-        return torch.searchsorted(self.cumulative, mass + skipped, right=True)
-
-    def _draw_distinct(
-        self, users: Tensor, free: Tensor, k: int, index: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Successive draws: each integer is below what is left and is raised past the taken."""
-        items = torch.zeros(len(users), k, dtype=torch.long, device=users.device)
-        starts = torch.full_like(items, torch.iinfo(torch.long).max)
-        sizes = torch.zeros_like(items)
-        left = free.clone()
-        for i in range(k):
-            mass = integers(left, uniforms(new_key(generator), index))
-            order = starts[:, :i].argsort(1)
-            start, size = starts[:, :i].gather(1, order), sizes[:, :i].gather(1, order)
-            gone = size.cumsum(1)
-            passed = (start - (gone - size)) <= mass.unsqueeze(1)
-            mass = mass + (size * passed).sum(1)
-            item = self._locate(users, mass.unsqueeze(1)).squeeze(1)
-            item = item.masked_fill(left <= 0, 0).clamp_(max=self.catalogue.item_num - 1)
-            items[:, i] = item
-            sizes[:, i] = self.mass[item]
-            starts[:, i] = torch.where(item > 0, self._free_start(users, item), starts[:, i])
-            left = left - sizes[:, i]
-        return items
-
-    def _free_start(self, users: Tensor, items: Tensor) -> Tensor:
-        """Free mass of a user before one of the user's negatives: both (B,)."""
-        keys = users * self.catalogue.item_num + items
-        place = torch.searchsorted(self.catalogue.pair_keys, keys)
-        taken = self.taken[place] - self.taken[self.catalogue.indptr[users]]
-        return self.cumulative[items] - self.mass[items] - taken
-
-
-def _complete(items: Tensor, spare: Tensor) -> Tensor:
-    """Fill the zeros of ``items`` (B, k) with entries of ``spare`` (B, k) that are not in it."""
-    stream = torch.cat((items, spare), 1)
-    return first_distinct(stream, stream > 0, items.shape[1])
 
 
 def first_distinct(stream: Tensor, allowed: Tensor, k: int) -> Tensor:

@@ -160,14 +160,16 @@ def test_a_transform_sees_the_positives_and_workers_change_nothing(make, monkeyp
     """Also: the negatives come from one stream, not from a copy of the generator a worker."""
     monkeypatch.setattr("recbole.data.transform.UserDefinedTransform", Upside)
     plain = prepare(make(neg_sampler="rns", shuffle=False))[0]
-    train = prepare(
-        make(neg_sampler="rns", shuffle=False, transform="user_defined", worker=worker)
-    )[0]
+    settings = {"neg_sampler": "rns", "shuffle": False, "transform": "user_defined"}
+    alone = prepare(make(**settings, worker=0))[0]
+    train = prepare(make(**settings, worker=worker))[0]
     for _ in range(2):
-        for batch, expected in zip(epoch(train), epoch(plain), strict=True):
+        for batch, same, other in zip(epoch(train), epoch(alone), epoch(plain), strict=True):
             assert batch["seen"].all()
-            for column in expected.columns:
-                assert torch.equal(batch[column], expected[column])
+            for column in same.columns:
+                assert torch.equal(batch[column], same[column])
+            for column in set(other.columns) - {plain.neg_prefix + plain.iid_field}:
+                assert torch.equal(batch[column], other[column])
 
 
 def test_workers_are_refused_where_the_sampler_looks_at_the_model(make):
@@ -519,7 +521,7 @@ def test_only_the_oracle_is_given_held_out_pairs(make, monkeypatch, name, args):
     construct = cls.__init__
 
     def spy(self, catalogue, params=None, *, seed=0, side=None) -> None:
-        given.update(side or {}, pairs=(catalogue.owners, catalogue.positives))
+        given.update(side or {}, pairs=(catalogue.owners, catalogue.positives.long()))
         construct(self, catalogue, params, seed=seed, side=side)
 
     monkeypatch.setattr(cls, "__init__", spy)

@@ -199,7 +199,7 @@ def test_lazy_update() -> None:
     args = {"memory_num": 4, "new_num": 12, "update_every": 3}
     sampler = build("srns", catalogue, args, seed=3)
     model, changed = Model("factor"), []
-    users, items = catalogue.owners, catalogue.positives
+    users, items = catalogue.owners, catalogue.positives.long()
     for epoch in range(8):
         sampler.begin_epoch(epoch, model.scorer())
         before = sampler.memory[:USERS].clone()
@@ -216,7 +216,9 @@ def test_memory_without_new_items_is_fixed_and_its_top_is_chosen() -> None:
         sampler.begin_epoch(epoch, model.scorer())
         model.train()
         users = catalogue.owners
-        ids = sampler.sample(users, catalogue.positives, 1, model.scorer()).flatten().tolist()
+        ids = (
+            sampler.sample(users, catalogue.positives.long(), 1, model.scorer()).flatten().tolist()
+        )
         table = model.table()
         for user, chosen in zip(users.tolist(), ids, strict=True):
             assert chosen == max(memory[user], key=lambda item, u=user: table[u][item])  # type: ignore[misc]

@@ -143,10 +143,13 @@ def test_counts_among_references(
 ) -> None:
     generator = torch.Generator().manual_seed(4)
     reference = torch.randint(1, ITEMS, (40,), generator=generator).sort().values
+    slots = torch.zeros(ITEMS, dtype=torch.int32)
     users, values = users_of(rows), torch.randint(-9, 9, (rows, 5), generator=generator).float()
     compiled, plain = both_ways(
-        lambda: count_reference(scorer_of(), users, reference, values, catalogue), monkeypatch
+        lambda: count_reference(scorer_of(), users, reference, values, catalogue, slots),
+        monkeypatch,
     )
+    assert not bool(slots.any())
     for given, wanted in zip(compiled, plain, strict=True):
         assert torch.equal(given, wanted)
 

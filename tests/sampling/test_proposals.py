@@ -185,6 +185,44 @@ def test_distinct_ranks() -> None:
     assert len(set(short[3]) & set(range(5))) == 4
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_announced_draws_have_the_same_law_and_no_row_is_served_twice(
+    weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recbole_bns.sampling.proposals.AHEAD", 700)
+    weights = torch.arange(ITEMS).double()
+    catalogue = catalogue_of(TAKEN)
+    proposal = WeightedProposal(catalogue, weights) if weighted else Proposal(catalogue)
+    calls, draw = [], proposal._draw
+
+    def counted(users: Tensor, *rest: Any) -> Tensor:
+        calls.append(len(users))
+        return draw(users, *rest)
+
+    monkeypatch.setattr(proposal, "_draw", counted)
+    generator = torch.Generator().manual_seed(1)
+    coming = torch.ones(30_000, dtype=torch.long)
+    proposal.announce(coming)
+    first, second = [], []
+    for part in coming.split(300):
+        first.append(proposal.draw(part, 2, generator))
+        second.append(proposal.draw(part, 2, generator))
+    assert calls.count(350) + calls.count(300) == len(calls), "ahead, and again for a second call"
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    free = [item for item in range(1, ITEMS) if item not in TAKEN[1]]
+    total = sum(item if weighted else 1 for item in free)
+    law = {item: (item if weighted else 1) / total for item in free}
+    assert_law(torch.cat(first).view(-1, 1), law)
+    assert_law(torch.cat(second).view(-1, 1), law)
+    pair = torch.cat(first)
+    assert_law(pair, {(a, b): law[a] * law[b] for a in free for b in free})
+    calls.clear()
+    other = torch.full((300,), 2)
+    assert bool((proposal.draw(other, 2, generator) != 3).all())
+    proposal.draw(coming[::2][:300], 2, generator)
+    assert calls == [300, 300], "users who were not announced get draws of their own"
+
+
 @pytest.mark.parametrize(
     ("k", "wanted"), [(1, [[7], [0]]), (2, [[7, 9], [0, 0]]), (5, [[7, 9, 3, 5, 0], [0] * 5])]
 )

@@ -106,6 +106,7 @@ class BNS(CandidateSampler):
         self.prior = self._build_prior()
         self.side = {}
         self._cdf = torch.empty(0)
+        self._slots = torch.zeros(self.catalogue.item_num, dtype=torch.int32)
 
     @classmethod
     def side_data(cls, params: BNSParams) -> tuple[str, ...]:
@@ -138,7 +139,7 @@ class BNS(CandidateSampler):
         if kind == "estimated":
             scores = scorer.pairs(users, items)
             reference = self._reference_items(users.device)
-            found = count_reference(scorer, users, reference, scores, catalogue)
+            found = count_reference(scorer, users, reference, scores, catalogue, self._slots)
             return scores, estimated_cdf(*found, negatives)
         every = kind == "all_items"
         scores, below = scores_and_counts(scorer, users, items, catalogue, all_items=every)

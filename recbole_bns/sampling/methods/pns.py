@@ -19,9 +19,9 @@ from torch import Tensor
 
 from ..base import NegativeSampler
 from ..params import param
-from ..proposals import WeightedProposal
 from ..registry import register
 from ..scoring import Scorer
+from ..weighted import WeightedProposal
 
 
 @dataclass(frozen=True)
