@@ -7,7 +7,7 @@ from torch import Tensor
 
 from . import kernels
 from .catalogue import Catalogue
-from .scoring import Scorer
+from .scoring import FactorScorer, Scorer
 
 SORT_FROM = 24
 """From this many values a row, sorting the scores once beats comparing value by value in torch."""
@@ -57,13 +57,16 @@ def scores_and_counts(
     lists = catalogue.indptr, catalogue.positives
     if all_items:
         lists = torch.zeros_like(catalogue.indptr), catalogue.positives
+    compiled = items.shape[1] <= COMPILED_TO and kernels.available(items)
+    if compiled and isinstance(scorer, FactorScorer) and scorer.users.dtype == torch.float32:
+        vectors = scorer.users, scorer.items
+        return kernels.score_and_count(vectors, scorer.groups(users), lists, items)
     counts = torch.empty_like(items)
     scores: Tensor | None = None
     for rows, part in scorer.blocks(users):
         if scores is None:
             scores = rows.new_empty(items.shape)
-        few = items.shape[1] <= COMPILED_TO and rows.dtype == torch.float32
-        if few and kernels.available(rows, items) and rows.is_contiguous():
+        if compiled and rows.dtype == torch.float32 and rows.is_contiguous():
             kernels.count(rows, part, lists, items, scores, counts)
             continue
         place = part.place

@@ -41,6 +41,13 @@ def available(*tensors: Tensor) -> bool:
 
 
 @cache
+def _counts() -> Any:
+    from . import _numba_counts
+
+    return _numba_counts
+
+
+@cache
 def _team() -> Any:
     """The OpenMP library that torch has loaded, or None where it is not GNU's."""
     found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
@@ -199,11 +206,41 @@ def count(
     shared = (*lists, order, items, values, counts)
     each = rows, users, starts[:-1], starts[1:]
     spread(
-        _compiled().count,
+        _counts().count,
         tuple(t.numpy() for t in shared),
         tuple(t.numpy() for t in each),
         len(order) * items.shape[1] * rows.shape[1] // 20,
     )
+
+
+def score_and_count(
+    vectors: tuple[Tensor, Tensor],
+    groups: tuple[Tensor, Tensor, Tensor],
+    lists: tuple[Tensor, Tensor],
+    items: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Scores of items, and how many of the user's scores are ``<=`` them, rows never stored.
+
+    Args:
+        vectors: ``(U, D)`` and ``(I, D)`` float32.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`group`.
+        lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
+        items: ``(B, K)``.
+
+    Returns:
+        ``(B, K)`` float32 and ``(B, K)`` int64.
+    """
+    users, order, starts = groups
+    values = torch.empty(items.shape, dtype=torch.float32)
+    counts = torch.empty(items.shape, dtype=torch.long)
+    shared = vectors[0].contiguous(), vectors[1].T.contiguous(), *lists, order, items, values, counts
+    spread(
+        _counts().score_and_count,
+        tuple(t.numpy() for t in shared),
+        tuple(t.numpy() for t in (users, starts[:-1], starts[1:])),
+        len(users) * vectors[1].numel() // 16,
+    )
+    return values, counts
 
 
 def count_reference(
@@ -235,7 +272,7 @@ def count_reference(
     shared = catalogue.indptr, catalogue.positives, reference, slots, order, values, below, total
     each = rows, users, starts[:-1], starts[1:]
     spread(
-        _compiled().count_reference,
+        _counts().count_reference,
         tuple(t.numpy() for t in shared),
         tuple(t.numpy() for t in each),
         rows.numel() + values.numel() * rows.shape[1] // 10,
