@@ -6,11 +6,10 @@
 import numba
 import numpy as np
 
-from .streams import FIRST, GAMMA, RESOLUTION, SECOND
+from .streams import FIRST, GAMMA, RESOLUTION, SECOND, TRIES
 
 ALL_BITS = (1 << 64) - 1
 STEP, ONE, TWO = (np.uint64(x & ALL_BITS) for x in (GAMMA, FIRST, SECOND))
-TILE = 64
 S30, S27, S31, S11 = (np.uint64(bits) for bits in (30, 27, 31, 11))
 
 
@@ -28,7 +27,7 @@ def uniform(key, position):
 def is_positive(bitmap, indptr, positives, user, item):
     """Whether the pair is a training interaction; ``bitmap`` may be empty."""
     if bitmap.shape[0]:
-        return bitmap[user, item]
+        return (bitmap[user, item >> 3] >> np.uint8(item & 7)) & np.uint8(1) > 0
     low, high = indptr[user], indptr[user + 1]
     while low < high:
         middle = (low + high) // 2
@@ -39,66 +38,59 @@ def is_positive(bitmap, indptr, positives, user, item):
     return low < indptr[user + 1] and positives[low] == item
 
 
-@numba.njit(inline="always")
-def ranks_of(key, index, bound, distinct, mass):
-    """A row of random ranks below ``bound``: those of :func:`.proposals.distinct_ranks`, or any."""
-    width = len(mass)
-    for k in range(width):
-        left = max(bound - k, 0) if distinct else bound
-        mass[k] = min(np.int64(uniform(key, index * width + k) * left), max(left - 1, 0))
-    if distinct:
-        for i in range(width - 2, -1, -1):
-            for k in range(i + 1, width):
-                mass[k] += np.int64(mass[k] >= mass[i])
+@numba.njit(cache=True, nogil=True)
+def draw(bitmap, indptr, positives, item_num, key, users, index, out):
+    """See :func:`.proposals.tried_items`."""
+    width = out.shape[1]
+    for b in range(len(users)):
+        user = users[b]
+        own = positives[indptr[user] : indptr[user + 1]]
+        bound = item_num - 1 - len(own)
+        for k in range(width):
+            position = (index[b] * width + k) * (TRIES + 1)
+            item, t = np.int64(0), 0
+            while t < TRIES:
+                item = 1 + np.int64(uniform(key, position + t) * (item_num - 1))
+                if not is_positive(bitmap, indptr, positives, user, item):
+                    break
+                t += 1
+            if t == TRIES:
+                mass = min(np.int64(uniform(key, position + TRIES) * bound), bound - 1)
+                low, high = 0, len(own)
+                while low < high:
+                    middle = (low + high) // 2
+                    if own[middle] - 1 - middle <= mass:
+                        low = middle + 1
+                    else:
+                        high = middle
+                item = mass + 1 + low if bound > 0 else 0
+            out[b, k] = item
 
 
 @numba.njit(cache=True, nogil=True)
-def draw(indptr, positives, negative_num, key, distinct, users, index, out):
-    """See :func:`.kernels.draw`: the searches of a row go down a level at a time together."""
+def draw_distinct(indptr, positives, item_num, key, users, index, out):
+    """See :func:`.proposals.distinct_ranks`: a row's searches go down together, level by level."""
     width = out.shape[1]
     before = np.empty(width, np.int64)
     for b in range(len(users)):
         user, row = users[b], out[b]
-        first, size, bound = indptr[user], indptr[user + 1] - indptr[user], negative_num[user]
-        ranks_of(key, index[b], bound, distinct, row)
-        before[:] = 0
+        first, size = indptr[user], indptr[user + 1] - indptr[user]
+        bound = item_num - 1 - size
+        for k in range(width):
+            left = max(bound - k, 0)
+            row[k] = min(np.int64(uniform(key, index[b] * width + k) * left), max(left - 1, 0))
+            before[k] = 0
+        for i in range(width - 2, -1, -1):
+            for k in range(i + 1, width):
+                row[k] += np.int64(row[k] >= row[i])
         while size > 0:
             half = (size + 1) >> 1
             for k in range(width):
                 place = before[k] + half - 1
                 before[k] += half * np.int64(positives[first + place] - 1 - place <= row[k])
             size -= half
-        usable = min(width, bound) if distinct else (width if bound > 0 else 0)
         for k in range(width):
-            row[k] = row[k] + 1 + before[k] if k < usable else 0
-
-
-@numba.njit(cache=True, nogil=True)
-def draw_one(indptr, positives, negative_num, key, users, index, out):
-    """:func:`draw` of one item a user: the searches of :data:`TILE` users go down together.
-
-    Their memory accesses overlap; after a training step nothing is in the cache.
-    """
-    first, size = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
-    before = np.empty(TILE, np.int64)
-    for top in range(0, len(users), TILE):
-        rows, longest = min(TILE, len(users) - top), 0
-        for r in range(rows):
-            user = users[top + r]
-            first[r], size[r], before[r] = indptr[user], indptr[user + 1] - indptr[user], 0
-            longest = max(longest, size[r])
-            ranks_of(key, index[top + r], negative_num[user], False, out[top + r])
-        while longest > 0:
-            for r in range(rows):
-                half = (size[r] + 1) >> 1
-                place = before[r] + half - 1
-                if half > 0 and positives[first[r] + place] - 1 - place <= out[top + r, 0]:
-                    before[r] += half
-                size[r] -= half
-            longest >>= 1
-        for r in range(rows):
-            some = np.int64(negative_num[users[top + r]] > 0)
-            out[top + r, 0] = some * (out[top + r, 0] + 1 + before[r])
+            row[k] = row[k] + 1 + before[k] if k < bound else 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -164,3 +156,27 @@ def group(users, different, order, starts):
         order[filled[place[b]]] = b
         filled[place[b]] += 1
     return found
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def choose_nearest(user_vectors, item_vectors, users, targets, candidates, out):
+    """See :func:`.kernels.choose_nearest`."""
+    size, width = user_vectors.shape[1], candidates.shape[1]
+    scores = np.empty(width, np.float32)
+    for b in range(len(users)):
+        user, best = user_vectors[users[b]], np.float32(-np.inf)
+        for k in range(width):
+            item = item_vectors[candidates[b, k]]
+            total = np.float32(0)
+            for d in range(size):
+                total += user[d] * item[d]
+            usable = candidates[b, k] > 0 and abs(total) < np.float32(np.inf)
+            scores[k] = total if usable else np.float32(-np.inf)
+            best = max(best, scores[k])
+        target = targets[b] if targets[b] < best else best
+        chosen, least = 0, np.float32(np.inf)
+        for k in range(width):
+            distance = abs(scores[k] - target)
+            if distance < least:
+                chosen, least = k, distance
+        out[b] = candidates[b, chosen]

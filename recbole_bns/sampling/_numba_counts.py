@@ -84,7 +84,7 @@ def count_row(row, skipped, batch, items, values, counts, kept):
 
 @numba.njit(cache=True, nogil=True)
 def count(indptr, columns, order, items, values, counts, rows, users, starts, ends):
-    """See :func:`.kernels.count`."""
+    """See :func:`.count_kernels.count`."""
     kept = np.empty(rows.shape[1], np.float32)
     for s in range(len(users)):
         skipped = columns[indptr[users[s]] : indptr[users[s] + 1]]
@@ -96,7 +96,7 @@ def count(indptr, columns, order, items, values, counts, rows, users, starts, en
 def score_and_count(
     vectors, by_factor, indptr, columns, order, items, values, counts, users, starts, ends
 ):
-    """See :func:`.kernels.score_and_count`."""
+    """See :func:`.count_kernels.score_and_count`."""
     width, last = by_factor.shape[1], len(users) - 1
     rows, kept = np.empty((TALL, width), np.float32), np.empty(width, np.float32)
     for top in range(0, len(users), TALL):
@@ -118,7 +118,7 @@ def score_and_count(
 def count_reference(
     indptr, positives, reference, slots, order, values, below, total, rows, users, starts, ends
 ):
-    """See :func:`.kernels.count_reference`; ``slots`` tell 1 + the first place of a reference."""
+    """See :func:`.count_kernels.count_reference`; ``slots``: 1 + the first place of an item."""
     width, size = values.shape[1], len(reference)
     row = np.empty(size, np.float32)
     for s in range(len(users)):

@@ -93,9 +93,7 @@ class NegativeSampler(nn.Module, ABC):
         self.counters["epoch"] = epoch
 
     def announce(self, users: Tensor) -> None:
-        """Say whose negatives will be asked for, in the order (N,); optional, see
-        :meth:`.Proposal.announce`.
-        """
+        """Say whose negatives (N,) will be asked for, in order; see :meth:`.Proposal.announce`."""
         for module in self.modules():
             if isinstance(module, Proposal):
                 module.announce(users)
@@ -207,6 +205,9 @@ class CandidateSampler(NegativeSampler):
             )
         assert scorer is not None, f"{self.name} needs a scorer"
         candidates = self.propose(users, n)
+        direct = self.choose_directly(candidates, users, items, scorer)
+        if direct is not None:
+            return direct if n == 1 else self.complete(direct, users)
         scores = self.score(users, candidates.flatten(1), scorer).view(candidates.shape)
         unusable = (candidates == 0) | ~scores.isfinite()
         scores = scores.masked_fill(unusable, float("-inf"))
@@ -218,6 +219,12 @@ class CandidateSampler(NegativeSampler):
     def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
         """Scores of candidates (B, M), the same shape. The scorer's by default."""
         return scorer.pairs(users, candidates)
+
+    def choose_directly(
+        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor | None:
+        """The negatives ``(B, n)`` where a faster way than :meth:`choose` is open, else None."""
+        return None
 
     def propose(self, users: Tensor, n: int) -> Tensor:
         """Candidates ``(B, n, m)``.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 BITMAP_LIMIT = 1 << 28
-"""Largest ``users x items`` for which membership is kept as one byte a pair (256 MiB)."""
+"""Largest table of memberships in bytes; a byte holds eight pairs."""
 
 
 class Catalogue(nn.Module):
@@ -21,8 +21,8 @@ class Catalogue(nn.Module):
         items: ``(N,)`` int64, item ids in ``[0, item_num)``; pairs with item 0 are ignored.
         user_num: U, padding included.
         item_num: I, padding included.
-        bitmap: keep a ``(U, I)`` membership table; by default where it fits in
-            :data:`BITMAP_LIMIT`. Answers are the same, the table is faster.
+        bitmap: keep a bit for every pair; by default where they fit in :data:`BITMAP_LIMIT`.
+            Answers are the same, the table is faster.
     """
 
     indptr: Tensor
@@ -34,6 +34,7 @@ class Catalogue(nn.Module):
     negative_num: Tensor
     """``(U,)`` number of items each user has not interacted with."""
     bitmap: Tensor | None
+    """``(U, ceil(I / 8))`` uint8: bit ``i % 8`` of byte ``i // 8`` tells of item i."""
 
     def __init__(
         self,
@@ -55,13 +56,16 @@ class Catalogue(nn.Module):
         self.register_buffer("positives", (keys % self.item_num).int(), False)
         self.register_buffer("item_counts", torch.bincount(items, minlength=self.item_num), False)
         self.register_buffer("negative_num", self.item_num - 1 - degree, False)
+        width = -(-self.item_num // 8)
         if bitmap is None:
-            bitmap = self.user_num * self.item_num <= BITMAP_LIMIT
+            bitmap = self.user_num * width <= BITMAP_LIMIT
         table = None
         if bitmap:
-            table = torch.zeros(self.user_num * self.item_num, dtype=torch.bool, device=keys.device)
-            table[keys] = True
-            table = table.view(self.user_num, self.item_num)
+            table = torch.zeros(self.user_num * width, dtype=torch.uint8, device=keys.device)
+            item = keys % self.item_num
+            bit = torch.ones_like(item, dtype=torch.uint8) << (item & 7).to(torch.uint8)
+            table.index_add_(0, owners * width + (item >> 3), bit)  # different bits: adding sets
+            table = table.view(self.user_num, width)
         self.register_buffer("bitmap", table, False)
         self._pair_keys: Tensor | None = None
 
@@ -85,9 +89,10 @@ class Catalogue(nn.Module):
 
     def is_positive(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether each pair is a training interaction: bool, the shape the two broadcast to."""
-        keys = users * self.item_num + items
         if self.bitmap is not None:
-            return self.bitmap.view(-1)[keys]
+            byte = self.bitmap.view(-1)[users * self.bitmap.shape[1] + (items >> 3)]
+            return (byte >> (items & 7).to(torch.uint8)) & 1 > 0
+        keys = users * self.item_num + items
         if not len(self.positives):
             return torch.zeros_like(keys, dtype=torch.bool)
         place = torch.searchsorted(self.pair_keys, keys).clamp_(max=len(self.pair_keys) - 1)
@@ -95,6 +100,4 @@ class Catalogue(nn.Module):
 
     def positive_mask(self, users: Tensor) -> Tensor:
         """``(B, I)`` bool: the training positives of each user (padding is not one)."""
-        if self.bitmap is not None:
-            return self.bitmap[users]
         return self.is_positive(users.unsqueeze(1), torch.arange(self.item_num, device=self.device))

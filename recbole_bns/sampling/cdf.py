@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import kernels
+from . import count_kernels, kernels
 from .catalogue import Catalogue
 from .scoring import FactorScorer, Scorer
 
@@ -60,14 +60,14 @@ def scores_and_counts(
     compiled = items.shape[1] <= COMPILED_TO and kernels.available(items)
     if compiled and isinstance(scorer, FactorScorer) and scorer.users.dtype == torch.float32:
         vectors = scorer.users, scorer.items
-        return kernels.score_and_count(vectors, scorer.groups(users), lists, items)
+        return count_kernels.score_and_count(vectors, scorer.groups(users), lists, items)
     counts = torch.empty_like(items)
     scores: Tensor | None = None
     for rows, part in scorer.blocks(users):
         if scores is None:
             scores = rows.new_empty(items.shape)
         if compiled and rows.dtype == torch.float32 and rows.is_contiguous():
-            kernels.count(rows, part, lists, items, scores, counts)
+            count_kernels.count(rows, part, lists, items, scores, counts)
             continue
         place = part.place
         values = rows[place.unsqueeze(1), items[part.order]]
@@ -126,7 +126,7 @@ def count_reference(
     rows = scorer.block(groups.users, reference)
     if rows.dtype == values.dtype == torch.float32 and kernels.available(rows, values):
         rows = rows.contiguous()
-        return kernels.count_reference(rows, groups, catalogue, reference, slots, values)
+        return count_kernels.count_reference(rows, groups, catalogue, reference, slots, values)
     scores = rows.new_empty(len(users), len(reference))
     scores[groups.order] = rows[groups.place]
     counted = ~catalogue.is_positive(users.unsqueeze(1), reference)

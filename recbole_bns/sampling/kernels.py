@@ -41,13 +41,6 @@ def available(*tensors: Tensor) -> bool:
 
 
 @cache
-def _counts() -> Any:
-    from . import _numba_counts
-
-    return _numba_counts
-
-
-@cache
 def _team() -> Any:
     """The OpenMP library that torch has loaded, or None where it is not GNU's."""
     found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
@@ -99,7 +92,7 @@ def spread(
 def membership(catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the loops look a pair up in: the bitmap (empty where there is none), or the lists."""
     table = catalogue.bitmap
-    bitmap = np.empty((0, 0), dtype=bool) if table is None else table.numpy()
+    bitmap = np.empty((0, 0), dtype=np.uint8) if table is None else table.numpy()
     return bitmap, catalogue.indptr.numpy(), catalogue.positives.numpy()
 
 
@@ -120,14 +113,13 @@ def draw(
         ``(B, k)`` item ids.
     """
     out = torch.empty((len(users), k), dtype=torch.long)
-    facts = catalogue.indptr, catalogue.positives, catalogue.negative_num
-    shared = (*(fact.numpy() for fact in facts), int(key))
+    bitmap, indptr, positives = membership(catalogue)
+    shared = indptr, positives, catalogue.item_num, int(key)
     each = users.numpy(), index.numpy(), out.numpy()
-    if k == 1:
-        spread(_compiled().draw_one, shared, each, 100 * len(users))
+    if distinct:
+        spread(_compiled().draw_distinct, shared, each, len(users) * k * (50 + k // 8))
     else:
-        steps = len(users) * k * (50 + distinct * k // 8)
-        spread(_compiled().draw, (*shared, distinct), each, steps)
+        spread(_compiled().draw, (bitmap, *shared), each, 30 * len(users) * k)
     return out
 
 
@@ -166,6 +158,28 @@ def pairs(user_vectors: Tensor, item_vectors: Tensor, users: Tensor, items: Tens
     return out
 
 
+def choose_nearest(
+    vectors: tuple[Tensor, Tensor], users: Tensor, targets: Tensor, candidates: Tensor
+) -> Tensor:
+    """The candidate whose score is nearest to a target, or the highest where all lie below it.
+
+    Args:
+        vectors: ``(U, D)`` and ``(I, D)`` float32.
+        users: ``(B,)``.
+        targets: ``(B,)`` float32; NaN counts as infinite.
+        candidates: ``(B, M)`` item ids; 0 and scores that are not finite are left out.
+
+    Returns:
+        ``(B,)`` item ids: the first of equals, the first of all where none can be used.
+    """
+    out = torch.empty_like(users)
+    shared = vectors[0].numpy(), vectors[1].numpy()
+    each = users.numpy(), targets.numpy(), candidates.numpy(), out.numpy()
+    steps = candidates.numel() * vectors[0].shape[1] // 8
+    spread(_compiled().choose_nearest, shared, each, steps)
+    return out
+
+
 def group(users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Which rows belong to the same user.
 
@@ -180,102 +194,3 @@ def group(users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     starts = torch.zeros(len(users) + 1, dtype=torch.long)
     found = _compiled().group(users.numpy(), different.numpy(), order.numpy(), starts.numpy())
     return different[:found], order, starts[: found + 1]
-
-
-def count(
-    rows: Tensor,
-    groups: tuple[Tensor, Tensor, Tensor],
-    lists: tuple[Tensor, Tensor],
-    items: Tensor,
-    values: Tensor,
-    counts: Tensor,
-) -> None:
-    """Scores of items, and how many scores of the user's row are ``<=`` them.
-
-    One pass over the row for each item, nothing of the row's size allocated.
-
-    Args:
-        rows: ``(S, I)`` float32, contiguous; padding, in column 0, is not counted.
-        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`group`.
-        lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
-        items: ``(B, K)``.
-        values: ``(B, K)`` float32, written: the scores.
-        counts: ``(B, K)`` int64, written.
-    """
-    users, order, starts = groups
-    shared = (*lists, order, items, values, counts)
-    each = rows, users, starts[:-1], starts[1:]
-    spread(
-        _counts().count,
-        tuple(t.numpy() for t in shared),
-        tuple(t.numpy() for t in each),
-        len(order) * items.shape[1] * rows.shape[1] // 20,
-    )
-
-
-def score_and_count(
-    vectors: tuple[Tensor, Tensor],
-    groups: tuple[Tensor, Tensor, Tensor],
-    lists: tuple[Tensor, Tensor],
-    items: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Scores of items, and how many of the user's scores are ``<=`` them, rows never stored.
-
-    Args:
-        vectors: ``(U, D)`` and ``(I, D)`` float32.
-        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`group`.
-        lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
-        items: ``(B, K)``.
-
-    Returns:
-        ``(B, K)`` float32 and ``(B, K)`` int64.
-    """
-    users, order, starts = groups
-    values = torch.empty(items.shape, dtype=torch.float32)
-    counts = torch.empty(items.shape, dtype=torch.long)
-    shared = vectors[0].contiguous(), vectors[1].T.contiguous(), *lists, order, items, values, counts
-    spread(
-        _counts().score_and_count,
-        tuple(t.numpy() for t in shared),
-        tuple(t.numpy() for t in (users, starts[:-1], starts[1:])),
-        len(users) * vectors[1].numel() // 16,
-    )
-    return values, counts
-
-
-def count_reference(
-    rows: Tensor,
-    groups: tuple[Tensor, Tensor, Tensor],
-    catalogue: Catalogue,
-    reference: Tensor,
-    slots: Tensor,
-    values: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """How many of a user's negatives among reference items score ``<= value``, and of how many.
-
-    Args:
-        rows: ``(S, R)`` float32, contiguous.
-        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`group`.
-        catalogue: who interacted with what.
-        reference: ``(R,)`` item ids, ascending.
-        slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
-        values: ``(B, K)`` float32.
-
-    Returns:
-        ``(B, K)`` and ``(B, 1)`` int64.
-    """
-    users, order, starts = groups
-    below = torch.empty(values.shape, dtype=torch.long)
-    total = torch.empty((len(values), 1), dtype=torch.long)
-    # with repeated items NumPy keeps the last that it is given: the first place
-    slots.numpy()[reference.flip(0).numpy()] = np.arange(len(reference), 0, -1)
-    shared = catalogue.indptr, catalogue.positives, reference, slots, order, values, below, total
-    each = rows, users, starts[:-1], starts[1:]
-    spread(
-        _counts().count_reference,
-        tuple(t.numpy() for t in shared),
-        tuple(t.numpy() for t in each),
-        rows.numel() + values.numel() * rows.shape[1] // 10,
-    )
-    slots[reference] = 0
-    return below, total

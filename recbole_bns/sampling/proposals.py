@@ -1,10 +1,8 @@
-"""Exact draws from a user's non-positives, without rejection. Knows no model.
+"""Exact draws from a user's non-positives in a fixed number of steps. Knows no model.
 
-A user's negatives are the complement of a sorted list. Items carry integer masses; for every
-positive we keep the *free mass* before it (the mass of the user's negatives that lie before it),
-shifted per user so that one global array stays sorted. A draw is one integer below the user's
-free mass: one ``searchsorted`` tells how many positives lie before it, a second one maps the mass
-to an item. Uniform draws are the case of unit masses, where the second search is the identity.
+A user's negatives are the complement of a sorted list: a rank among them becomes an item by a
+search that tells how many positives lie before it. Independent draws first try a few items of the
+whole catalogue, which costs a bit test each; distinct ones are ranks without replacement.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from . import kernels
 from .catalogue import Catalogue
-from .streams import integers, new_key, uniforms
+from .streams import TRIES, integers, new_key, uniforms
 
 AHEAD = 1 << 18
 """Draws made at once for announced users (2 MiB)."""
@@ -53,6 +51,18 @@ def distinct_ranks(bound: Tensor, u: Tensor) -> Tensor:
         later = ranks[:, i + 1 :]
         later += later >= ranks[:, i : i + 1]
     return ranks.masked_fill_(left <= 0, -1)
+
+
+def tried_items(catalogue: Catalogue, users: Tensor, u: Tensor, spare: Tensor) -> Tensor:
+    """Items of the whole catalogue from uniforms ``u`` (B, k, T): the first that is a negative.
+
+    Where none is, ``spare`` (B, k), drawn among the negatives alone; either way every negative of
+    the user is equally likely.
+    """
+    stream = 1 + (u * (catalogue.item_num - 1)).long()
+    free = ~catalogue.is_positive(users.view(-1, 1, 1), stream)
+    item = stream.gather(2, free.int().argmax(2, keepdim=True)).squeeze(2)
+    return torch.where(free.any(2), item, spare)
 
 
 class Proposal(nn.Module):
@@ -151,11 +161,17 @@ class Proposal(nn.Module):
         index = users if by_user else torch.arange(len(users), device=users.device)
         if kernels.available(users, self.catalogue.positives):
             return kernels.draw(self.catalogue, key, users, index, k, distinct)
-        free = self.catalogue.negative_num[users]
-        u = uniforms(key, index.unsqueeze(1) * k + torch.arange(k, device=users.device))
-        mass = distinct_ranks(free, u) if distinct else integers(free.unsqueeze(1), u)
-        ids = mass + 1 + self._positives_before(users, mass)
-        return ids.masked_fill_((mass < 0) | (free == 0).unsqueeze(1), 0)
+        free = self.catalogue.negative_num[users].unsqueeze(1)
+        positions = index.unsqueeze(1) * k + torch.arange(k, device=users.device)
+        if distinct:
+            mass = distinct_ranks(free.squeeze(1), uniforms(key, positions))
+            ids = mass + 1 + self._positives_before(users, mass)
+            return ids.masked_fill_(mass < 0, 0)
+        tries = positions.unsqueeze(2) * (TRIES + 1) + torch.arange(TRIES + 1, device=users.device)
+        u = uniforms(key, tries)
+        mass = integers(free, u[..., TRIES])
+        spare = (mass + 1 + self._positives_before(users, mass)).masked_fill_(free == 0, 0)
+        return tried_items(self.catalogue, users, u[..., :TRIES], spare)
 
     def _positives_before(self, users: Tensor, mass: Tensor) -> Tensor:
         keys = mass + (users * self.stride).unsqueeze(1)

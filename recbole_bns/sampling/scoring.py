@@ -49,6 +49,19 @@ class Scorer(ABC):
     def block(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores ``(B, R)`` of each user (B,) for the same items (R,)."""
 
+    def nearest(self, users: Tensor, candidates: Tensor, targets: Tensor) -> Tensor | None:
+        """The candidate of each row whose score is nearest to a target, where a loop is compiled.
+
+        Args:
+            users: ``(B,)``.
+            candidates: ``(B, M)`` item ids; 0 and scores that are not finite are left out.
+            targets: ``(B,)``; where all scores lie below, the highest is chosen.
+
+        Returns:
+            ``(B,)`` item ids, the first of equals; None by default.
+        """
+        return None
+
     def groups(self, users: Tensor) -> Groups:
         """Rows of users (B,) that have the same scores. By default each is on its own."""
         every = torch.arange(len(users) + 1, device=users.device)
@@ -81,6 +94,13 @@ class FactorScorer(Scorer):
         if self.users.dtype == torch.float32 and kernels.available(self.users, items):
             return kernels.pairs(self.users, self.items, users, items)
         return torch.bmm(self.items[items], self.users[users].unsqueeze(2)).squeeze(2)
+
+    def nearest(self, users: Tensor, candidates: Tensor, targets: Tensor) -> Tensor | None:
+        """One pass, for float32 vectors on the CPU."""
+        if self.users.dtype != torch.float32 or not kernels.available(self.users, candidates):
+            return None
+        vectors = self.users, self.items
+        return kernels.choose_nearest(vectors, users, targets.float(), candidates)
 
     def catalogue(self, users: Tensor) -> Tensor:
         """One matrix product: O(B I D)."""

@@ -15,6 +15,8 @@ GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed integer
 FIRST = -4658895280553007687  # 0xBF58476D1CE4E5B9
 SECOND = -7723592293110705685  # 0x94D049BB133111EB
 RESOLUTION = 2.0**-53
+TRIES = 8
+"""Draws from the whole catalogue before one is made among the user's negatives alone."""
 
 
 def new_key(generator: torch.Generator) -> Tensor:

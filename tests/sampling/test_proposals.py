@@ -302,7 +302,7 @@ def test_catalogue_facts(seed: int, bitmap: bool) -> None:
 
 
 def test_bitmap_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recbole_bns.sampling.catalogue.BITMAP_LIMIT", 6 * ITEMS)
+    monkeypatch.setattr("recbole_bns.sampling.catalogue.BITMAP_LIMIT", 6 * 2)
     assert catalogue_of(TAKEN).bitmap is not None
     assert catalogue_of({**TAKEN, 6: {1}}).bitmap is None
 

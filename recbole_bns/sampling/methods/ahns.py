@@ -55,12 +55,24 @@ class AHNS(CandidateSampler):
     paper = "Lai et al., AAAI 2024"
     Params = AHNSParams
 
+    def choose_directly(
+        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor | None:
+        """The candidates nearest to the target; see :meth:`CandidateSampler.choose_directly`."""
+        if candidates.shape[1] > 1:
+            return None
+        ids = scorer.nearest(users, candidates[:, 0], self._target(users, items, scorer))
+        return None if ids is None else ids.unsqueeze(1)
+
     def choose(
         self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor:
         """Positions ``(B, n)``; see :meth:`CandidateSampler.choose`."""
-        positive = scorer.pairs(users, items.unsqueeze(1)).unsqueeze(2)
-        params = self.params
-        target = target_score(positive, params.alpha, params.beta, params.p)
+        target = self._target(users, items, scorer).view(-1, 1, 1)
         target = target.fmin(scores.amax(2, keepdim=True))
         return (scores - target).abs().argmin(2)
+
+    def _target(self, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
+        """Scores ``(B,)`` that negatives should have."""
+        positive = scorer.pairs(users, items.unsqueeze(1)).squeeze(1)
+        return target_score(positive, self.params.alpha, self.params.beta, self.params.p)

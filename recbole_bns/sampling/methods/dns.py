@@ -74,6 +74,16 @@ class DNS(CandidateSampler):
     paper = "Zhang et al., SIGIR 2013; Shi et al., WWW 2023"
     Params = DNSParams
 
+    def choose_directly(
+        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor | None:
+        """The highest-scored candidates; see :meth:`CandidateSampler.choose_directly`."""
+        if self.params.choice == "linear" or self.params.best_num > 1 or candidates.shape[1] > 1:
+            return None
+        highest = torch.full(users.shape, torch.inf, device=users.device)
+        ids = scorer.nearest(users, candidates[:, 0], highest)
+        return None if ids is None else ids.unsqueeze(1)
+
     def choose(
         self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor:

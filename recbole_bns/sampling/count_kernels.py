@@ -1,0 +1,127 @@
+"""Fused loops that count scores, for distribution functions; see :mod:`.kernels`."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import kernels
+from .catalogue import Catalogue
+
+
+@cache
+def _compiled() -> Any:
+    from . import _numba_counts
+
+    return _numba_counts
+
+
+def count(
+    rows: Tensor,
+    groups: tuple[Tensor, Tensor, Tensor],
+    lists: tuple[Tensor, Tensor],
+    items: Tensor,
+    values: Tensor,
+    counts: Tensor,
+) -> None:
+    """Scores of items, and how many scores of the user's row are ``<=`` them.
+
+    One pass over the row for each item, nothing of the row's size allocated.
+
+    Args:
+        rows: ``(S, I)`` float32, contiguous; padding, in column 0, is not counted.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
+        lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
+        items: ``(B, K)``.
+        values: ``(B, K)`` float32, written: the scores.
+        counts: ``(B, K)`` int64, written.
+    """
+    users, order, starts = groups
+    shared = (*lists, order, items, values, counts)
+    each = rows, users, starts[:-1], starts[1:]
+    kernels.spread(
+        _compiled().count,
+        tuple(t.numpy() for t in shared),
+        tuple(t.numpy() for t in each),
+        len(order) * items.shape[1] * rows.shape[1] // 20,
+    )
+
+
+def score_and_count(
+    vectors: tuple[Tensor, Tensor],
+    groups: tuple[Tensor, Tensor, Tensor],
+    lists: tuple[Tensor, Tensor],
+    items: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Scores of items, and how many of the user's scores are ``<=`` them, rows never stored.
+
+    Args:
+        vectors: ``(U, D)`` and ``(I, D)`` float32.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
+        lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
+        items: ``(B, K)``.
+
+    Returns:
+        ``(B, K)`` float32 and ``(B, K)`` int64.
+    """
+    users, order, starts = groups
+    values = torch.empty(items.shape, dtype=torch.float32)
+    counts = torch.empty(items.shape, dtype=torch.long)
+    shared = (
+        vectors[0].contiguous(),
+        vectors[1].T.contiguous(),
+        *lists,
+        order,
+        items,
+        values,
+        counts,
+    )
+    kernels.spread(
+        _compiled().score_and_count,
+        tuple(t.numpy() for t in shared),
+        tuple(t.numpy() for t in (users, starts[:-1], starts[1:])),
+        len(users) * vectors[1].numel() // 16,
+    )
+    return values, counts
+
+
+def count_reference(
+    rows: Tensor,
+    groups: tuple[Tensor, Tensor, Tensor],
+    catalogue: Catalogue,
+    reference: Tensor,
+    slots: Tensor,
+    values: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """How many of a user's negatives among reference items score ``<= value``, and of how many.
+
+    Args:
+        rows: ``(S, R)`` float32, contiguous.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
+        catalogue: who interacted with what.
+        reference: ``(R,)`` item ids, ascending.
+        slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
+        values: ``(B, K)`` float32.
+
+    Returns:
+        ``(B, K)`` and ``(B, 1)`` int64.
+    """
+    users, order, starts = groups
+    below = torch.empty(values.shape, dtype=torch.long)
+    total = torch.empty((len(values), 1), dtype=torch.long)
+    # with repeated items NumPy keeps the last that it is given: the first place
+    slots.numpy()[reference.flip(0).numpy()] = np.arange(len(reference), 0, -1)
+    shared = catalogue.indptr, catalogue.positives, reference, slots, order, values, below, total
+    each = rows, users, starts[:-1], starts[1:]
+    kernels.spread(
+        _compiled().count_reference,
+        tuple(t.numpy() for t in shared),
+        tuple(t.numpy() for t in each),
+        rows.numel() + values.numel() * rows.shape[1] // 10,
+    )
+    slots[reference] = 0
+    return below, total
