@@ -230,7 +230,8 @@ def scorer_factory(
 
 def _vectors(model: nn.Module) -> tuple[Tensor, Tensor]:
     """The vectors of this moment; LightGCN's are those that its loss is going to use."""
-    if isinstance(model, SharedLightGCN) and model.training:
+    plain = factors.dispatch(type(model)) is factors.dispatch(BPR)  # weights, nothing is computed
+    if plain or (isinstance(model, SharedLightGCN) and model.training):
         found = factors(model)
     else:
         with scoring_mode(model):

@@ -1,4 +1,4 @@
-"""The compiled loops over ranks and histories; see :mod:`._numba`."""
+"""The compiled loops over ranks; see :mod:`._numba`."""
 
 # numba compiles these functions: they take arrays and are written as plain loops.
 # mypy: disable-error-code="no-untyped-def, misc"
@@ -127,32 +127,3 @@ def by_rank(ranked, lambda_, reach, tries, weights, membership, key, users, inde
                         break
             out[b, found] = chosen
             found += 1
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def deviations(user_history, item_history, users, items, memory, out):
-    """See :func:`.kernels.deviations`."""
-    epochs, size = user_history.shape[0], user_history.shape[2]
-    width = memory.shape[1]
-    past = np.empty((epochs, width), np.float32)
-    for b in range(len(users)):
-        for e in range(epochs):
-            user, item = user_history[e, users[b]], item_history[e, items[b]]
-            positive = np.float32(0)
-            for d in range(size):
-                positive += user[d] * item[d]
-            for k in range(width):
-                item = item_history[e, memory[b, k]]
-                score = np.float32(0)
-                for d in range(size):
-                    score += user[d] * item[d]
-                past[e, k] = score - positive
-        for k in range(width):
-            mean, square = np.float32(0), np.float32(0)
-            for e in range(epochs):
-                past[e, k] = np.float32(1) / (np.float32(1) + math.exp(-past[e, k]))
-                mean += past[e, k]
-            mean /= np.float32(epochs)
-            for e in range(epochs):
-                square += (past[e, k] - mean) * (past[e, k] - mean)
-            out[b, k] = math.sqrt(square / np.float32(epochs))

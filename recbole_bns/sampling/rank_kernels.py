@@ -1,4 +1,4 @@
-"""Fused loops over ranks and histories, for AOBPR and SRNS; see :mod:`.kernels`."""
+"""Fused loops over ranks, for AOBPR; see :mod:`.kernels`."""
 
 from __future__ import annotations
 
@@ -64,31 +64,4 @@ def by_rank(
     shared = (ranked.numpy(), lambda_, reach, tries, weights.numpy(), kernels.membership(catalogue))
     each = users.numpy(), np.arange(len(users)), out.numpy()
     kernels.spread(_compiled().by_rank, (*shared, int(key)), each, 200 * out.numel())
-    return out
-
-
-def deviations(
-    user_history: Tensor, item_history: Tensor, users: Tensor, items: Tensor, memory: Tensor
-) -> Tensor:
-    """Standard deviation over epochs of ``sigmoid(r_uk - r_ui)``; see :mod:`.methods.srns`.
-
-    Args:
-        user_history: ``(L, U, D)`` float32.
-        item_history: ``(L, I, D)`` float32.
-        users: ``(B,)``.
-        items: ``(B,)``.
-        memory: ``(B, S)`` item ids.
-
-    Returns:
-        ``(B, S)``.
-    """
-    out = torch.empty(memory.shape, dtype=torch.float32)
-    shared = user_history.numpy(), item_history.numpy()
-    each = users.numpy(), items.numpy(), memory.numpy(), out.numpy()
-    kernels.spread(
-        _compiled().deviations,
-        shared,
-        each,
-        out.numel() * user_history.shape[0] * user_history.shape[2] // 8,
-    )
     return out

@@ -30,13 +30,14 @@ Filtering, NeurIPS 2020.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from recbole_bns.errors import UsageError
 
-from .. import kernels, rank_kernels
+from .. import kernels, memory_kernels
 from ..base import NegativeSampler
 from ..params import param
 from ..registry import register
@@ -137,13 +138,8 @@ class SRNS(NegativeSampler):
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
         assert scorer is not None, "srns needs a scorer"
         params = self.params
+        value = self._values(users, items, scorer)
         memory = self.memory[users]
-        scores = scorer.pairs(users, torch.cat((items.unsqueeze(1), memory), 1))
-        unusable = (memory == 0) | ~scores[:, 1:].isfinite()
-        value = positive_probability(scores[:, :1], scores[:, 1:])
-        if len(self.user_history) > 1 and self.alpha:
-            value = selection_value(value, self._deviation(users, items, memory), self.alpha)
-        value = _last(value, unusable, memory)
         size = min(n, value.shape[1])
         best = value.topk(size, 1).indices if n > 1 else value.argmax(1, keepdim=True)
         chosen = memory.gather(1, best)
@@ -159,35 +155,58 @@ class SRNS(NegativeSampler):
         warmup = self.params.warmup_epochs
         return self.params.alpha * (min(self.epoch / warmup, 1.0) if warmup else 1.0)
 
-    def _update(self, users: Tensor, scorer: Scorer) -> None:
-        """Redraw the memory of users (S,); one who occurs twice gets the same one twice."""
+    def _values(self, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
+        """``P_pos + alpha · std`` of the users' memories (B, S1)."""
+        alpha = self.alpha if len(self.user_history) > 1 else 0.0
+        if self._compiled(scorer):
+            vectors = scorer.users, scorer.items
+            history = self.user_history, self.item_history
+            if not alpha:
+                history = scorer.users[:0].unsqueeze(1), scorer.items[:0].unsqueeze(1)
+            return memory_kernels.values(vectors, history, alpha, self.memory, users, items)
         memory = self.memory[users]
-        new = self.proposal.draw(
-            users, self.params.new_num, self.generator, distinct=True, by_user=True
-        )
-        known = (new.unsqueeze(2) == memory.unsqueeze(1)).any(2)
-        ids = torch.cat((memory, new.masked_fill(known, 0)), 1)
-        scores = scorer.pairs(users, ids).double()
-        place = torch.arange(ids.shape[1], device=users.device)
-        u = uniforms(new_key(self.generator), users.unsqueeze(1) * ids.shape[1] + place)
-        keys = _last(memory_keys(scores, self.params.tau, u), ~scores.isfinite(), ids)
-        self.memory[users] = ids.gather(1, keys.topk(memory.shape[1], 1).indices)
+        scores = scorer.pairs(users, torch.cat((items.unsqueeze(1), memory), 1))
+        value = positive_probability(scores[:, :1], scores[:, 1:])
+        if alpha:
+            value = selection_value(value, self._deviation(users, items, memory), alpha)
+        return _last(value, ~scores[:, 1:].isfinite(), memory)
 
     def _deviation(self, users: Tensor, items: Tensor, memory: Tensor) -> Tensor:
         """std of P_pos ``(B, S1)`` over the last epoch ends."""
-        histories = self.user_history, self.item_history
-        single = self.item_history.numel() and self.item_history.dtype == torch.float32
-        if single and kernels.available(*histories, users):
-            return rank_kernels.deviations(*histories, users, items, memory)
         ids = torch.cat((items.unsqueeze(1), memory), 1)
         if self.item_history.numel():
             past = [
                 FactorScorer(user, item).pairs(users, ids)
-                for user, item in zip(*histories, strict=True)
+                for user, item in zip(self.user_history, self.item_history, strict=True)
             ]
         else:
             past = [scores[users].gather(1, ids) for scores in self.user_history]
         return deviation(torch.stack([positive_probability(r[:, :1], r[:, 1:]) for r in past]))
+
+    def _update(self, users: Tensor, scorer: Scorer) -> None:
+        """Redraw the memory of users (R,); one who occurs twice gets the same one twice."""
+        new = self.proposal.draw(
+            users, self.params.new_num, self.generator, distinct=True, by_user=True
+        )
+        key, tau = new_key(self.generator), self.params.tau
+        if self._compiled(scorer):
+            vectors = scorer.users, scorer.items
+            memory_kernels.redraw(vectors, tau, key, self.memory, users, new)
+            return
+        memory = self.memory[users]
+        known = (new.unsqueeze(2) == memory.unsqueeze(1)).any(2)
+        ids = torch.cat((memory, new.masked_fill(known, 0)), 1)
+        scores = scorer.pairs(users, ids).double()
+        place = torch.arange(ids.shape[1], device=users.device)
+        u = uniforms(key, users.unsqueeze(1) * ids.shape[1] + place)
+        keys = _last(memory_keys(scores, tau, u), ~scores.isfinite(), ids)
+        self.memory[users] = ids.gather(1, keys.topk(memory.shape[1], 1).indices)
+
+    def _compiled(self, scorer: Scorer) -> TypeGuard[FactorScorer]:
+        """Whether the compiled loops serve this step."""
+        if not isinstance(scorer, FactorScorer) or scorer.users.dtype != torch.float32:
+            return False
+        return kernels.available(scorer.users, self.memory)
 
     def _all_scores(self, scorer: Scorer) -> Tensor:
         users, items = self.catalogue.user_num, self.catalogue.item_num
