@@ -2,12 +2,14 @@
 
     python benchmarks/epoch.py                        # everything; the stock LightGCN rows are slow
     python benchmarks/epoch.py --models BPR --rows stock-uniform floor rns dns bns
+    python benchmarks/epoch.py --setup                # reading, preparing and evaluating only
     python benchmarks/epoch.py --json speed.json
 
 Every row has its own model, loader and trainer; in each round every row trains one epoch through
 RecBole's trainer (`_train_epoch`), in turn, so that a noisy machine disturbs them alike. The first
 round warms up. Printed are medians, the ratios that matter, and with --memory each row's peak
-resident memory in a process of its own.
+resident memory in a process of its own. `--setup` times what else a user waits for, with the
+default settings of each, also in turn.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from recbole.data.utils import create_samplers, get_dataloader
 from recbole.utils import get_model, init_seed
 from recbole.utils import get_trainer as stock_trainer
 
-from recbole_bns.data import data_preparation
+from recbole_bns.data import data_preparation, stock_data_preparation
 from recbole_bns.sampling import NegativeSampler
 from recbole_bns.trainer import get_trainer
 
@@ -216,6 +218,37 @@ def measure(
     return {row.name: row.seconds[1:] for row in rows}
 
 
+def measure_setup(data: str, rounds: int, folder: Path) -> dict[str, list[float]]:
+    """Seconds to read, prepare and evaluate a data set, stock and ours in turn."""
+    settings, _ = prepare(data, folder)
+    settings["model"] = "BPR"
+    found: dict[str, list[float]] = {}
+    for number in range(rounds + 1):
+        for whose in ("stock", "ours"):
+            chosen = settings | {"neg_sampler": "none" if whose == "stock" else "rns"}
+            if whose == "stock":
+                chosen["eval_batch_size"] = 4096  # RecBole's default
+            config = BNSConfig(config_dict=chosen)
+            start = perf_counter()
+            dataset = create_dataset(config)
+            middle = perf_counter()
+            parts = (stock_data_preparation if whose == "stock" else data_preparation)(
+                config, dataset
+            )
+            end = perf_counter()
+            net = get_model("BPR")(config, parts[0]._dataset).to(config["device"])
+            with tensorboard_in(folder / "tensorboard"):
+                maker = stock_trainer if whose == "stock" else get_trainer
+                trainer = maker(config["MODEL_TYPE"], "BPR")(config, net)
+            begin = perf_counter()
+            trainer.evaluate(parts[2], load_best_model=False)
+            times = (middle - start, end - middle, perf_counter() - begin)
+            for what, seconds in zip(("read", "prepare", "evaluate"), times, strict=True):
+                found.setdefault(f"{what}, {whose}", []).append(seconds)
+        print(f"{data} setup round {number}", file=sys.stderr)
+    return {name: seconds[1:] for name, seconds in found.items()}
+
+
 def peak_memory(data: str, model: str, name: str) -> int:
     """Peak resident MiB of a process that trains this row for one epoch."""
     command = [sys.executable, __file__, "--data", data, "--models", model, "--rows", name]
@@ -233,6 +266,7 @@ def main() -> int:
     parser.add_argument("--rows", nargs="+", default=[*STOCK, *OURS], choices=[*STOCK, *OURS])
     parser.add_argument("--rounds", type=int, default=3, help="timed epochs a row")
     parser.add_argument("--memory", action="store_true", help="also peak memory, a process a row")
+    parser.add_argument("--setup", action="store_true", help="reading, preparing, evaluating only")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -245,6 +279,12 @@ def main() -> int:
     }
     with tempfile.TemporaryDirectory() as temporary, quiet():
         for data in options.data:
+            if options.setup:
+                times = measure_setup(data, options.rounds, Path(temporary))
+                result["seconds"][f"{data} setup"] = times
+                rows = [[name, statistics.median(seconds)] for name, seconds in times.items()]
+                print(f"\n{data}\n{tabulate(rows, ['', 's'], tablefmt='github', floatfmt='.2f')}")
+                continue
             for model in options.models:
                 times = measure(data, model, options.rows, options.rounds, Path(temporary))
                 if options.child:
