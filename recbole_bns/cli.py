@@ -1,69 +1,32 @@
-"""The command line: ``recbole-bns run | prepare | samplers | doctor``, ``run_recbole_bns.py``."""
+"""The command line: ``recbole-bns run | compare | prepare | samplers | doctor``."""
 
 from __future__ import annotations
 
 import argparse
 import io
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import UsageError
-
-RUN_HELP = """\
-Train a RecBole model with a negative sampler and test it.
-Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.
-
-  --model=NAME            BPR, LightGCN, or another model of RecBole
-  --dataset=NAME          ml-100k, or a data set below --data_path=DIR
-  --neg_sampler=NAME      bns, dns, srns, aobpr, ahns, rns, pns; none: RecBole's own
-  --neg_sampler_args.KEY=VALUE   a parameter of the sampler
-  --KEY=VALUE             any setting of RecBole (also written --KEY VALUE)
-  --config_files A.yaml B.yaml   settings from files
-  --out=DIR               folder for all that the run writes (default: runs/...)
-  --result_file=PATH      write result.json there too
-
-examples:
-  recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7
-  recbole-bns run --neg_sampler_args.candidate_num=10 --learning_rate=0.005
-  recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
-recbole-bns samplers lists the samplers with their parameters."""
-
-PREPARE_HELP = """\
-Write RecBole's atomic files from the original files of a data set.
-
-  recbole-bns prepare NAME --from PATH
-
-  NAME          ml-100k       u.data, u.user
-                ml-1m         ratings.dat, users.dat
-                yahoo-r3      ydata-ymusic-rating-study-v1_0-train.txt and -test.txt
-                ml-100k-bns   the BNS authors' split: *train*.csv, *test*.csv
-                ml-1m-ahns    the AHNS authors' split: *train*.txt, *test*.txt
-  --from PATH   the folder of these files, the first of them, or a zip archive
-  --out DIR     folder of data sets (default: dataset); NAME/ appears in it
-  --overwrite   replace the files of an earlier run
-
-example: recbole-bns prepare ml-1m --from ml-1m.zip"""
-
-MAIN_HELP = """\
-recbole-bns: negative samplers for RecBole.
-
-  recbole-bns run [FLAGS]   train and test a model (run --help)
-  recbole-bns prepare NAME  data files from their originals (prepare --help)
-  recbole-bns samplers      the samplers, their parameters and papers
-  recbole-bns doctor        versions, mends of the host, devices
-
-example: recbole-bns run --model=LightGCN --dataset=ml-100k --neg_sampler=bns"""
+from .help_texts import COMPARE_HELP, MAIN_HELP, PREPARE_HELP, RUN_HELP
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run a command; the exit status: 0, 1 for a failure, 2 for bad input, 130 after Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # λ and · on a terminal that has only ASCII
             stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"run": run, "prepare": prepare, "samplers": samplers, "doctor": doctor}
+    commands = {
+        "run": run,
+        "compare": compare,
+        "prepare": prepare,
+        "samplers": samplers,
+        "doctor": doctor,
+    }
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(MAIN_HELP)
         return 0
@@ -108,6 +71,18 @@ def run(arguments: Sequence[str]) -> int:
     )
     print(result_table(result))
     return 0
+
+
+def compare(arguments: Sequence[str]) -> int:
+    """``recbole-bns compare``: samplers side by side, over seeds."""
+    if {"-h", "--help"} & set(arguments):
+        print(COMPARE_HELP)
+        return 0
+    flags = parse_flags(arguments)
+    from . import compare as module
+
+    command = f"recbole-bns compare {shlex.join(arguments)}".rstrip()
+    return module.compare(module.read_plan(flags), command)
 
 
 def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:

@@ -87,3 +87,63 @@ class Progress:
                 f"{self.title}: epoch {report.epoch} of {self.epochs}, {text}, at most {left} left"
             )
             print(line, file=self._stream, flush=True)
+
+
+class RunsProgress:
+    """Runs that are done, and the time that the others will take: one display for many processes.
+
+    Args:
+        title: what is compared.
+        runs: how many there are.
+        done: how many of them an earlier command has finished.
+        shown: False shows nothing.
+        stream: where to; the terminal's error stream by default.
+    """
+
+    def __init__(
+        self, title: str, runs: int, done: int, *, shown: bool = True, stream: TextIO | None = None
+    ) -> None:
+        self.title, self.runs, self.done = title, runs, done
+        self._before, self._began = done, time()
+        self._stream = stream or sys.stderr
+        self._lines = shown and not self._stream.isatty()
+        self._bar = tqdm(
+            total=runs,
+            initial=done,
+            desc=title,
+            file=self._stream,
+            smoothing=0,
+            disable=not (shown and self._stream.isatty()),
+            bar_format="{desc}: {n:.1f} of {total} runs |{bar:16}| "
+            "{elapsed} elapsed, about {remaining} left{postfix}",
+        )
+
+    def __enter__(self) -> RunsProgress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def running(self, parts: float) -> None:
+        """Runs under way have done so much together: 1.5 are one and a half runs."""
+        self._bar.n = min(self.done + parts, self.runs)
+        self._bar.refresh()
+
+    def finished(self, text: str) -> None:
+        """One more run has ended, well or not; ``text`` says how."""
+        self.done += 1
+        self._bar.n = max(self._bar.n, self.done)
+        self._bar.set_postfix_str(text)
+        if self._lines:
+            spent = time() - self._began
+            left = spent / (self.done - self._before) * (self.runs - self.done)
+            times = (tqdm.format_interval(seconds) for seconds in (spent, left))
+            line = "{}: {} of {} runs, {}; {} elapsed, about {} left".format(
+                self.title, self.done, self.runs, text, *times
+            )
+            print(line, file=self._stream, flush=True)

@@ -23,6 +23,7 @@ from . import __version__
 from .data import data_preparation, stock_data_preparation
 from .datasets import check_files
 from .errors import UsageError, refusals
+from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
 from .run_folder import check_file, log_to, make_folder, write_settings
 from .sampling import NegativeSampler
@@ -42,6 +43,7 @@ def run_recbole_bns(
     *,
     out: str | Path | None = None,
     result_file: str | Path | None = None,
+    per_user: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train a RecBole model with a negative sampler, test it, and keep everything in a folder.
 
@@ -53,6 +55,7 @@ def run_recbole_bns(
         out: folder for all that the run writes; by default
             ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
         result_file: a second place for ``result.json``.
+        per_user: an ``.npz`` file for the test metrics of every user; see :mod:`.per_user`.
 
     Returns:
         the content of ``result.json``: metrics flat and unrounded, epochs counted from 1.
@@ -68,7 +71,7 @@ def run_recbole_bns(
     config["checkpoint_dir"] = str(folder / "checkpoints")
     with quiet(), log_to(folder / "run.log"):
         try:
-            return _run(config, folder, result_file)
+            return _run(config, folder, result_file, per_user)
         except ModuleNotFoundError as error:
             package = str(error.name)
             raise UsageError(
@@ -77,7 +80,9 @@ def run_recbole_bns(
             ) from error
 
 
-def _run(config: Any, folder: Path, result_file: str | Path | None) -> dict[str, Any]:
+def _run(
+    config: Any, folder: Path, result_file: str | Path | None, per_user: str | Path | None
+) -> dict[str, Any]:
     write_settings(config, folder)
     init_seed(config["seed"], config["reproducibility"])
     stock = config["neg_sampler"] == NO_SAMPLER
@@ -113,8 +118,11 @@ def _run(config: Any, folder: Path, result_file: str | Path | None) -> dict[str,
         trainer.on_epoch = _recorder(table, progress)
         train_data.on_batch = progress.batch
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
+    trainer.evaluator = PerUserEvaluator(config)
     test = trainer.evaluate(test_data, load_best_model=True)
     trainer.tensorboard.close()
+    if per_user is not None:
+        save(per_user, users_of(test_data), trainer.evaluator.values)
     result = _result(config, core, trainer, best, test, folder)
     text = json.dumps(result, indent=2) + "\n"
     for path in (folder / "result.json", result_file):

@@ -76,26 +76,35 @@ def write_settings(config: Any, folder: Path) -> None:
 
     An array among the sampler's parameters becomes a ``.npy`` file beside it.
     """
+    args = dict(config["neg_sampler_args"] or {})
+    for name, value in args.items():
+        if hasattr(value, "shape"):
+            file = (folder / f"{name}.npy").resolve()
+            np.save(file, np.asarray(value))
+            args[name] = str(file)
+    text = yaml.safe_dump(settings_of(config, args), sort_keys=True, allow_unicode=True)
+    (folder / "settings.yaml").write_text(text, encoding="utf-8")
+
+
+def settings_of(config: Any, args: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Every setting that repeats a run, as plain values.
+
+    Args:
+        config: a ``Config``.
+        args: the sampler's parameters where they are not those of ``config``.
+    """
     stock = config["neg_sampler"] == NO_SAMPLER
     values = {
         key: value
         for key, value in config.final_config_dict.items()
         if key not in _DERIVED or (stock and key == "train_neg_sample_args")
     }
-    args = dict(values["neg_sampler_args"] or {})
-    for name, value in args.items():
-        if hasattr(value, "shape"):
-            file = (folder / f"{name}.npy").resolve()
-            np.save(file, np.asarray(value))
-            args[name] = str(file)
     values |= {
-        "neg_sampler_args": args,
+        "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
         "data_path": str(Path(config["data_path"]).resolve().parent),
         "tuned": False,
     }
-    plain = {key: value for key, value in values.items() if _is_plain(value)}
-    text = yaml.safe_dump(plain, sort_keys=True, allow_unicode=True)
-    (folder / "settings.yaml").write_text(text, encoding="utf-8")
+    return {key: value for key, value in values.items() if _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:

@@ -119,7 +119,7 @@ def test_the_flags_of_a_run_outrank_its_files(settings, tmp_path, capsys):
 def test_help_names_the_commands(words, capsys):
     assert main(words) == 0
     text = capsys.readouterr().out
-    assert all(command in text for command in ("run", "prepare", "samplers", "doctor"))
+    assert all(command in text for command in ("run", "compare", "prepare", "samplers", "doctor"))
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--epochs=3", "--help"]])
@@ -153,7 +153,7 @@ def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["sampler"]) == 2
     assert capsys.readouterr().err == (
         "recbole-bns: command: got 'sampler'; did you mean 'samplers'?; "
-        "allowed: run, prepare, samplers, doctor.\n"
+        "allowed: run, compare, prepare, samplers, doctor.\n"
     )
 
 

@@ -23,6 +23,8 @@ from recbole.config import Config  # noqa: E402
 from recbole.data import create_dataset, data_preparation  # noqa: E402
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader  # noqa: E402
 from recbole.data.interaction import Interaction  # noqa: E402
+from recbole.evaluator.base_metric import TopkMetric  # noqa: E402
+from recbole.evaluator.register import metrics_dict  # noqa: E402
 from recbole.model.general_recommender import BPR, NCL, LightGCN, NeuMF  # noqa: E402
 from recbole.sampler import Sampler  # noqa: E402
 from recbole.sampler.sampler import AbstractSampler  # noqa: E402
@@ -520,3 +522,41 @@ def test_bpr_is_a_dot_product_with_a_loss_without_regularisation(make):
     gap = (users[user] * (items[positive] - items[negative])).sum(1)
     expected = -(1e-10 + gap.sigmoid()).log().mean()
     torch.testing.assert_close(model.calculate_loss(batch), expected)
+
+
+# --- Evaluator ---------------------------------------------------------------------------------
+
+
+def test_ranking_metrics_hand_a_matrix_of_users_and_ranks_to_topk_result(make):
+    names = [name for name, cls in metrics_dict.items() if issubclass(cls, TopkMetric)]
+    assert {"recall", "precision", "ndcg", "hit", "mrr", "map"} <= set(names)
+    config = make(metrics=names, topk=[2, 4], valid_metric="NDCG@4", metric_decimal_place=16)
+    train, _, test = prepare(config)
+    trainer = Trainer(config, BPR(config, train._dataset))
+    seen = {}
+    for name, metric in trainer.evaluator.metric_class.items():
+
+        def record(given, value, _name=name, _inner=metric.topk_result):
+            assert given == _name
+            seen[given] = value
+            return _inner(given, value)
+
+        metric.topk_result = record
+    result = trainer.evaluate(test, load_best_model=False)
+    assert list(seen) == names
+    for name, value in seen.items():
+        assert value.shape == (len(test.uid_list), 4)
+        for k in (2, 4):
+            assert value[:, k - 1].mean() == pytest.approx(result[f"{name}@{k}"], abs=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["full", "uni5"])
+def test_evaluation_rows_follow_the_loaders_list_of_users(make, mode):
+    test = prepare(make(eval_args={"mode": mode}))[2]
+    users = []
+    for interaction, rows, positive_rows, _ in test:
+        column = interaction["user_id"]
+        own = [column[rows == row][0] for row in positive_rows.unique()] if mode != "full" else None
+        users += column if own is None else own
+    assert [int(user) for user in users] == [int(user) for user in test.uid_list]
+    assert len(set(map(int, users))) == len(users)

@@ -1,0 +1,60 @@
+"""Cells of the tables of a comparison."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+ABBREVIATED = {"ndcg", "mrr", "map", "auc", "gauc", "mae", "rmse"}
+
+
+def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as mappings of Python's own types; NaN becomes None."""
+    return [
+        {key: _plain_value(value) for key, value in row.items()}
+        for row in table.astype(object).to_dict("records")
+    ]
+
+
+def _plain_value(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def draw(rows: list[list[str]], heads: list[str]) -> str:
+    """A table of GitHub's Markdown."""
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+
+
+def title(metric: str) -> str:
+    """``ndcg@5`` as ``NDCG@5``."""
+    name, at, k = metric.partition("@")
+    return (name.upper() if name in ABBREVIATED else name.capitalize()) + at + k
+
+
+def mean_cell(row: pd.Series) -> str:
+    """``**0.1234** ± 0.0010`` of a row of the table of means."""
+    mean = f"{row['mean']:.4f}"
+    mean = {1: f"**{mean}**", 2: f"<u>{mean}</u>"}.get(int(row["rank"]), mean)
+    return mean if math.isnan(row["std"]) else f"{mean} ± {row['std']:.4f}"
+
+
+def test_cell(row: pd.Series) -> str:
+    """``+0.0123 (0.004, 2e-05)`` of a row of the table of tests."""
+    text = f"{row['difference']:+.4f}"
+    if math.isnan(row["p_t_holm"]):
+        return text
+    return f"{text} ({_p(row['p_t_holm'])}, {_p(row['p_wilcoxon_holm'])})"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+
+
+def plus_minus(pair: pd.Series, digits: int) -> str:
+    """Mean ± standard deviation, the latter left out where there is none."""
+    mean = f"{pair['mean']:.{digits}f}"
+    return mean if math.isnan(pair["std"]) else f"{mean} ± {pair['std']:.{digits}f}"

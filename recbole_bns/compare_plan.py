@@ -1,0 +1,208 @@
+"""What ``recbole-bns compare`` was asked for: samplers, seeds, settings, checked before any run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .checks import known_keys
+from .config import BNSConfig
+from .datasets import check_files
+from .errors import UsageError, nearest
+from .run_folder import settings_of
+from .sampling import available
+from .settings import NO_SAMPLER, read_yaml
+
+METRICS, CUTS = ["Recall", "Precision", "NDCG"], [5, 10, 20]
+FIRST = "rns"
+"""What the others are compared with where nothing else is said."""
+MOST = 2**32
+"""Seeds are below."""
+Own = dict[str, dict[str, Any]]
+Run = tuple[str, int]
+"""A sampler and a seed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison.
+
+    Attributes:
+        model: name, or None where files or defaults say it.
+        dataset: likewise.
+        config_files: YAML files of the user.
+        settings: of all runs.
+        own: sampler -> its parameters as the user wrote them.
+        samplers: in the order of the table.
+        seeds: of every sampler.
+        reference: what the others are tested against.
+        jobs: runs at once, or None: as many as there are cores, one on a GPU.
+        out: the folder of the comparison.
+        config: the settings of the first run, resolved.
+    """
+
+    model: str | None
+    dataset: str | None
+    config_files: list[str] | None
+    settings: dict[str, Any]
+    own: Own
+    samplers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    reference: str
+    jobs: int | None
+    out: Path
+    config: Any
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, seed by seed, so that an unfinished table is a fair one."""
+        return [(sampler, seed) for seed in self.seeds for sampler in self.samplers]
+
+    def given(self, run: Run) -> dict[str, Any]:
+        """The settings that the user's words come to for one run."""
+        return given(self.settings, run[0], self.own.get(run[0], {}), run[1])
+
+    def resolved(self, sampler: str, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Every setting of a sampler's runs but the seed, as it is written to their files."""
+        words = given(self.settings, sampler, own, self.seeds[0])
+        config = BNSConfig(self.model, self.dataset, self.config_files, words)
+        values = settings_of(config)
+        return dict(json.loads(json.dumps({k: v for k, v in values.items() if k != "seed"})))
+
+
+def given(
+    settings: Mapping[str, Any], sampler: str, own: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """Settings of all runs with those of one sampler and a seed."""
+    dotted = {f"neg_sampler_args.{key}": value for key, value in own.items()}
+    return {
+        **settings, "neg_sampler": sampler, **dotted, "seed": seed, "show_progress": False
+    }  # fmt: skip
+
+
+def read_plan(flags: Mapping[str, Any]) -> Plan:
+    """Make a plan of the flags of the command line, already typed, and check all of it.
+
+    Raises:
+        UsageError: unknown sampler, setting or parameter, bad seeds or jobs, no data.
+    """
+    rest = dict(flags)
+    model, dataset, files, out = (
+        rest.pop(key, None) for key in ("model", "dataset", "config_files", "out")
+    )
+    samplers = _samplers(rest.pop("samplers", None))
+    seeds = _seeds(rest.pop("seeds", 5))
+    reference = _reference(rest.pop("reference", None), samplers)
+    jobs = rest.pop("jobs", None)
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise UsageError(f"--jobs: got {jobs!r}, allowed is an integer >= 1.")
+    settings, own = _split(rest, samplers)
+    in_files = {key for path in files or [] for key in read_yaml(path)}
+    for key, default in (("metrics", METRICS), ("topk", CUTS)):
+        if key not in in_files:
+            settings.setdefault(key, default)
+    for sampler in reversed(samplers):  # the first one is left
+        words = given(settings, sampler, own.get(sampler, {}), seeds[0])
+        with _named_after(sampler):
+            config = BNSConfig(model, dataset, files, words)
+    _check_words(flags, config)
+    check_files(config)
+    folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")
+    return Plan(
+        model, dataset, files, settings, own, samplers, seeds, reference, jobs, folder, config
+    )
+
+
+@contextmanager
+def _named_after(sampler: str) -> Iterator[None]:
+    """Name a sampler's parameter in a refusal as it is written in a comparison."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(str(error).replace("neg_sampler_args.", f"--{sampler}.", 1)) from error
+
+
+def _words(value: Any) -> list[str]:
+    """``a,b`` or a list of names."""
+    words = value if isinstance(value, list) else str(value).split(",")
+    return [str(word).strip().lower() for word in words]
+
+
+def _samplers(value: Any) -> tuple[str, ...]:
+    known = [*available(), NO_SAMPLER]
+    if value is None:
+        return tuple(sorted(available(), key=lambda name: (name != FIRST, name)))
+    names = _words("none" if value is False else value)
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--samplers: got '{name}'{nearest(name, known)}; allowed: {', '.join(known)}."
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    several = isinstance(value, list) or (isinstance(value, str) and "," in value)
+    words = value if isinstance(value, list) else str(value).split(",")
+    try:
+        numbers = [int(str(word)) for word in words]
+    except ValueError:
+        numbers = []
+    fits = all(0 <= number < MOST for number in numbers) and len(set(numbers)) == len(numbers)
+    if not numbers or not fits or not (several or 1 <= numbers[0] <= 1000):
+        raise UsageError(
+            f"--seeds: got {value!r}, allowed are a number of seeds from 1 to 1000, or different "
+            "seeds separated by commas, each from 0 to 2**32 - 1; a single one is --seeds=[7]."
+        )
+    return tuple(numbers) if several else tuple(range(1, numbers[0] + 1))
+
+
+def _reference(value: Any, samplers: tuple[str, ...]) -> str:
+    if value is None:
+        return FIRST if FIRST in samplers else samplers[0]
+    name = str(value).lower()
+    if name not in samplers:
+        raise UsageError(
+            f"--reference: got '{value}'{nearest(name, samplers)}; allowed is one of --samplers: "
+            f"{', '.join(samplers)}."
+        )
+    return name
+
+
+def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[str, Any], Own]:
+    """Flags into those of all runs and those of one sampler (``dns.candidate_num``)."""
+    settings: dict[str, Any] = {}
+    own: Own = {}
+    for key, value in flags.items():
+        head, dot, rest = key.partition(".")
+        if head in {"neg_sampler", "neg_sampler_args", "seed", "result_file"}:
+            remedy = {
+                "neg_sampler": "--samplers=A,B",
+                "neg_sampler_args": f"--SAMPLER.{rest or 'KEY'}=VALUE for one of the samplers",
+                "seed": "--seeds=N or --seeds=3,7,9",
+                "result_file": "--out=DIR, which gets a file for each run",
+            }[head]
+            raise UsageError(f"--{key}: not a setting of a comparison; write {remedy}.")
+        if dot and head in samplers:
+            own.setdefault(head, {})[rest] = value
+        elif dot and head in available():
+            raise UsageError(f"--{key}: '{head}' is not among --samplers: {', '.join(samplers)}.")
+        else:
+            settings[key] = value
+    return settings, own
+
+
+def _check_words(flags: Mapping[str, Any], config: Any) -> None:
+    """Refuse ``--dsn.candidate_num``, which as a setting of a run would be read by nobody."""
+    known = known_keys(config["model"])
+    for key in flags:
+        head, dot, _ = key.partition(".")
+        if dot and head not in known and head not in available():
+            raise UsageError(
+                f"--{key}: got '{head}'{nearest(head, available())}; allowed before the dot are "
+                f"samplers ({', '.join(available())}) and settings that are mappings."
+            )

@@ -1,0 +1,67 @@
+"""What ``--help`` prints: text only, so that asking for help loads nothing."""
+
+RUN_HELP = """\
+Train a RecBole model with a negative sampler and test it.
+Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.
+
+  --model=NAME            BPR, LightGCN, or another model of RecBole
+  --dataset=NAME          ml-100k, or a data set below --data_path=DIR
+  --neg_sampler=NAME      bns, dns, srns, aobpr, ahns, rns, pns; none: RecBole's own
+  --neg_sampler_args.KEY=VALUE   a parameter of the sampler
+  --KEY=VALUE             any setting of RecBole (also written --KEY VALUE)
+  --config_files A.yaml B.yaml   settings from files
+  --out=DIR               folder for all that the run writes (default: runs/...)
+  --result_file=PATH      write result.json there too
+
+examples:
+  recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7
+  recbole-bns run --neg_sampler_args.candidate_num=10 --learning_rate=0.005
+  recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
+recbole-bns samplers lists the samplers with their parameters."""
+
+PREPARE_HELP = """\
+Write RecBole's atomic files from the original files of a data set.
+
+  recbole-bns prepare NAME --from PATH
+
+  NAME          ml-100k       u.data, u.user
+                ml-1m         ratings.dat, users.dat
+                yahoo-r3      ydata-ymusic-rating-study-v1_0-train.txt and -test.txt
+                ml-100k-bns   the BNS authors' split: *train*.csv, *test*.csv
+                ml-1m-ahns    the AHNS authors' split: *train*.txt, *test*.txt
+  --from PATH   the folder of these files, the first of them, or a zip archive
+  --out DIR     folder of data sets (default: dataset); NAME/ appears in it
+  --overwrite   replace the files of an earlier run
+
+example: recbole-bns prepare ml-1m --from ml-1m.zip"""
+
+COMPARE_HELP = """\
+Train samplers side by side, each with several seeds, and write tables with paired tests.
+
+  --model=NAME, --dataset=NAME, --config_files, --KEY=VALUE   as in run, for all samplers
+  --samplers=A,B,C        which (default: all)
+  --SAMPLER.KEY=VALUE     a parameter of one sampler: --dns.candidate_num=10
+  --seeds=N               seeds 1 to N (default 5), or a list: --seeds=3,7,9
+  --reference=NAME        what the others are tested against (default: rns, or the first)
+  --metrics, --topk       default: Recall, Precision, NDCG at 5, 10, 20
+  --jobs=N                runs at once (default: one a core; one on a GPU)
+  --out=DIR               default: runs/compare-DATASET-MODEL
+
+Every finished run is kept in DIR/runs; the same command goes on where it was stopped, and
+tries failed runs again. DIR/compare.md, .csv and .json hold the tables.
+Exit status: 0; 1 where a run failed; 2 for bad input; 130 after Ctrl-C.
+
+examples:
+  recbole-bns compare --model=BPR --samplers=rns,dns,bns --seeds=3 --epochs=30
+  recbole-bns compare --dataset=ml-1m --data_path=DATA --dns.candidate_num=10 --jobs=2"""
+
+MAIN_HELP = """\
+recbole-bns: negative samplers for RecBole.
+
+  recbole-bns run [FLAGS]   train and test a model (run --help)
+  recbole-bns compare       samplers side by side, over seeds (compare --help)
+  recbole-bns prepare NAME  data files from their originals (prepare --help)
+  recbole-bns samplers      the samplers, their parameters and papers
+  recbole-bns doctor        versions, mends of the host, devices
+
+example: recbole-bns run --model=LightGCN --dataset=ml-100k --neg_sampler=bns"""
