@@ -6,10 +6,10 @@
     python benchmarks/epoch.py --json speed.json
 
 Every row has its own model, loader and trainer; in each round every row trains one epoch through
-RecBole's trainer (`_train_epoch`), in turn, so that a noisy machine disturbs them alike. The first
-round warms up. Printed are medians, the ratios that matter, and with --memory each row's peak
-resident memory in a process of its own. `--setup` times what else a user waits for, with the
-default settings of each, also in turn.
+RecBole's trainer (`_train_epoch`), in turn and beginning with another one each time, so that a
+noisy machine disturbs them alike. The first round warms up. Printed are medians, the ratios that
+matter, and with --memory each row's peak resident memory in a process of its own. `--setup` times
+what else a user waits for, with the default settings of each, also in turn.
 """
 
 from __future__ import annotations
@@ -210,7 +210,8 @@ def measure(
     with tensorboard_in(folder / "tensorboard"):
         rows = [Row(name, model, settings, parts) for name in names]
     for number in range(rounds + 1):
-        for row in rows:
+        first = number * len(rows) // (rounds + 1)  # who comes after whom changes with the round
+        for row in rows[first:] + rows[:first]:
             row.run()
             print(
                 f"{data} {model} round {number} {row.name} {row.seconds[-1]:.2f} s", file=sys.stderr

@@ -67,30 +67,38 @@ def draw(bitmap, indptr, positives, item_num, key, users, index, out):
             out[b, k] = item
 
 
+@numba.njit(inline="always")
+def distinct_row(own, item_num, key, index, row, before):
+    """Different negatives of a user with positives ``own``, by :func:`.proposals.distinct_ranks`.
+
+    The searches of the row go down together, level by level.
+    """
+    width, size = len(row), len(own)
+    bound = item_num - 1 - size
+    for k in range(width):
+        left = max(bound - k, 0)
+        row[k] = min(np.int64(uniform(key, index * width + k) * left), max(left - 1, 0))
+        before[k] = 0
+    for i in range(width - 2, -1, -1):
+        for k in range(i + 1, width):
+            row[k] += np.int64(row[k] >= row[i])
+    while size > 0:
+        half = (size + 1) >> 1
+        for k in range(width):
+            place = before[k] + half - 1
+            before[k] += half * np.int64(own[place] - 1 - place <= row[k])
+        size -= half
+    for k in range(width):
+        row[k] = row[k] + 1 + before[k] if k < bound else 0
+
+
 @numba.njit(cache=True, nogil=True)
 def draw_distinct(indptr, positives, item_num, key, users, index, out):
-    """See :func:`.proposals.distinct_ranks`: a row's searches go down together, level by level."""
-    width = out.shape[1]
-    before = np.empty(width, np.int64)
+    """See :func:`.kernels.draw`."""
+    before = np.empty(out.shape[1], np.int64)
     for b in range(len(users)):
-        user, row = users[b], out[b]
-        first, size = indptr[user], indptr[user + 1] - indptr[user]
-        bound = item_num - 1 - size
-        for k in range(width):
-            left = max(bound - k, 0)
-            row[k] = min(np.int64(uniform(key, index[b] * width + k) * left), max(left - 1, 0))
-            before[k] = 0
-        for i in range(width - 2, -1, -1):
-            for k in range(i + 1, width):
-                row[k] += np.int64(row[k] >= row[i])
-        while size > 0:
-            half = (size + 1) >> 1
-            for k in range(width):
-                place = before[k] + half - 1
-                before[k] += half * np.int64(positives[first + place] - 1 - place <= row[k])
-            size -= half
-        for k in range(width):
-            row[k] = row[k] + 1 + before[k] if k < bound else 0
+        own = positives[indptr[users[b]] : indptr[users[b] + 1]]
+        distinct_row(own, item_num, key, index[b], out[b], before)
 
 
 @numba.njit(cache=True, nogil=True)

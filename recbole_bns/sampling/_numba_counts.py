@@ -58,6 +58,17 @@ def score_four(a, b, c, d, by_factor, left, right, out):
             s[i] += d[k] * row[i]
 
 
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def score_items(user, item_vectors, items, out):
+    """Scores of one user (D,) for some items."""
+    for k in range(len(items)):
+        item = item_vectors[items[k]]
+        total = np.float32(0)
+        for d in range(len(user)):
+            total += user[d] * item[d]
+        out[k] = total
+
+
 @numba.njit(inline="always")
 def count_row(row, skipped, batch, items, values, counts, kept):
     """Scores of the items of some rows of the batch, and how many of ``row`` are ``<=`` them.
@@ -114,30 +125,54 @@ def score_and_count(
             count_row(rows[s - top], skipped, batch, items, values, counts, kept)
 
 
+@numba.njit(inline="always")
+def without(row, size, own, slots, repeats, repeated):
+    """Put infinity in the places of a user's positives ``own``; gives how many those are.
+
+    A place beyond the ``size`` references takes the positives that are none: no branch is cheaper
+    than one that few take. Of a repeated reference the first place is known.
+    """
+    taken = np.int32(0)
+    for p in range(len(own)):
+        place = np.uint64(min(np.uint32(slots[np.uint64(own[p])] - np.int32(1)), np.uint32(size)))
+        row[place] = np.inf
+        taken += repeats[place]
+    for r in repeated:
+        if row[r - 1] == np.inf:
+            row[r] = np.inf
+    return taken
+
+
+@numba.njit(inline="always")
+def count_among(row, taken, batch, values, below, total):
+    """How many of ``row`` are ``<=`` each value of some rows of the batch."""
+    for m in batch:
+        total[m, 0] = len(row) - taken
+        for k in range(values.shape[1]):
+            found, value = np.int32(0), values[m, k]
+            for r in range(len(row)):
+                found += np.int32(row[r] <= value)
+            if value == np.inf:  # which the positives' places hold too
+                found -= taken
+            below[m, k] = found
+
+
 @numba.njit(cache=True, nogil=True)
-def count_reference(
-    indptr, positives, reference, slots, order, values, below, total, rows, users, starts, ends
-):
-    """See :func:`.count_kernels.count_reference`; ``slots``: 1 + the first place of an item."""
-    width, size = values.shape[1], len(reference)
-    row = np.empty(size, np.float32)
-    for s in range(len(users)):
-        row[:] = rows[s]
-        free = size
-        for p in range(indptr[users[s]], indptr[users[s] + 1]):
-            item = positives[p]
-            place = np.int64(slots[item]) - 1
-            if place >= 0:
-                while place < size and reference[place] == item:
-                    row[place] = np.inf
-                    free -= 1
-                    place += 1
-        for m in range(starts[s], ends[s]):
-            total[order[m], 0] = free
-            for k in range(width):
-                found, value = np.int32(0), values[order[m], k]
-                for r in range(size):
-                    found += np.int32(row[r] <= value)
-                if value == np.inf:  # which the positives' places hold too
-                    found -= np.int32(size - free)
-                below[order[m], k] = found
+def score_reference(
+    vectors, item_vectors, by_factor, indptr, positives, slots, repeats, repeated, order, items,
+    values, below, total, users, starts, ends,
+):  # fmt: skip
+    """See :func:`.count_kernels.score_reference`."""
+    size, last = by_factor.shape[1], len(users) - 1
+    rows = np.empty((4, size + 16 - size % 16), np.float32)
+    for top in range(0, len(users), 4):
+        a, b = vectors[users[top]], vectors[users[min(top + 1, last)]]
+        c, d = vectors[users[min(top + 2, last)]], vectors[users[min(top + 3, last)]]
+        score_four(a, b, c, d, by_factor, 0, size, rows)
+        for s in range(top, min(top + 4, len(users))):
+            own = positives[indptr[users[s]] : indptr[users[s] + 1]]
+            batch = order[starts[s] : ends[s]]
+            taken = without(rows[s - top], size, own, slots, repeats, repeated)
+            for m in batch:
+                score_items(vectors[users[s]], item_vectors, items[m], values[m])
+            count_among(rows[s - top, :size], taken, batch, values, below, total)

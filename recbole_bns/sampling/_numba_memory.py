@@ -8,7 +8,7 @@ import math
 import numba
 import numpy as np
 
-from ._numba import uniform
+from ._numba import distinct_row, uniform
 
 LOWEST = np.finfo(np.float32).min
 LOWEST_KEY = np.finfo(np.float64).min
@@ -35,14 +35,14 @@ def values(
     user_vectors, item_vectors, user_history, item_history, alpha, memory, users, items, out
 ):
     """See :func:`.memory_kernels.values`."""
-    epochs, width = user_history.shape[0], memory.shape[1]
+    epochs, width = user_history.shape[1], memory.shape[1]
     past = np.empty((epochs, width), np.float32)
     for b in range(len(users)):
         user, item, known = users[b], items[b], memory[users[b]]
         for e in range(epochs):
-            positive = dot(user_history[e, user], item_history[e, item])
+            positive = dot(user_history[user, e], item_history[item, e])
             for k in range(width):
-                score = dot(user_history[e, user], item_history[e, known[k]])
+                score = dot(user_history[user, e], item_history[known[k], e])
                 past[e, k] = sigmoid(score - positive)
         positive = dot(user_vectors[user], item_vectors[item])
         for k in range(width):
@@ -63,15 +63,29 @@ def values(
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def redraw(user_vectors, item_vectors, tau, key, memory, users, new):
+def redraw(
+    user_vectors,
+    item_vectors,
+    tau,
+    key,
+    drawing,
+    indptr,
+    positives,
+    item_num,
+    new_num,
+    memory,
+    users,
+):
     """See :func:`.memory_kernels.redraw`."""
-    size, width = memory.shape[1], memory.shape[1] + new.shape[1]
+    size, width = memory.shape[1], memory.shape[1] + new_num
+    new, before = np.empty(new_num, np.int64), np.empty(new_num, np.int64)
     ids, keys = np.empty(width, np.int64), np.empty(width, np.float64)
     for s in range(len(users)):
         user = users[s]
-        row = memory[user]
+        row, own = memory[user], positives[indptr[user] : indptr[user + 1]]
+        distinct_row(own, item_num, drawing, user, new, before)
         for k in range(width):
-            item = row[k] if k < size else new[s, k - size]
+            item = row[k] if k < size else new[k - size]
             if k >= size:
                 for other in range(size):
                     if row[other] == item:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor
 
@@ -58,7 +60,7 @@ def scores_and_counts(
     if all_items:
         lists = torch.zeros_like(catalogue.indptr), catalogue.positives
     compiled = items.shape[1] <= COMPILED_TO and kernels.available(items)
-    if compiled and isinstance(scorer, FactorScorer) and scorer.users.dtype == torch.float32:
+    if compiled and _compiled(scorer, items):
         vectors = scorer.users, scorer.items
         return count_kernels.score_and_count(vectors, scorer.groups(users), lists, items)
     counts = torch.empty_like(items)
@@ -101,33 +103,38 @@ def estimated_cdf(below: Tensor, total: Tensor, negative_num: Tensor) -> Tensor:
     return share * (negative_num / (negative_num + 1))
 
 
-def count_reference(
+def scores_and_references(
     scorer: Scorer,
     users: Tensor,
+    items: Tensor,
     reference: Tensor,
-    values: Tensor,
     catalogue: Catalogue,
     slots: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """How many of the user's negatives among reference items score ``<= value``, and of how many.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores of items, how many of the user's negatives among references score no higher, of what.
 
     Args:
         scorer: this step's view of the model.
         users: ``(B,)``.
+        items: ``(B, K)``.
         reference: ``(R,)`` item ids, ascending; repeated ones count as often.
-        values: ``(B, K)``.
         catalogue: who interacted with what.
         slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
 
     Returns:
-        ``(B, K)`` and ``(B, 1)`` int64.
+        ``(B, K)`` scores, ``(B, K)`` and ``(B, 1)`` int64.
     """
-    groups = scorer.groups(users)
-    rows = scorer.block(groups.users, reference)
-    if rows.dtype == values.dtype == torch.float32 and kernels.available(rows, values):
-        rows = rows.contiguous()
-        return count_kernels.count_reference(rows, groups, catalogue, reference, slots, values)
-    scores = rows.new_empty(len(users), len(reference))
-    scores[groups.order] = rows[groups.place]
+    if _compiled(scorer, items):
+        vectors, groups = (scorer.users, scorer.items), scorer.groups(users)
+        return count_kernels.score_reference(vectors, groups, catalogue, reference, slots, items)
+    values = scorer.pairs(users, items)
     counted = ~catalogue.is_positive(users.unsqueeze(1), reference)
-    return count_not_above(scores, counted, values), counted.sum(1, keepdim=True)
+    below = count_not_above(scorer.block(users, reference), counted, values)
+    return values, below, counted.sum(1, keepdim=True)
+
+
+def _compiled(scorer: Scorer, items: Tensor) -> TypeGuard[FactorScorer]:
+    """Whether the compiled loops can do the scoring too."""
+    if not isinstance(scorer, FactorScorer) or scorer.users.dtype != torch.float32:
+        return False
+    return kernels.available(scorer.users, items)

@@ -89,39 +89,46 @@ def score_and_count(
     return values, counts
 
 
-def count_reference(
-    rows: Tensor,
+def score_reference(
+    vectors: tuple[Tensor, Tensor],
     groups: tuple[Tensor, Tensor, Tensor],
     catalogue: Catalogue,
     reference: Tensor,
     slots: Tensor,
-    values: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """How many of a user's negatives among reference items score ``<= value``, and of how many.
+    items: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :func:`.cdf.scores_and_references`: the references' scores are never stored.
 
     Args:
-        rows: ``(S, R)`` float32, contiguous.
+        vectors: ``(U, D)`` and ``(I, D)`` float32.
         groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
         catalogue: who interacted with what.
         reference: ``(R,)`` item ids, ascending.
         slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
-        values: ``(B, K)`` float32.
+        items: ``(B, K)``.
 
     Returns:
-        ``(B, K)`` and ``(B, 1)`` int64.
+        ``(B, K)`` float32, ``(B, K)`` and ``(B, 1)`` int64.
     """
     users, order, starts = groups
-    below = torch.empty(values.shape, dtype=torch.long)
-    total = torch.empty((len(values), 1), dtype=torch.long)
-    # with repeated items NumPy keeps the last that it is given: the first place
-    slots.numpy()[reference.flip(0).numpy()] = np.arange(len(reference), 0, -1)
-    shared = catalogue.indptr, catalogue.positives, reference, slots, order, values, below, total
-    each = rows, users, starts[:-1], starts[1:]
+    values = torch.empty(items.shape, dtype=torch.float32)
+    below = torch.empty(items.shape, dtype=torch.long)
+    total = torch.empty((len(items), 1), dtype=torch.long)
+    # places begin with 1; of a repeated item NumPy keeps the last that it is given: the first
+    places = np.arange(1, len(reference) + 1, dtype=np.int32)
+    slots.numpy()[reference.flip(0).numpy()] = places[::-1]
+    repeats = torch.zeros(len(reference) + 1, dtype=torch.int32)
+    repeats.index_add_(0, slots[reference] - 1, torch.ones_like(repeats[1:]))
+    repeated = (reference[1:] == reference[:-1]).nonzero().squeeze(1) + 1
+    item_vectors = vectors[1].contiguous()
+    by_factor = item_vectors[reference].T.contiguous()
+    lists = catalogue.indptr, catalogue.positives, slots, repeats, repeated, order
+    shared = vectors[0].contiguous(), item_vectors, by_factor, *lists, items, values, below, total
     kernels.spread(
-        _compiled().count_reference,
+        _compiled().score_reference,
         tuple(t.numpy() for t in shared),
-        tuple(t.numpy() for t in each),
-        rows.numel() + values.numel() * rows.shape[1] // 10,
+        tuple(t.numpy() for t in (users, starts[:-1], starts[1:])),
+        len(users) * by_factor.numel() // 16,
     )
     slots[reference] = 0
-    return below, total
+    return values, below, total

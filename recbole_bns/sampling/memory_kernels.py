@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import kernels
+from .catalogue import Catalogue
 
 
 @cache
@@ -30,7 +31,7 @@ def values(
 
     Args:
         vectors: ``(U, D)`` and ``(I, D)`` float32.
-        history: ``(L, U, D)`` and ``(L, I, D)`` float32; L may be 0.
+        history: ``(U, L, D)`` and ``(I, L, D)`` float32; L may be 0.
         alpha: weight of the standard deviation.
         memory: ``(U, S)`` item ids.
         users: ``(B,)``.
@@ -42,7 +43,7 @@ def values(
     out = torch.empty((len(users), memory.shape[1]), dtype=torch.float32)
     shared = *(t.detach().numpy() for t in (*vectors, *history)), alpha, memory.numpy()
     each = users.numpy(), items.numpy(), out.numpy()
-    steps = out.numel() * (1 + len(history[0])) * vectors[0].shape[1] // 8
+    steps = out.numel() * (1 + history[0].shape[1]) * vectors[0].shape[1] // 8
     kernels.spread(_compiled().values, shared, each, steps)
     return out
 
@@ -50,22 +51,26 @@ def values(
 def redraw(
     vectors: tuple[Tensor, Tensor],
     tau: float,
-    key: Tensor,
+    keys: tuple[Tensor, Tensor],
+    catalogue: Catalogue,
+    new_num: int,
     memory: Tensor,
     users: Tensor,
-    new: Tensor,
 ) -> None:
     """Redraw the memories of users in place, with ``p ∝ exp(score / tau)``, not replacing.
 
     Args:
         vectors: ``(U, D)`` and ``(I, D)`` float32.
         tau: temperature.
-        key: of :mod:`.streams`.
+        keys: of :mod:`.streams`, for the new items and for the memory.
+        catalogue: the training interactions.
+        new_num: items that may enter; those in the memory already do not.
         memory: ``(U, S)`` item ids, written.
         users: ``(R,)`` different users.
-        new: ``(R, N)`` items that may enter; those in the memory already do not.
     """
-    shared = vectors[0].numpy(), vectors[1].numpy(), float(tau), int(key), memory.numpy()
-    each = users.numpy(), new.numpy()
-    steps = new.numel() * vectors[0].shape[1]
-    kernels.spread(_compiled().redraw, shared, each, steps)
+    entering, key = (int(k) for k in keys)
+    lists = catalogue.indptr.numpy(), catalogue.positives.numpy(), catalogue.item_num
+    scores = vectors[0].numpy(), vectors[1].numpy(), float(tau)
+    shared = *scores, key, entering, *lists, new_num, memory.numpy()
+    steps = len(users) * (memory.shape[1] + new_num) * vectors[0].shape[1] // 2
+    kernels.spread(_compiled().redraw, shared, (users.numpy(),), steps)

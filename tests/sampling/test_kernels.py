@@ -17,7 +17,7 @@ from recbole_bns.sampling import (
     build,
     kernels,
 )
-from recbole_bns.sampling.cdf import count_reference, scores_and_counts
+from recbole_bns.sampling.cdf import scores_and_counts, scores_and_references
 from recbole_bns.sampling.ranks import ranking
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="numba is missing or off")
@@ -144,11 +144,10 @@ def test_counts_among_references(
     generator = torch.Generator().manual_seed(4)
     reference = torch.randint(1, ITEMS, (40,), generator=generator).sort().values
     slots = torch.zeros(ITEMS, dtype=torch.int32)
-    users, values = users_of(rows), torch.randint(-9, 9, (rows, 5), generator=generator).float()
-    compiled, plain = both_ways(
-        lambda: count_reference(scorer_of(), users, reference, values, catalogue, slots),
-        monkeypatch,
-    )
+    users = users_of(rows)
+    items = torch.randint(0, ITEMS, (rows, 5), generator=generator)
+    args = users, items, reference, catalogue, slots
+    compiled, plain = both_ways(lambda: scores_and_references(scorer_of(), *args), monkeypatch)
     assert not bool(slots.any())
     for given, wanted in zip(compiled, plain, strict=True):
         assert torch.equal(given, wanted)

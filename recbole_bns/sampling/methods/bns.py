@@ -36,7 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base import ALL, CandidateSampler
-from ..cdf import count_reference, estimated_cdf, scores_and_counts
+from ..cdf import estimated_cdf, scores_and_counts, scores_and_references
 from ..params import Schedule, param
 from ..priors import (
     OraclePrior,
@@ -137,10 +137,9 @@ class BNS(CandidateSampler):
         catalogue, kind = self.catalogue, self.params.cdf
         negatives = catalogue.negative_num[users].unsqueeze(1)
         if kind == "estimated":
-            scores = scorer.pairs(users, items)
-            reference = self._reference_items(users.device)
-            found = count_reference(scorer, users, reference, scores, catalogue, self._slots)
-            return scores, estimated_cdf(*found, negatives)
+            facts = self._reference_items(users.device), catalogue, self._slots
+            scores, below, total = scores_and_references(scorer, users, items, *facts)
+            return scores, estimated_cdf(below, total, negatives)
         every = kind == "all_items"
         scores, below = scores_and_counts(scorer, users, items, catalogue, all_items=every)
         total = negatives if kind == "paper" else negatives + 1

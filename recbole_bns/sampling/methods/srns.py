@@ -122,6 +122,7 @@ class SRNS(NegativeSampler):
         self.register_buffer("memory", memory)
         self.register_buffer("user_history", torch.empty(0, device=self.catalogue.device))
         self.register_buffer("item_history", torch.empty(0, device=self.catalogue.device))
+        self._packed: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
     def begin_epoch(self, epoch: int, scorer: Scorer | None) -> None:
         """Record the end of the epoch before; the untrained model is not part of the history."""
@@ -160,9 +161,8 @@ class SRNS(NegativeSampler):
         alpha = self.alpha if len(self.user_history) > 1 else 0.0
         if self._compiled(scorer):
             vectors = scorer.users, scorer.items
-            history = self.user_history, self.item_history
-            if not alpha:
-                history = scorer.users[:0].unsqueeze(1), scorer.items[:0].unsqueeze(1)
+            none = scorer.users[:, None][:, :0], scorer.items[:, None][:, :0]
+            history = self._by_id() if alpha else none
             return memory_kernels.values(vectors, history, alpha, self.memory, users, items)
         memory = self.memory[users]
         scores = scorer.pairs(users, torch.cat((items.unsqueeze(1), memory), 1))
@@ -170,6 +170,14 @@ class SRNS(NegativeSampler):
         if alpha:
             value = selection_value(value, self._deviation(users, items, memory), alpha)
         return _last(value, ~scores[:, 1:].isfinite(), memory)
+
+    def _by_id(self) -> tuple[Tensor, Tensor]:
+        """The histories as ``(U, L, D)`` and ``(I, L, D)``: what an id needs lies together."""
+        if self._packed is None or self._packed[0] is not self.user_history:
+            histories = self.user_history, self.item_history
+            users, items = (history.transpose(0, 1).contiguous() for history in histories)
+            self._packed = self.user_history, (users, items)
+        return self._packed[1]
 
     def _deviation(self, users: Tensor, items: Tensor, memory: Tensor) -> Tensor:
         """std of P_pos ``(B, S1)`` over the last epoch ends."""
@@ -185,22 +193,24 @@ class SRNS(NegativeSampler):
 
     def _update(self, users: Tensor, scorer: Scorer) -> None:
         """Redraw the memory of users (R,); one who occurs twice gets the same one twice."""
+        if self._compiled(scorer):
+            vectors = scorer.users, scorer.items
+            keys = new_key(self.generator), new_key(self.generator)
+            rest = self.params.new_num, self.memory, users
+            memory_kernels.redraw(vectors, self.params.tau, keys, self.catalogue, *rest)
+            return
         new = self.proposal.draw(
             users, self.params.new_num, self.generator, distinct=True, by_user=True
         )
         key, tau = new_key(self.generator), self.params.tau
-        if self._compiled(scorer):
-            vectors = scorer.users, scorer.items
-            memory_kernels.redraw(vectors, tau, key, self.memory, users, new)
-            return
         memory = self.memory[users]
         known = (new.unsqueeze(2) == memory.unsqueeze(1)).any(2)
         ids = torch.cat((memory, new.masked_fill(known, 0)), 1)
         scores = scorer.pairs(users, ids).double()
         place = torch.arange(ids.shape[1], device=users.device)
         u = uniforms(key, users.unsqueeze(1) * ids.shape[1] + place)
-        keys = _last(memory_keys(scores, tau, u), ~scores.isfinite(), ids)
-        self.memory[users] = ids.gather(1, keys.topk(memory.shape[1], 1).indices)
+        order = _last(memory_keys(scores, tau, u), ~scores.isfinite(), ids)
+        self.memory[users] = ids.gather(1, order.topk(memory.shape[1], 1).indices)
 
     def _compiled(self, scorer: Scorer) -> TypeGuard[FactorScorer]:
         """Whether the compiled loops serve this step."""
