@@ -15,6 +15,7 @@ what else a user waits for, with the default settings of each, also in turn.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import resource
@@ -209,6 +210,8 @@ def measure(
     settings, parts = prepare(data, folder)
     with tensorboard_in(folder / "tensorboard"):
         rows = [Row(name, model, settings, parts) for name in names]
+    gc.collect()
+    gc.freeze()  # stock RecBole's sets would be walked through in the middle of the others' epochs
     for number in range(rounds + 1):
         first = number * len(rows) // (rounds + 1)  # who comes after whom changes with the round
         for row in rows[first:] + rows[:first]:

@@ -6,10 +6,8 @@
 import numba
 import numpy as np
 
-TALL = 16
-"""Users whose rows of scores a thread holds."""
-WIDE = 2048
-"""Items scored in one go."""
+WIDE = 512
+"""Items of a panel."""
 
 
 @numba.njit(inline="always")
@@ -27,14 +25,13 @@ def dot(a, b):
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def score_four(a, b, c, d, by_factor, left, right, out):
-    """Scores of four users (D,) for items ``left`` to ``right`` of (D, I), into those of (4, I).
+    """Scores of four users (D,) for items ``left`` to ``right`` of (D, I), into (4, n).
 
     As fast as a library's matrix product: eight dimensions in one go keep the sums in registers,
     an item's numbers serve all four users, and the scores stay in the cache.
     """
     size, width = len(a), right - left
-    p, q = out[0, left:right], out[1, left:right]
-    r, s = out[2, left:right], out[3, left:right]
+    p, q, r, s = out[0, :width], out[1, :width], out[2, :width], out[3, :width]
     for i in range(width):
         p[i], q[i], r[i], s[i] = 0, 0, 0, 0
     for k in range(0, size - 7, 8):
@@ -69,6 +66,18 @@ def score_items(user, item_vectors, items, out):
         out[k] = total
 
 
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc"})
+def not_above(row, value):
+    """How many numbers of ``row`` are ``<= value``: float32, exact for up to 2 ** 24 of them.
+
+    A sum of floats takes two instructions for eight numbers where one of integers takes three.
+    """
+    found = np.float32(0)
+    for i in range(len(row)):
+        found += np.float32(1) if row[i] <= value else np.float32(0)
+    return np.int64(found)
+
+
 @numba.njit(inline="always")
 def count_row(row, skipped, batch, items, values, counts, kept):
     """Scores of the items of some rows of the batch, and how many of ``row`` are ``<=`` them.
@@ -83,12 +92,9 @@ def count_row(row, skipped, batch, items, values, counts, kept):
         row[skipped[p]] = np.inf
     for m in batch:
         for k in range(items.shape[1]):
-            value, total = values[m, k], np.int32(0)
-            for i in range(1, len(row)):
-                total += np.int32(row[i] <= value)
-            if value == np.inf:  # which the skipped columns hold too
-                total -= np.int32(len(skipped))
-            counts[m, k] = total
+            counts[m, k] = not_above(row[1:], values[m, k])
+            if values[m, k] == np.inf:  # which the skipped columns hold too
+                counts[m, k] -= len(skipped)
     for p in range(len(skipped)):
         row[skipped[p]] = kept[p]
 
@@ -103,26 +109,57 @@ def count(indptr, columns, order, items, values, counts, rows, users, starts, en
         count_row(rows[s], skipped, batch, items, values, counts, kept)
 
 
+@numba.njit(inline="always")
+def count_panel(row, left, batch, items, values, counts):
+    """Add how many scores of a panel, whose first item is ``left``, are ``<=`` each value.
+
+    An item counts itself whatever the rounding of its two scores.
+    """
+    for m in batch:
+        for k in range(items.shape[1]):
+            counts[m, k] += not_above(row, values[m, k])
+            place = items[m, k] - left
+            if 0 <= place < len(row) and row[place] < np.inf:
+                counts[m, k] += 1 - np.int64(row[place] <= values[m, k])
+
+
 @numba.njit(cache=True, nogil=True)
 def score_and_count(
-    vectors, by_factor, indptr, columns, order, items, values, counts, users, starts, ends
-):
-    """See :func:`.count_kernels.score_and_count`."""
+    vectors, item_vectors, by_factor, indptr, columns, order, items, values, counts,
+    users, starts, ends,
+):  # fmt: skip
+    """See :func:`.count_kernels.score_and_count`: a panel of items for all users, then the next.
+
+    The panel's vectors stay in the second cache, four users' scores of it in the first.
+    """
     width, last = by_factor.shape[1], len(users) - 1
-    rows, kept = np.empty((TALL, width), np.float32), np.empty(width, np.float32)
-    for top in range(0, len(users), TALL):
-        tall = min(TALL, len(users) - top)
-        for left in range(0, width, WIDE):
-            right = min(left + WIDE, width)
-            for s in range(0, tall, 4):
-                a, b = vectors[users[top + s]], vectors[users[min(top + s + 1, last)]]
-                c = vectors[users[min(top + s + 2, last)]]
-                d = vectors[users[min(top + s + 3, last)]]
-                score_four(a, b, c, d, by_factor, left, right, rows[s : s + 4])
-        for s in range(top, top + tall):
-            skipped = columns[indptr[users[s]] : indptr[users[s] + 1]]
-            batch = order[starts[s] : ends[s]]
-            count_row(rows[s - top], skipped, batch, items, values, counts, kept)
+    rows = np.empty((4, WIDE), np.float32)
+    pointer = np.empty(len(users), np.int64)
+    for s in range(len(users)):
+        pointer[s] = indptr[users[s]]
+        for m in order[starts[s] : ends[s]]:
+            score_items(vectors[users[s]], item_vectors, items[m], values[m])
+            counts[m, :] = 0
+    for left in range(0, width, WIDE):
+        right = min(left + WIDE, width)
+        for top in range(0, len(users), 4):
+            a, b = vectors[users[top]], vectors[users[min(top + 1, last)]]
+            c, d = vectors[users[min(top + 2, last)]], vectors[users[min(top + 3, last)]]
+            score_four(a, b, c, d, by_factor, left, right, rows)
+            for s in range(top, min(top + 4, len(users))):
+                row, end = rows[s - top, : right - left], indptr[users[s] + 1]
+                if left == 0:
+                    row[0] = np.inf
+                while pointer[s] < end and columns[pointer[s]] < right:
+                    row[columns[pointer[s]] - left] = np.inf
+                    pointer[s] += 1
+                count_panel(row, left, order[starts[s] : ends[s]], items, values, counts)
+    for s in range(len(users)):
+        skipped = 1 + indptr[users[s] + 1] - indptr[users[s]]
+        for m in order[starts[s] : ends[s]]:
+            for k in range(items.shape[1]):
+                if values[m, k] == np.inf:  # which the places of those not counted hold too
+                    counts[m, k] -= skipped
 
 
 @numba.njit(inline="always")
@@ -149,12 +186,9 @@ def count_among(row, taken, batch, values, below, total):
     for m in batch:
         total[m, 0] = len(row) - taken
         for k in range(values.shape[1]):
-            found, value = np.int32(0), values[m, k]
-            for r in range(len(row)):
-                found += np.int32(row[r] <= value)
-            if value == np.inf:  # which the positives' places hold too
-                found -= taken
-            below[m, k] = found
+            below[m, k] = not_above(row, values[m, k])
+            if values[m, k] == np.inf:  # which the positives' places hold too
+                below[m, k] -= taken
 
 
 @numba.njit(cache=True, nogil=True)

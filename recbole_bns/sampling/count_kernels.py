@@ -71,15 +71,10 @@ def score_and_count(
     users, order, starts = groups
     values = torch.empty(items.shape, dtype=torch.float32)
     counts = torch.empty(items.shape, dtype=torch.long)
-    shared = (
-        vectors[0].contiguous(),
-        vectors[1].T.contiguous(),
-        *lists,
-        order,
-        items,
-        values,
-        counts,
-    )
+    item_vectors = vectors[1].contiguous()
+    by_factor = item_vectors.T.contiguous()
+    facts = vectors[0].contiguous(), item_vectors, by_factor, *lists
+    shared = *facts, order, items, values, counts
     kernels.spread(
         _compiled().score_and_count,
         tuple(t.numpy() for t in shared),
