@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded; see cli.main
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tiny tensors; read when torch is loaded
 
 import pytest
 import torch

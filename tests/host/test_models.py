@@ -429,8 +429,8 @@ def general_models() -> set[str]:
 def test_it_trains_an_epoch(settings, monkeypatch, name, sampler, tmp_path, faiss):
     chosen: list[int] = []
     cls = get(sampler)
-    choose = cls.choose
-    monkeypatch.setattr(cls, "choose", lambda *args: chosen.append(1) or choose(*args))
+    propose = cls.propose
+    monkeypatch.setattr(cls, "propose", lambda *args: chosen.append(1) or propose(*args))
     base = {k: v for k, v in settings.items() if k != "embedding_size" or name not in OTHERS}
     size = 256 if name == "DGCF" else 1000  # DGCF draws a batch of different users and items
     more = {"neg_sampler": sampler, "epochs": 1, "eval_step": 0, "train_batch_size": size}
