@@ -23,7 +23,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -126,10 +127,25 @@ def generated(folder: Path, users: int = 6040, items: int = 3706, pairs: int = 1
             np.savetxt(file, np.stack((rows // items, rows % items), 1), "%d", "\t")
 
 
+class Beginning:
+    """The first batches of a loader's epoch."""
+
+    def __init__(self, loader: Any, batches: int) -> None:
+        self.loader, self.batches = loader, batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self.loader), self.batches)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+
 class Row:
     """One line of the table: a loader, a model and a trainer of its own."""
 
-    def __init__(self, name: str, model: str, settings: Mapping[str, Any], parts: Any) -> None:
+    def __init__(
+        self, name: str, model: str, settings: Mapping[str, Any], parts: Any, batches: int | None
+    ) -> None:
         self.name, self.seconds = name, list[float]()
         self.epoch = 0
         model_name, model_settings = MODELS[model]
@@ -164,6 +180,8 @@ class Row:
         self.trainer = base(config["MODEL_TYPE"], model_name)(config, net)
         if getattr(self.data, "get_model", None):
             self.data.get_model(net)
+        if batches:
+            self.data = Beginning(self.data, batches)
 
     def run(self) -> None:
         """Train one epoch."""
@@ -204,12 +222,12 @@ def prepare(name: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def measure(
-    data: str, model: str, names: list[str], rounds: int, folder: Path
+    data: str, model: str, names: list[str], rounds: int, batches: int | None, folder: Path
 ) -> dict[str, list[float]]:
     """Seconds of each epoch by row, the warm-up left out."""
     settings, parts = prepare(data, folder)
     with tensorboard_in(folder / "tensorboard"):
-        rows = [Row(name, model, settings, parts) for name in names]
+        rows = [Row(name, model, settings, parts, batches) for name in names]
     gc.collect()
     gc.freeze()  # stock RecBole's sets would be walked through in the middle of the others' epochs
     for number in range(rounds + 1):
@@ -269,6 +287,7 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--rows", nargs="+", default=[*STOCK, *OURS], choices=[*STOCK, *OURS])
     parser.add_argument("--rounds", type=int, default=3, help="timed epochs a row")
+    parser.add_argument("--batches", type=int, help="of each epoch, instead of all")
     parser.add_argument("--memory", action="store_true", help="also peak memory, a process a row")
     parser.add_argument("--setup", action="store_true", help="reading, preparing, evaluating only")
     parser.add_argument("--json", type=Path)
@@ -290,7 +309,8 @@ def main() -> int:
                 print(f"\n{data}\n{tabulate(rows, ['', 's'], tablefmt='github', floatfmt='.2f')}")
                 continue
             for model in options.models:
-                times = measure(data, model, options.rows, options.rounds, Path(temporary))
+                names, rounds, batches = options.rows, options.rounds, options.batches
+                times = measure(data, model, names, rounds, batches, Path(temporary))
                 if options.child:
                     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
                     return 0
