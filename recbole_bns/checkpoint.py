@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,15 @@ import torch
 from scipy import sparse
 
 from .errors import UsageError
+from .whole_file import whole_file
 
 
 def save(state: dict[str, Any], path: str | Path) -> None:
-    """Write ``state`` to ``path``: a new file, flushed, then renamed over the old one."""
+    """Write ``state`` to ``path``; the file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        torch.save(state, file)
 
 
 def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:

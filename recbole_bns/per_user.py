@@ -6,7 +6,6 @@ which averages over the users; that call is where the values are taken.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from recbole.evaluator import Evaluator
 from recbole.evaluator.base_metric import TopkMetric
+
+from .whole_file import whole_file
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -62,11 +63,8 @@ def users_of(loader: Any) -> NDArray[np.str_]:
 
 def save(path: str | Path, users: NDArray[np.str_], values: Mapping[str, Any]) -> None:
     """Write users and their values as ``.npz``; the file appears whole or not at all."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, users=users, **values)
-    beside.replace(path)
 
 
 def load(path: str | Path) -> Values:

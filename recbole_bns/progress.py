@@ -5,14 +5,51 @@ from __future__ import annotations
 import sys
 from time import time
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
 from .trainer import EpochReport
 
 
-class Progress:
+class Display:
+    """A bar on a terminal, lines elsewhere, or nothing; closed at the end of a ``with``.
+
+    Args:
+        title: what is under way.
+        shown: False shows nothing.
+        stream: where to; the terminal's error stream by default.
+        bar: what else ``tqdm`` takes.
+    """
+
+    def __init__(self, title: str, shown: bool, stream: TextIO | None, **bar: Any) -> None:
+        self.title = title
+        self._began = time()
+        self._stream = stream or sys.stderr
+        terminal = self._stream.isatty()
+        self._lines = shown and not terminal
+        self._bar = tqdm(desc=title, file=self._stream, disable=not (shown and terminal), **bar)
+
+    def __enter__(self: D) -> D:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def _line(self, text: str) -> None:
+        if self._lines:
+            print(f"{self.title}: {text}", file=self._stream, flush=True)
+
+
+D = TypeVar("D", bound=Display)
+
+
+class Progress(Display):
     """Epochs, time left, loss and the validation metric with its best value so far.
 
     Args:
@@ -36,33 +73,17 @@ class Progress:
         shown: bool = True,
         stream: TextIO | None = None,
     ) -> None:
-        self.title, self.epochs, self.metric = title, epochs, metric
-        self.bigger = bigger
-        self.best: tuple[float, int] | None = None
-        self._began = time()
-        self._step = 1 / max(batches, 1)
-        self._stream = stream or sys.stderr
-        self._terminal = shown and self._stream.isatty()
-        self._lines = shown and not self._terminal
-        self._bar = tqdm(
+        super().__init__(
+            title,
+            shown,
+            stream,
             total=epochs,
-            desc=title,
-            file=self._stream,
-            disable=not self._terminal,
             bar_format="{desc}: epoch {n:.1f} of {total} |{bar:16}| "
             "{elapsed} elapsed, at most {remaining} left{postfix}",
         )
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
+        self.epochs, self.metric, self.bigger = epochs, metric, bigger
+        self.best: tuple[float, int] | None = None
+        self._step = 1 / max(batches, 1)
 
     def batch(self) -> None:
         """One batch is done."""
@@ -80,16 +101,12 @@ class Progress:
             text += f", {self.metric} {value:.4f} (best {self.best[0]:.4f}, epoch {self.best[1]})"
         self._bar.n = report.epoch
         self._bar.set_postfix_str(text)
-        if self._lines:
-            rate = (time() - self._began) / report.epoch
-            left = tqdm.format_interval(rate * (self.epochs - report.epoch))
-            line = (
-                f"{self.title}: epoch {report.epoch} of {self.epochs}, {text}, at most {left} left"
-            )
-            print(line, file=self._stream, flush=True)
+        rate = (time() - self._began) / report.epoch
+        left = tqdm.format_interval(rate * (self.epochs - report.epoch))
+        self._line(f"epoch {report.epoch} of {self.epochs}, {text}, at most {left} left")
 
 
-class RunsProgress:
+class RunsProgress(Display):
     """Runs that are done, and the time that the others will take: one display for many processes.
 
     Args:
@@ -103,31 +120,17 @@ class RunsProgress:
     def __init__(
         self, title: str, runs: int, done: int, *, shown: bool = True, stream: TextIO | None = None
     ) -> None:
-        self.title, self.runs, self.done = title, runs, done
-        self._before, self._began = done, time()
-        self._stream = stream or sys.stderr
-        self._lines = shown and not self._stream.isatty()
-        self._bar = tqdm(
+        super().__init__(
+            title,
+            shown,
+            stream,
             total=runs,
             initial=done,
-            desc=title,
-            file=self._stream,
             smoothing=0,
-            disable=not (shown and self._stream.isatty()),
             bar_format="{desc}: {n:.1f} of {total} runs |{bar:16}| "
             "{elapsed} elapsed, about {remaining} left{postfix}",
         )
-
-    def __enter__(self) -> RunsProgress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
+        self.runs, self.done, self._before = runs, done, done
 
     def running(self, parts: float) -> None:
         """Runs under way have done so much together: 1.5 are one and a half runs."""
@@ -139,11 +142,7 @@ class RunsProgress:
         self.done += 1
         self._bar.n = max(self._bar.n, self.done)
         self._bar.set_postfix_str(text)
-        if self._lines:
-            spent = time() - self._began
-            left = spent / (self.done - self._before) * (self.runs - self.done)
-            times = (tqdm.format_interval(seconds) for seconds in (spent, left))
-            line = "{}: {} of {} runs, {}; {} elapsed, about {} left".format(
-                self.title, self.done, self.runs, text, *times
-            )
-            print(line, file=self._stream, flush=True)
+        spent = time() - self._began
+        rest = spent / (self.done - self._before) * (self.runs - self.done)
+        elapsed, left = (tqdm.format_interval(seconds) for seconds in (spent, rest))
+        self._line(f"{self.done} of {self.runs} runs, {text}; {elapsed} elapsed, about {left} left")

@@ -117,7 +117,8 @@ class ModelScorer(Scorer):
         if self.rows is None or len(self.rows) != len(users):
             raise UsageError(
                 f"neg_sampler: it needs scores outside of a batch, but {type(self.model).__name__} "
-                "scores by the rows of a batch (item sequence or features); take dns, ahns or bns."
+                "scores by the rows of a batch (item sequence or features); take dns, ahns or "
+                "bns, or aobpr with neg_sampler_args.ranks: step."
             )
         return dict(self.rows.interaction)
 

@@ -474,7 +474,7 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert checkpoint.load(path)["epoch"] == 1
     assert len(written) == 2
-    assert [name for name in written if ".pt" in name] == ["best.pt"]
+    assert [name for name in written if name.endswith(".pt")] == ["best.pt"]
     assert files_of(tmp_path) == {"best.pt"}
 
 

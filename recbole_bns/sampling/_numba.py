@@ -24,6 +24,15 @@ def uniform(key, position):
 
 
 @numba.njit(inline="always")
+def dot(a, b):
+    """Dot product of two float32 vectors (D,), summed as the caller's ``fastmath`` allows."""
+    total = np.float32(0)
+    for d in range(len(a)):
+        total += a[d] * b[d]
+    return total
+
+
+@numba.njit(inline="always")
 def is_positive(bitmap, indptr, positives, user, item):
     """Whether the pair is a training interaction; ``bitmap`` may be empty."""
     if bitmap.shape[0]:
@@ -123,15 +132,10 @@ def positives_before(indptr, free_before, keys, users, out):
 def pairs(user_vectors, item_vectors, users, items, out):
     """See :func:`.kernels.pairs`."""
     batch, width = items.shape
-    size = user_vectors.shape[1]
     for b in range(batch):
         user = user_vectors[users[b]]
         for k in range(width):
-            item = item_vectors[items[b, k]]
-            total = np.float32(0)
-            for d in range(size):
-                total += user[d] * item[d]
-            out[b, k] = total
+            out[b, k] = dot(user, item_vectors[items[b, k]])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -169,17 +173,14 @@ def group(users, different, order, starts):
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def choose_nearest(user_vectors, item_vectors, users, targets, candidates, out):
     """See :func:`.kernels.choose_nearest`."""
-    size, width = user_vectors.shape[1], candidates.shape[1]
+    width = candidates.shape[1]
     scores = np.empty(width, np.float32)
     for b in range(len(users)):
         user, best = user_vectors[users[b]], np.float32(-np.inf)
         for k in range(width):
-            item = item_vectors[candidates[b, k]]
-            total = np.float32(0)
-            for d in range(size):
-                total += user[d] * item[d]
-            usable = candidates[b, k] > 0 and abs(total) < np.float32(np.inf)
-            scores[k] = total if usable else np.float32(-np.inf)
+            score = dot(user, item_vectors[candidates[b, k]])
+            usable = candidates[b, k] > 0 and abs(score) < np.float32(np.inf)
+            scores[k] = score if usable else np.float32(-np.inf)
             best = max(best, scores[k])
         target = targets[b] if targets[b] < best else best
         chosen, least = 0, np.float32(np.inf)

@@ -6,6 +6,8 @@
 import numba
 import numpy as np
 
+from ._numba import dot
+
 WIDE = 512
 """Items of a panel."""
 
@@ -17,19 +19,22 @@ def eight(x, k):
 
 
 @numba.njit(inline="always")
-def dot(a, b):
+def dot_eight(a, b):
     """Dot product of two eights."""
     left = a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
     return left + a[4] * b[4] + a[5] * b[5] + a[6] * b[6] + a[7] * b[7]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def score_four(a, b, c, d, by_factor, left, right, out):
-    """Scores of four users (D,) for items ``left`` to ``right`` of (D, I), into (4, n).
+def score_four(vectors, users, top, by_factor, left, right, out):
+    """Scores of four users from ``top`` on for items ``left`` to ``right`` of (D, I), into (4, n).
 
     As fast as a library's matrix product: eight dimensions in one go keep the sums in registers,
     an item's numbers serve all four users, and the scores stay in the cache.
     """
+    last = len(users) - 1  # who stands in where there are fewer than four
+    a, b = vectors[users[top]], vectors[users[min(top + 1, last)]]
+    c, d = vectors[users[min(top + 2, last)]], vectors[users[min(top + 3, last)]]
     size, width = len(a), right - left
     p, q, r, s = out[0, :width], out[1, :width], out[2, :width], out[3, :width]
     for i in range(width):
@@ -42,10 +47,10 @@ def score_four(a, b, c, d, by_factor, left, right, out):
         z, o = by_factor[k + 6, left:right], by_factor[k + 7, left:right]
         for i in range(width):
             item = (t[i], u[i], v[i], w[i], x[i], y[i], z[i], o[i])
-            p[i] += dot(a8, item)
-            q[i] += dot(b8, item)
-            r[i] += dot(c8, item)
-            s[i] += dot(d8, item)
+            p[i] += dot_eight(a8, item)
+            q[i] += dot_eight(b8, item)
+            r[i] += dot_eight(c8, item)
+            s[i] += dot_eight(d8, item)
     for k in range(size - size % 8, size):
         row = by_factor[k, left:right]
         for i in range(width):
@@ -59,11 +64,7 @@ def score_four(a, b, c, d, by_factor, left, right, out):
 def score_items(user, item_vectors, items, out):
     """Scores of one user (D,) for some items."""
     for k in range(len(items)):
-        item = item_vectors[items[k]]
-        total = np.float32(0)
-        for d in range(len(user)):
-            total += user[d] * item[d]
-        out[k] = total
+        out[k] = dot(user, item_vectors[items[k]])
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc"})
@@ -79,34 +80,31 @@ def not_above(row, value):
 
 
 @numba.njit(inline="always")
-def count_row(row, skipped, batch, items, values, counts, kept):
-    """Scores of the items of some rows of the batch, and how many of ``row`` are ``<=`` them.
-
-    Columns ``skipped`` are not counted; what they hold is put back when done.
-    """
+def count_among(row, masked, batch, values, counts):
+    """How many of ``row``, ``masked`` of which hold infinity, are ``<=`` the values of a batch."""
     for m in batch:
-        for k in range(items.shape[1]):
-            values[m, k] = row[items[m, k]]
-    for p in range(len(skipped)):
-        kept[p] = row[skipped[p]]
-        row[skipped[p]] = np.inf
-    for m in batch:
-        for k in range(items.shape[1]):
-            counts[m, k] = not_above(row[1:], values[m, k])
-            if values[m, k] == np.inf:  # which the skipped columns hold too
-                counts[m, k] -= len(skipped)
-    for p in range(len(skipped)):
-        row[skipped[p]] = kept[p]
+        for k in range(values.shape[1]):
+            counts[m, k] = not_above(row, values[m, k])
+            if values[m, k] == np.inf:
+                counts[m, k] -= masked
 
 
 @numba.njit(cache=True, nogil=True)
 def count(indptr, columns, order, items, values, counts, rows, users, starts, ends):
-    """See :func:`.count_kernels.count`."""
+    """See :func:`.count_kernels.count`; what the columns not counted hold is put back when done."""
     kept = np.empty(rows.shape[1], np.float32)
     for s in range(len(users)):
+        row, batch = rows[s], order[starts[s] : ends[s]]
         skipped = columns[indptr[users[s]] : indptr[users[s] + 1]]
-        batch = order[starts[s] : ends[s]]
-        count_row(rows[s], skipped, batch, items, values, counts, kept)
+        for m in batch:
+            for k in range(items.shape[1]):
+                values[m, k] = row[items[m, k]]
+        for p in range(len(skipped)):
+            kept[p] = row[skipped[p]]
+            row[skipped[p]] = np.inf
+        count_among(row[1:], len(skipped), batch, values, counts)
+        for p in range(len(skipped)):
+            row[skipped[p]] = kept[p]
 
 
 @numba.njit(inline="always")
@@ -132,7 +130,7 @@ def score_and_count(
 
     The panel's vectors stay in the second cache, four users' scores of it in the first.
     """
-    width, last = by_factor.shape[1], len(users) - 1
+    width = by_factor.shape[1]
     rows = np.empty((4, WIDE), np.float32)
     pointer = np.empty(len(users), np.int64)
     for s in range(len(users)):
@@ -143,9 +141,7 @@ def score_and_count(
     for left in range(0, width, WIDE):
         right = min(left + WIDE, width)
         for top in range(0, len(users), 4):
-            a, b = vectors[users[top]], vectors[users[min(top + 1, last)]]
-            c, d = vectors[users[min(top + 2, last)]], vectors[users[min(top + 3, last)]]
-            score_four(a, b, c, d, by_factor, left, right, rows)
+            score_four(vectors, users, top, by_factor, left, right, rows)
             for s in range(top, min(top + 4, len(users))):
                 row, end = rows[s - top, : right - left], indptr[users[s] + 1]
                 if left == 0:
@@ -180,33 +176,21 @@ def without(row, size, own, slots, repeats, repeated):
     return taken
 
 
-@numba.njit(inline="always")
-def count_among(row, taken, batch, values, below, total):
-    """How many of ``row`` are ``<=`` each value of some rows of the batch."""
-    for m in batch:
-        total[m, 0] = len(row) - taken
-        for k in range(values.shape[1]):
-            below[m, k] = not_above(row, values[m, k])
-            if values[m, k] == np.inf:  # which the positives' places hold too
-                below[m, k] -= taken
-
-
 @numba.njit(cache=True, nogil=True)
 def score_reference(
     vectors, item_vectors, by_factor, indptr, positives, slots, repeats, repeated, order, items,
     values, below, total, users, starts, ends,
 ):  # fmt: skip
     """See :func:`.count_kernels.score_reference`."""
-    size, last = by_factor.shape[1], len(users) - 1
+    size = by_factor.shape[1]
     rows = np.empty((4, size + 16 - size % 16), np.float32)
     for top in range(0, len(users), 4):
-        a, b = vectors[users[top]], vectors[users[min(top + 1, last)]]
-        c, d = vectors[users[min(top + 2, last)]], vectors[users[min(top + 3, last)]]
-        score_four(a, b, c, d, by_factor, 0, size, rows)
+        score_four(vectors, users, top, by_factor, 0, size, rows)
         for s in range(top, min(top + 4, len(users))):
             own = positives[indptr[users[s]] : indptr[users[s] + 1]]
             batch = order[starts[s] : ends[s]]
             taken = without(rows[s - top], size, own, slots, repeats, repeated)
             for m in batch:
                 score_items(vectors[users[s]], item_vectors, items[m], values[m])
-            count_among(rows[s - top, :size], taken, batch, values, below, total)
+                total[m, 0] = size - taken
+            count_among(rows[s - top, :size], taken, batch, values, below)

@@ -8,20 +8,11 @@ import math
 import numba
 import numpy as np
 
-from ._numba import distinct_row, uniform
+from ._numba import distinct_row, dot, uniform
 
 LOWEST = np.finfo(np.float32).min
 LOWEST_KEY = np.finfo(np.float64).min
 TINY = np.finfo(np.float64).tiny
-
-
-@numba.njit(inline="always")
-def dot(a, b):
-    """Dot product of two vectors (D,)."""
-    total = np.float32(0)
-    for d in range(len(a)):
-        total += a[d] * b[d]
-    return total
 
 
 @numba.njit(inline="always")

@@ -15,7 +15,7 @@ RADIX = 11
 
 @numba.njit(cache=True, nogil=True)
 def sort_rows(scores, out):
-    """See :func:`.kernels.ranking`: a radix sort of the bits, three passes of eleven."""
+    """See :func:`.ranks.ranking`: a radix sort of the bits, three passes of eleven."""
     size = scores.shape[1]
     keys, other = np.empty(size, np.uint32), np.empty(size, np.uint32)
     ids, others = np.empty(size, np.int32), np.empty(size, np.int32)
@@ -45,7 +45,7 @@ def sort_rows(scores, out):
 
 @numba.njit(inline="always")
 def geometric(u, reach, lambda_, last):
-    """See :func:`.methods.aobpr.draw_ranks`."""
+    """See :func:`.ranks.draw_ranks`."""
     return np.int64(min(-lambda_ * math.log1p(-u * reach), np.float64(last)))
 
 
@@ -64,7 +64,7 @@ def fresh(membership, user, item, row, found):
 def by_factor(
     user_vectors, spread, lists, lambda_, reach, tries, membership, key, users, index, out
 ):
-    """See :func:`.kernels.by_factor`."""
+    """See :func:`.ranks.by_factor`."""
     size, last = user_vectors.shape[1], lists.shape[1] - 1
     total = np.empty(size, np.float64)
     for b in range(len(users)):
@@ -94,7 +94,7 @@ def by_factor(
 
 @numba.njit(cache=True, nogil=True)
 def by_rank(ranked, lambda_, reach, tries, weights, membership, key, users, index, out):
-    """See :func:`.kernels.by_rank`: a few tries, then a walk over what is left."""
+    """See :func:`.ranks.by_rank`: a few tries, then a walk over what is left."""
     width, last = out.shape[1], ranked.shape[1] - 1
     for b in range(len(users)):
         user, start = users[b], index[b] * (tries + width)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 import torch
 from torch import Tensor
 
@@ -44,7 +42,7 @@ def scores_and_counts(
 ) -> tuple[Tensor, Tensor]:
     """Scores of items, and how many of the user's negatives score no higher.
 
-    Scores and counts come from the same rows of scores, so an item always counts itself.
+    An item always counts itself, however scores are rounded.
 
     Args:
         scorer: this step's view of the model.
@@ -60,7 +58,7 @@ def scores_and_counts(
     if all_items:
         lists = torch.zeros_like(catalogue.indptr), catalogue.positives
     compiled = items.shape[1] <= COMPILED_TO and kernels.available(items)
-    if compiled and _compiled(scorer, items):
+    if compiled and isinstance(scorer, FactorScorer) and scorer.compiled:
         vectors = scorer.users, scorer.items
         return count_kernels.score_and_count(vectors, scorer.groups(users), lists, items)
     counts = torch.empty_like(items)
@@ -104,12 +102,7 @@ def estimated_cdf(below: Tensor, total: Tensor, negative_num: Tensor) -> Tensor:
 
 
 def scores_and_references(
-    scorer: Scorer,
-    users: Tensor,
-    items: Tensor,
-    reference: Tensor,
-    catalogue: Catalogue,
-    slots: Tensor,
+    scorer: Scorer, users: Tensor, items: Tensor, reference: Tensor, catalogue: Catalogue
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scores of items, how many of the user's negatives among references score no higher, of what.
 
@@ -119,22 +112,14 @@ def scores_and_references(
         items: ``(B, K)``.
         reference: ``(R,)`` item ids, ascending; repeated ones count as often.
         catalogue: who interacted with what.
-        slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
 
     Returns:
         ``(B, K)`` scores, ``(B, K)`` and ``(B, 1)`` int64.
     """
-    if _compiled(scorer, items):
+    if isinstance(scorer, FactorScorer) and scorer.compiled:
         vectors, groups = (scorer.users, scorer.items), scorer.groups(users)
-        return count_kernels.score_reference(vectors, groups, catalogue, reference, slots, items)
+        return count_kernels.score_reference(vectors, groups, catalogue, reference, items)
     values = scorer.pairs(users, items)
     counted = ~catalogue.is_positive(users.unsqueeze(1), reference)
     below = count_not_above(scorer.block(users, reference), counted, values)
     return values, below, counted.sum(1, keepdim=True)
-
-
-def _compiled(scorer: Scorer, items: Tensor) -> TypeGuard[FactorScorer]:
-    """Whether the compiled loops can do the scoring too."""
-    if not isinstance(scorer, FactorScorer) or scorer.users.dtype != torch.float32:
-        return False
-    return kernels.available(scorer.users, items)

@@ -89,7 +89,6 @@ def score_reference(
     groups: tuple[Tensor, Tensor, Tensor],
     catalogue: Catalogue,
     reference: Tensor,
-    slots: Tensor,
     items: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`.cdf.scores_and_references`: the references' scores are never stored.
@@ -99,7 +98,6 @@ def score_reference(
         groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
         catalogue: who interacted with what.
         reference: ``(R,)`` item ids, ascending.
-        slots: ``(I,)`` int32 zeros, for scratch; zeros again afterwards.
         items: ``(B, K)``.
 
     Returns:
@@ -109,6 +107,7 @@ def score_reference(
     values = torch.empty(items.shape, dtype=torch.float32)
     below = torch.empty(items.shape, dtype=torch.long)
     total = torch.empty((len(items), 1), dtype=torch.long)
+    slots = torch.zeros(catalogue.item_num, dtype=torch.int32)
     # places begin with 1; of a repeated item NumPy keeps the last that it is given: the first
     places = np.arange(1, len(reference) + 1, dtype=np.int32)
     slots.numpy()[reference.flip(0).numpy()] = places[::-1]
@@ -125,5 +124,4 @@ def score_reference(
         tuple(t.numpy() for t in (users, starts[:-1], starts[1:])),
         len(users) * by_factor.numel() // 16,
     )
-    slots[reference] = 0
     return values, below, total

@@ -68,8 +68,8 @@ def tried_items(catalogue: Catalogue, users: Tensor, u: Tensor, spare: Tensor) -
 class Proposal(nn.Module):
     """Uniform draws over a user's negatives.
 
-    ``draw`` costs O(log n) an item, n the user's positives, and a fixed number of random draws;
-    there is no loop over users, items or tries.
+    ``draw`` costs O(log n) an item at the most, n the user's positives, with a bounded number of
+    random numbers.
     """
 
     catalogue: Catalogue

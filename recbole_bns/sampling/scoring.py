@@ -89,15 +89,20 @@ class FactorScorer(Scorer):
         self.users = users.detach()
         self.items = items.detach()
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled loops serve these vectors: float32 on the CPU."""
+        return self.users.dtype == torch.float32 and kernels.available(self.users, self.items)
+
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Gather and multiply: O(B M D)."""
-        if self.users.dtype == torch.float32 and kernels.available(self.users, items):
+        if self.compiled:
             return kernels.pairs(self.users, self.items, users, items)
         return torch.bmm(self.items[items], self.users[users].unsqueeze(2)).squeeze(2)
 
     def nearest(self, users: Tensor, candidates: Tensor, targets: Tensor) -> Tensor | None:
         """One pass, for float32 vectors on the CPU."""
-        if self.users.dtype != torch.float32 or not kernels.available(self.users, candidates):
+        if not self.compiled:
             return None
         vectors = self.users, self.items
         return kernels.choose_nearest(vectors, users, targets.float(), candidates)

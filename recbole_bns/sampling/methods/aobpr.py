@@ -101,10 +101,12 @@ class AOBPR(NegativeSampler):
         self.register_buffer("ranked", torch.empty(0, dtype=torch.int32, device=device))
 
     def begin_epoch(self, epoch: int, scorer: Scorer | None) -> None:
-        """With ``ranks: epoch`` the next draw ranks anew."""
+        """With ``ranks: epoch`` rank anew; without a scorer the next draw does."""
         super().begin_epoch(epoch, scorer)
-        if self.by_epoch:
-            self.counters["draws"] = self.refresh_every
+        if self.by_epoch:  # not in a step, whose scorer may score the rows of a batch alone
+            self.counters["draws"] = self.refresh_every if scorer is None else 0
+            if scorer is not None:
+                self.rank(scorer)
 
     def scorer_needed(self) -> type[Scorer] | None:
         """Vectors for the factor form, any scores for the global one."""

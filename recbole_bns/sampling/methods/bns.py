@@ -106,7 +106,6 @@ class BNS(CandidateSampler):
         self.prior = self._build_prior()
         self.side = {}
         self._cdf = torch.empty(0)
-        self._slots = torch.zeros(self.catalogue.item_num, dtype=torch.int32)
 
     @classmethod
     def side_data(cls, params: BNSParams) -> tuple[str, ...]:
@@ -137,9 +136,9 @@ class BNS(CandidateSampler):
         catalogue, kind = self.catalogue, self.params.cdf
         negatives = catalogue.negative_num[users].unsqueeze(1)
         if kind == "estimated":
-            facts = self._reference_items(users.device), catalogue, self._slots
-            scores, below, total = scores_and_references(scorer, users, items, *facts)
-            return scores, estimated_cdf(below, total, negatives)
+            reference = self._reference_items(users.device)
+            found = scores_and_references(scorer, users, items, reference, catalogue)
+            return found[0], estimated_cdf(found[1], found[2], negatives)
         every = kind == "all_items"
         scores, below = scores_and_counts(scorer, users, items, catalogue, all_items=every)
         total = negatives if kind == "paper" else negatives + 1

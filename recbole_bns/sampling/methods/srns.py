@@ -30,14 +30,13 @@ Filtering, NeurIPS 2020.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from recbole_bns.errors import UsageError
 
-from .. import kernels, memory_kernels
+from .. import memory_kernels
 from ..base import NegativeSampler
 from ..params import param
 from ..registry import register
@@ -159,7 +158,7 @@ class SRNS(NegativeSampler):
     def _values(self, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
         """``P_pos + alpha · std`` of the users' memories (B, S1)."""
         alpha = self.alpha if len(self.user_history) > 1 else 0.0
-        if self._compiled(scorer):
+        if isinstance(scorer, FactorScorer) and scorer.compiled:
             vectors = scorer.users, scorer.items
             none = scorer.users[:, None][:, :0], scorer.items[:, None][:, :0]
             history = self._by_id() if alpha else none
@@ -193,7 +192,7 @@ class SRNS(NegativeSampler):
 
     def _update(self, users: Tensor, scorer: Scorer) -> None:
         """Redraw the memory of users (R,); one who occurs twice gets the same one twice."""
-        if self._compiled(scorer):
+        if isinstance(scorer, FactorScorer) and scorer.compiled:
             vectors = scorer.users, scorer.items
             keys = new_key(self.generator), new_key(self.generator)
             rest = self.params.new_num, self.memory, users
@@ -211,12 +210,6 @@ class SRNS(NegativeSampler):
         u = uniforms(key, users.unsqueeze(1) * ids.shape[1] + place)
         order = _last(memory_keys(scores, tau, u), ~scores.isfinite(), ids)
         self.memory[users] = ids.gather(1, order.topk(memory.shape[1], 1).indices)
-
-    def _compiled(self, scorer: Scorer) -> TypeGuard[FactorScorer]:
-        """Whether the compiled loops serve this step."""
-        if not isinstance(scorer, FactorScorer) or scorer.users.dtype != torch.float32:
-            return False
-        return kernels.available(scorer.users, self.memory)
 
     def _all_scores(self, scorer: Scorer) -> Tensor:
         users, items = self.catalogue.user_num, self.catalogue.item_num
