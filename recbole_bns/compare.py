@@ -127,7 +127,7 @@ def _start(plan: Plan, folder: Path, run: Run, record: Mapping[str, Any], thread
         "config_files": plan.config_files,
         "settings": plan.given(run),
         "folder": str(place),
-        "epochs": plan.config["epochs"],
+        "epochs": record["settings"]["epochs"],
         "record": record,
     }
     return Worker(job, threads)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .checks import known_keys
+from .compare_variants import read_variants
 from .config import BNSConfig
 from .datasets import check_files
 from .errors import UsageError, nearest
@@ -36,8 +37,8 @@ class Plan:
         dataset: likewise.
         config_files: YAML files of the user.
         settings: of all runs.
-        own: sampler -> its parameters as the user wrote them.
-        samplers: in the order of the table.
+        own: row -> the settings that are its alone, as the user wrote them.
+        samplers: the rows, in the order of the table: samplers and variants of them.
         seeds: of every sampler.
         reference: what the others are tested against.
         jobs: runs at once, or None: as many as there are cores, one on a GPU.
@@ -77,10 +78,9 @@ class Plan:
 def given(
     settings: Mapping[str, Any], sampler: str, own: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Settings of all runs with those of one sampler and a seed."""
-    dotted = {f"neg_sampler_args.{key}": value for key, value in own.items()}
+    """Settings of all runs with those of one row and a seed."""
     return {
-        **settings, "neg_sampler": sampler, **dotted, "seed": seed, "show_progress": False
+        **settings, "neg_sampler": sampler, **own, "seed": seed, "show_progress": False
     }  # fmt: skip
 
 
@@ -94,13 +94,15 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     model, dataset, files, out = (
         rest.pop(key, None) for key in ("model", "dataset", "config_files", "out")
     )
-    samplers = _samplers(rest.pop("samplers", None))
+    variants = read_variants(rest.pop("variants", None))
+    samplers = _samplers(rest.pop("samplers", None), variants)
     seeds = _seeds(rest.pop("seeds", 5))
     reference = _reference(rest.pop("reference", None), samplers)
     jobs = rest.pop("jobs", None)
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"--jobs: got {jobs!r}, allowed is an integer >= 1.")
     settings, own = _split(rest, samplers)
+    own |= {name: variants[name] for name in samplers if name in variants}
     in_files = {key for path in files or [] for key in read_yaml(path)}
     for key, default in (("metrics", METRICS), ("topk", CUTS)):
         if key not in in_files:
@@ -123,6 +125,8 @@ def _named_after(sampler: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
+        if sampler not in available():
+            raise UsageError(f"{sampler}: {error}") from error
         raise UsageError(str(error).replace("neg_sampler_args.", f"--{sampler}.", 1)) from error
 
 
@@ -132,8 +136,12 @@ def _words(value: Any) -> list[str]:
     return [str(word).strip().lower() for word in words]
 
 
-def _samplers(value: Any) -> tuple[str, ...]:
-    known = [*available(), NO_SAMPLER]
+def _samplers(value: Any, variants: Collection[str]) -> tuple[str, ...]:
+    """The rows: named ones, else all variants, else all samplers."""
+    written = {name.lower(): name for name in variants}
+    known = [*available(), NO_SAMPLER, *written]
+    if value is None and variants:
+        return tuple(variants)
     if value is None:
         return tuple(sorted(available(), key=lambda name: (name != FIRST, name)))
     names = _words("none" if value is False else value)
@@ -142,7 +150,7 @@ def _samplers(value: Any) -> tuple[str, ...]:
             raise UsageError(
                 f"--samplers: got '{name}'{nearest(name, known)}; allowed: {', '.join(known)}."
             )
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(written.get(name, name) for name in names))
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -164,13 +172,14 @@ def _seeds(value: Any) -> tuple[int, ...]:
 def _reference(value: Any, samplers: tuple[str, ...]) -> str:
     if value is None:
         return FIRST if FIRST in samplers else samplers[0]
+    rows = {name.lower(): name for name in samplers}
     name = str(value).lower()
-    if name not in samplers:
+    if name not in rows:
         raise UsageError(
             f"--reference: got '{value}'{nearest(name, samplers)}; allowed is one of --samplers: "
             f"{', '.join(samplers)}."
         )
-    return name
+    return rows[name]
 
 
 def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[str, Any], Own]:
@@ -187,8 +196,8 @@ def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[st
                 "result_file": "--out=DIR, which gets a file for each run",
             }[head]
             raise UsageError(f"--{key}: not a setting of a comparison; write {remedy}.")
-        if dot and head in samplers:
-            own.setdefault(head, {})[rest] = value
+        if dot and head in samplers and head in available():
+            own.setdefault(head, {})[f"neg_sampler_args.{rest}"] = value
         elif dot and head in available():
             raise UsageError(f"--{key}: '{head}' is not among --samplers: {', '.join(samplers)}.")
         else:

@@ -16,6 +16,7 @@ from .compare_table import (
     means_table,
     metrics_of,
     runs_table,
+    settings_that_differ,
     times_table,
 )
 
@@ -76,7 +77,9 @@ class Report:
         self.tests = against_reference(self.runs, per_user, samplers, reference)
         self.times = times_table(self.runs, samplers)
         self.split_differs = different_test_parts(per_user)
-        self._results = {r["sampler"]: r["result"] for r in records if r["status"] == "done"}
+        done = [record for record in records if record["status"] == "done"]
+        self._results = {record["sampler"]: record["result"] for record in done}
+        self._settings = {record["sampler"]: record["settings"] for record in done}
 
     def markdown(self) -> str:
         """Three tables with their captions."""
@@ -106,6 +109,7 @@ class Report:
             "seeds": list(self.seeds),
             "reference": self.reference,
             "parameters": {k: v["neg_sampler_args"] for k, v in self._results.items()},
+            "settings": settings_that_differ(self._settings),
             "metrics": plain(self.means),
             "tests": plain(self.tests),
             "runs": plain(self.runs),
@@ -134,7 +138,8 @@ class Report:
         return sum(r["sampler"] == sampler and r["status"] == "failed" for r in self.records)
 
     def _name(self, sampler: str) -> str:
-        return str(self._results[sampler]["neg_sampler_label"])
+        label = str(self._results[sampler]["neg_sampler_label"])
+        return label if label.startswith(sampler) else f"{sampler} ({label})"
 
     def _state(self, sampler: str) -> str:
         """``5``, or ``3 of 5, 2 failed``."""
@@ -208,13 +213,14 @@ class Report:
 
     def _remarks(self) -> list[str]:
         """What a reader must know: parameters, failed runs, test parts that differ."""
+        differing = settings_that_differ(self._settings)
         lines = [
-            f"- `{name}`: " + (", ".join(f"{k} {v}" for k, v in args.items()) or "no parameters")
+            f"- `{name}`: " + (", ".join(f"{k} {v}" for k, v in words.items()) or "no parameters")
             for name in self.samplers
             if name in self._results
-            for args in [self._results[name]["neg_sampler_args"]]
+            for words in [self._results[name]["neg_sampler_args"] | differing[name]]
         ]
-        parts = ["Parameters:\n\n" + "\n".join(lines)]
+        parts = ["Parameters, and settings in which the rows differ:\n\n" + "\n".join(lines)]
         failed = [
             f"- `{record['sampler']}`, seed {record['seed']}: {record['error']}"
             for record in self.records

@@ -190,3 +190,11 @@ def different_test_parts(per_user: PerUser) -> list[int]:
     for (_, seed), values in per_user.items():
         found.setdefault(seed, set()).add("\t".join(map(str, values["users"])).encode())
     return sorted(seed for seed, kinds in found.items() if len(kinds) > 1)
+
+
+def settings_that_differ(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each row's settings those that are not the same in all rows, the sampler's left out."""
+    own = {"neg_sampler", "neg_sampler_args"}
+    keys = sorted({key for row in settings.values() for key in row} - own)
+    differ = [key for key in keys if len({repr(row.get(key)) for row in settings.values()}) > 1]
+    return {name: {key: row.get(key) for key in differ} for name, row in settings.items()}

@@ -41,6 +41,8 @@ Train samplers side by side, each with several seeds, and write tables with pair
   --model=NAME, --dataset=NAME, --config_files, --KEY=VALUE   as in run, for all samplers
   --samplers=A,B,C        which (default: all)
   --SAMPLER.KEY=VALUE     a parameter of one sampler: --dns.candidate_num=10
+  --variants=FILE.yaml    more rows, several of one sampler:
+                          hard: {neg_sampler: dns, neg_sampler_args: {candidate_num: 20}}
   --seeds=N               seeds 1 to N (default 5), or a list: --seeds=3,7,9
   --reference=NAME        what the others are tested against (default: rns, or the first)
   --metrics, --topk       default: Recall, Precision, NDCG at 5, 10, 20

@@ -35,6 +35,7 @@ from recbole_bns.compare_table import (
     means_table,
     paired_tests,
     runs_table,
+    settings_that_differ,
     times_table,
 )
 from recbole_bns.compare_worker import Worker
@@ -137,6 +138,88 @@ def test_settings_of_files_stand(settings, tmp_path):
     flags = parse_flags([w for w in words_of(settings) if "topk" not in w])
     plan = read_plan({**flags, "config_files": [str(tmp_path / "a.yaml")]})
     assert (plan.config["metrics"], plan.config["topk"]) == (["Hit"], [4])
+
+
+VARIANTS = """
+hard: {neg_sampler: dns, neg_sampler_args: {candidate_num: 9}}
+Slow-2: {neg_sampler: rns, epochs: 2, learning_rate: 0.01}
+"""
+
+
+def test_variants_are_rows_with_settings_of_their_own(settings, tmp_path):
+    file = tmp_path / "v.yaml"
+    file.write_text(VARIANTS, encoding="utf-8")
+    words = [w for w in words_of(settings) if "samplers" not in w]
+    alone = read_plan(parse_flags([*words, f"--variants={file}"]))
+    assert alone.samplers == ("hard", "Slow-2")
+    assert alone.reference == "hard"
+    plan = plan_of(settings, f"--variants={file}", "--samplers=rns,slow-2,dns,hard",
+                   "--dns.candidate_num=3", "--reference=Slow-2", "--learning_rate=0.5",
+                   "--epochs=7")  # fmt: skip
+    assert plan.samplers == ("rns", "Slow-2", "dns", "hard")
+    assert plan.reference == "Slow-2"
+    found = {name: plan.resolved(name, plan.own.get(name, {})) for name in plan.samplers}
+    assert [row["neg_sampler"] for row in found.values()] == ["rns", "rns", "dns", "dns"]
+    assert [row["epochs"] for row in found.values()] == [7, 2, 7, 7]
+    assert [row["learning_rate"] for row in found.values()] == [0.5, 0.01, 0.5, 0.5]
+    numbers = [row["neg_sampler_args"].get("candidate_num") for row in found.values()]
+    assert numbers == [None, None, 3, 9]
+    differ = settings_that_differ(found)
+    assert differ["Slow-2"] == {"epochs": 2, "learning_rate": 0.01}
+    assert differ["hard"] == {"epochs": 7, "learning_rate": 0.5}
+
+
+def test_variants_are_trained_and_named(settings, in_tmp, in_process, capsys):
+    Path("v.yaml").write_text(VARIANTS, encoding="utf-8")
+    words = ["compare", *words_of(settings, "--epochs=1", "--out=cmp", "--variants=v.yaml",
+                                  "--samplers=rns,hard,slow-2", "--seeds=1")]  # fmt: skip
+    assert main(words) == 0
+    text = Path("cmp/compare.md").read_text(encoding="utf-8")
+    assert "| hard (dns) " in text
+    assert "- `hard`: candidate_num 9, " in text
+    assert "- `Slow-2`: epochs 2, learning_rate 0.01" in text
+    content = json.loads(Path("cmp/compare.json").read_text(encoding="utf-8"))
+    assert [row["epochs"] for row in content["runs"]] == [1, 1, 2]
+    capsys.readouterr()
+    Path("v.yaml").write_text(VARIANTS.replace("9", "8"), encoding="utf-8")
+    assert main(words) == 2
+    assert "hard with seed 1 trained with neg_sampler_args.candidate_num 9, got 8" in (
+        capsys.readouterr().err
+    )
+
+
+BAD_VARIANTS = [
+    ("a b: {neg_sampler: dns}", "got the name 'a b'; allowed are letters"),
+    ("DNS: {neg_sampler: dns}", "'DNS' is taken"),
+    ("a: {neg_sampler: dns}\nA: {neg_sampler: rns}", "'A' is taken"),
+    ("a: dns", "a is 'dns'; allowed is a mapping of settings with at least neg_sampler"),
+    ("a: {epochs: 3}", "a is {'epochs': 3}; allowed is a mapping"),
+    ("a: {neg_sampler: dsn}", "a has neg_sampler 'dsn'; did you mean 'dns'?"),
+    ("a: {neg_sampler: dns, seed: 3}", "a sets seed, which all rows of a table share; write --se"),
+    ("a: {neg_sampler: dns, topk: 3}", "a sets topk, which all rows of a table share; write --to"),
+    ("", "no variants in it."),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), BAD_VARIANTS, ids=lambda value: value[:30])
+def test_bad_variants_are_refused(settings, in_tmp, capsys, text, sentence):
+    Path("v.yaml").write_text(text, encoding="utf-8")
+    assert main(["compare", *words_of(settings, "--variants=v.yaml")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("recbole-bns: --variants: 'v.yaml'")
+    assert sentence in said
+
+
+def test_a_bad_parameter_of_a_variant_is_named_after_it(settings, in_tmp, capsys):
+    Path("v.yaml").write_text(
+        "a: {neg_sampler: dns, neg_sampler_args: {candidate_nom: 3}}", encoding="utf-8"
+    )
+    words = words_of(settings, "--variants=v.yaml", "--samplers=a")
+    assert main(["compare", *words]) == 2
+    assert capsys.readouterr().err.startswith(
+        "recbole-bns: a: neg_sampler_args.candidate_nom: no such parameter"
+    )
+    assert not Path("cmp").exists()
 
 
 BAD = [
@@ -468,7 +551,9 @@ def record_of(sampler: str, seed: int, **metrics: float) -> dict[str, Any]:
     result = {"test_result": metrics, "train_epoch_seconds": [2.0, 3.0, 4.0], "best_epoch": 2,
               "epochs": 3, "neg_sampler_label": sampler, "neg_sampler_args": {"m": 5},
               "best_valid_result": {}}  # fmt: skip
-    return {"sampler": sampler, "seed": seed, "status": "done", "result": result}
+    settings = {"learning_rate": 0.1, "epochs": 3, "reg_weight": 0.5 if sampler == "b" else 0.0}
+    return {"sampler": sampler, "seed": seed, "status": "done", "result": result,
+            "settings": settings}  # fmt: skip
 
 
 def test_means_ranks_and_times_by_hand():
@@ -571,7 +656,7 @@ def test_a_report_marks_states_and_names_all_it_is_made_of():
         assert cells[name][1].split(" ±")[0] == marks[rank]
     for part in ("Holm-corrected over the 2 sampler(s)", "recbole-bns compare --x", "8 cores",
                  "torch 2", "`c`, seed 2: no memory", "4 run(s) at once, 2 thread(s) each",
-                 "Not all runs are finished"):  # fmt: skip
+                 "Not all runs are finished", "- `b`: m 5, reg_weight 0.5\n"):  # fmt: skip
         assert part in text
     content = json.loads(report.json(), parse_constant=lambda word: pytest.fail(word))
     assert content["failed"] == [{"sampler": "c", "seed": 2, "error": "no memory"}]

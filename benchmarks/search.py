@@ -1,0 +1,274 @@
+"""Search each sampler's settings with the same effort, on validation data cut from training.
+
+    python benchmarks/search.py --model BPR --dataset ml-100k-bns --data_path DATA
+    python benchmarks/search.py --model BPR --dataset ml-100k-bns --data_path DATA --write
+
+Stage 1: random trials, sampler by sampler in turn. Trial k has the same learning rate and
+regularisation for every sampler; the sampler's own parameters are drawn beside them (trial 0: its
+defaults). Stage 2: each sampler's best ones on more cuts and initial weights; the best mean wins,
+and trains for the mean of its best epochs; EFFORT says how many of each. A tenth of the training
+part is cut off for validation; the test part is read by the loader, as in every run, and never
+evaluated.
+
+Every trial is a line of results/search/<data>-<Model>.jsonl as soon as it is done; the same command
+goes on. --write turns what is there into properties/tuned/<data>/<Model>/<sampler>.yaml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from recbole_bns.compat import quiet, tensorboard_in
+from recbole_bns.config import BNSConfig
+
+# isort: split
+from recbole.data import create_dataset
+from recbole.utils import get_model, init_seed
+
+from recbole_bns.data import create_samplers, eval_loader, split
+from recbole_bns.dataloader import BNSTrainDataLoader
+from recbole_bns.errors import UsageError
+from recbole_bns.trainer import get_trainer
+
+ROOT = Path(__file__).parent.parent
+SAMPLERS = ("rns", "pns", "aobpr", "dns", "srns", "bns", "ahns")
+METRIC, SHARE = "ndcg@20", 0.1
+LAMBDAS = [0.1, 1.0, 5.0, 10.0, 15.0, 50.0]
+OWN: dict[str, dict[str, list[Any]]] = {
+    "rns": {},
+    "pns": {"exponent": [0.125, 0.25, 0.5, 0.75, 1.0]},
+    "aobpr": {"lambda": [50.0, 100.0, 200.0, 400.0, 800.0]},
+    "dns": {"candidate_num": [3, 5, 8, 10, 15, 20], "best_num": [1, 1, 2]},
+    "srns": {
+        "memory_num": [8, 16, 32, 64],
+        "new_num": [8, 16, 32, 64],
+        "alpha": [0.1, 1.0, 5.0, 10.0],
+        "warmup_epochs": [1, 10, 25, 50],
+        "tau": [0.5, 1.0, 2.0, 10.0],
+    },
+    "bns": {"candidate_num": [3, 5, 8, 10, 15, 20], "lambda": LAMBDAS},
+    "ahns": {
+        "candidate_num": [4, 8, 16, 32, 64],
+        "alpha": [0.1, 0.25, 0.5, 1.0],
+        "beta": [0.1, 0.25, 0.5, 1.0],
+        "p": [-1.0, -2.0],
+    },
+}
+"""Values of each sampler's own parameters; drawn from uniformly."""
+BASE: dict[tuple[str, str], dict[str, Any]] = {
+    ("ml-100k", "BPR"): {"train_batch_size": 1024, "epochs": 80},
+    ("ml-100k", "LightGCN"): {"train_batch_size": 1024, "epochs": 60},
+    ("ml-1m", "BPR"): {"train_batch_size": 2048, "epochs": 40},
+    ("ml-1m", "LightGCN"): {"train_batch_size": 8192, "epochs": 30},
+}
+MODEL: dict[str, dict[str, Any]] = {
+    "BPR": {"embedding_size": 32},
+    "LightGCN": {"embedding_size": 32, "n_layers": 1, "require_pow": True},
+}
+RANGES: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
+    ("ml-100k", "BPR"): {"learning_rate": (1e-3, 1e-2), "reg_weight": (5e-3, 0.1)},
+    ("ml-100k", "LightGCN"): {"learning_rate": (4e-3, 2e-2), "reg_weight": (1e-3, 0.05)},
+    ("ml-1m", "BPR"): {"learning_rate": (1e-3, 1e-2), "reg_weight": (5e-3, 0.1)},
+    ("ml-1m", "LightGCN"): {"learning_rate": (5e-3, 3e-2), "reg_weight": (1e-3, 0.05)},
+}
+"""Shared by all samplers; drawn log-uniformly."""
+EFFORT = {
+    ("ml-100k", "BPR"): (16, 3, 3),
+    ("ml-100k", "LightGCN"): (6, 2, 3),
+    ("ml-1m", "BPR"): (5, 2, 2),
+    ("ml-1m", "LightGCN"): (3, 1, 1),
+}
+"""For each sampler: random trials, finalists, cuts that a finalist is trained on."""
+BIG = {"bns": {"cdf": "estimated"}}
+"""In the search on ML-1M F is estimated from 256 items, for speed; what is written has it exact."""
+
+
+def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
+    """The settings of trial ``trial`` of a sampler."""
+    common = np.random.default_rng([trial, *map(ord, "-".join(cell))])
+    settings = {
+        key: float(f"{np.exp(common.uniform(np.log(low), np.log(high))):.2g}")
+        for key, (low, high) in RANGES[cell].items()
+    }
+    own = np.random.default_rng([trial, *map(ord, sampler)])
+    args = {key: own.choice(values).item() for key, values in OWN[sampler].items()} if trial else {}
+    if cell[0] == "ml-1m":
+        args |= BIG.get(sampler, {})
+    return {**settings, "neg_sampler_args": args}
+
+
+class Bench:
+    """A model and a data set, read once; trials on its cuts."""
+
+    def __init__(self, model: str, dataset: str, data_path: str) -> None:
+        self.model, self.dataset, self.data_path = model, dataset, data_path
+        config = self.config("rns", {}, 0)
+        self.cell = (config["tuned_as"], model)
+        if self.cell not in BASE:
+            raise UsageError(f"search: no ranges for {model} on {dataset}; allowed: {list(BASE)}.")
+        with quiet():
+            self.data = create_dataset(config)
+        self.parts: dict[int, dict[str, Any]] = {}
+
+    def config(self, sampler: str, settings: Mapping[str, Any], seed: int) -> Any:
+        """The settings of one training."""
+        return BNSConfig(self.model, self.dataset, None, {
+            "data_path": self.data_path, "tuned": False, "neg_sampler": sampler, "seed": seed,
+            "valid_ratio": SHARE, "show_progress": False, "metrics": ["NDCG"], "topk": [20],
+            "valid_metric": "NDCG@20", "eval_step": 2, "stopping_step": 5, **settings,
+        })  # fmt: skip
+
+    def trial(self, sampler: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Train on the cut of a seed; the best validation value and its epoch."""
+        given = {**MODEL[self.model], **BASE[self.cell], **settings}
+        config = self.config(sampler, given, seed)
+        if seed not in self.parts:
+            self.parts[seed] = split(config, self.data)
+        parts = self.parts[seed]
+        init_seed(seed, config["reproducibility"])
+        train, evaluation = create_samplers(config, parts)
+        loader = BNSTrainDataLoader(config, parts["train"], train, shuffle=True)
+        valid = eval_loader(config, "valid")(
+            config, parts["valid"], evaluation["valid"].set_phase("valid"), shuffle=False
+        )
+        init_seed(seed, config["reproducibility"])
+        model = get_model(self.model)(config, loader._dataset).to(config["device"])
+        with tempfile.TemporaryDirectory() as folder, tensorboard_in(Path(folder)):
+            config["checkpoint_dir"] = folder
+            trainer = get_trainer(config["MODEL_TYPE"], self.model)(config, model)
+            start = perf_counter()
+            trainer.fit(loader, valid, verbose=False, saved=False)
+            trainer.tensorboard.close()
+        found = [(r.valid_result[METRIC], r.epoch) for r in trainer.reports if r.valid_result]
+        value, epoch = max(found)
+        return {
+            "value": round(value, 6),
+            "best_epoch": epoch,
+            "epochs": len(trainer.reports),
+            "seconds": round(perf_counter() - start, 1),
+        }
+
+
+def search(bench: Bench, file: Path) -> None:
+    """Run what is not in the file yet."""
+    known = read(file)
+    trials, _, cuts = EFFORT[bench.cell]
+    done = {(r["sampler"], r["trial"], r["cut"]) for r in known}
+
+    def run(sampler: str, trial: int, cut: int) -> None:
+        if (sampler, trial, cut) in done:
+            return
+        settings = drawn(bench.cell, sampler, trial)
+        record = {"sampler": sampler, "trial": trial, "cut": cut, "settings": settings}
+        try:
+            with quiet():
+                record |= bench.trial(sampler, settings, cut)
+        except UsageError as error:
+            record["error"] = str(error)
+        known.append(record)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(record) + "\n")
+        print(json.dumps(record), flush=True)
+
+    for trial in range(trials):
+        for sampler in SAMPLERS:
+            run(sampler, trial, 0)
+    for sampler in SAMPLERS:
+        for trial in finalists(bench.cell, known, sampler):
+            for cut in range(1, cuts):
+                run(sampler, trial, cut)
+
+
+def finalists(cell: tuple[str, str], records: list[dict[str, Any]], sampler: str) -> list[int]:
+    """The best trials of stage 1."""
+    trials, best, _ = EFFORT[cell]
+    values = {r["trial"]: r["value"] for r in records
+              if r["sampler"] == sampler and r["cut"] == 0 and "value" in r
+              and r["trial"] < trials}  # fmt: skip
+    return sorted(values, key=lambda trial: -values[trial])[:best]
+
+
+def winner(
+    cell: tuple[str, str], records: list[dict[str, Any]], sampler: str
+) -> dict[str, Any] | None:
+    """The finalist with the best mean over the cuts; None before all of them are run."""
+    best = None
+    for trial in finalists(cell, records, sampler):
+        runs = [r for r in records if r["sampler"] == sampler and r["trial"] == trial]
+        if len(runs) < EFFORT[cell][2]:
+            return None
+        values = [r["value"] for r in runs]
+        row = {
+            "settings": runs[0]["settings"],
+            "epochs": round(statistics.mean(r["best_epoch"] for r in runs)),
+            "mean": statistics.mean(values),
+            "values": values,
+            "trial": trial,
+        }
+        if best is None or row["mean"] > best["mean"]:
+            best = row
+    return best
+
+
+def write(cell: tuple[str, str], file: Path) -> None:
+    """Write each sampler's winner to properties/tuned."""
+    records = read(file)
+    for sampler in SAMPLERS:
+        found = winner(cell, records, sampler)
+        if found is None:
+            print(f"{sampler}: not finished")
+            continue
+        settings = dict(found["settings"])
+        args = settings.pop("neg_sampler_args")
+        args = {k: v for k, v in args.items() if k not in BIG.get(sampler, {})}
+        content = {**MODEL[cell[1]], **BASE[cell], "epochs": found["epochs"], **settings}
+        if args:
+            content["neg_sampler_args"] = args
+        path = ROOT / "properties" / "tuned" / cell[0] / cell[1] / f"{sampler}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = ", ".join(f"{value:.4f}" for value in found["values"])
+        head = (
+            f"# Found by benchmarks/search.py (trial {found['trial']} of {EFFORT[cell][0]}): "
+            f"validation NDCG@20 {values}\n# on cuts of training; epochs are for all of it.\n"
+        )
+        path.write_text(head + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        print(f"{sampler}: {found['mean']:.4f} {content}")
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """The lines of a search."""
+    if not file.is_file():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", required=True, choices=list(MODEL))
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--data_path", required=True)
+    parser.add_argument("--write", action="store_true", help="write the winners, run nothing")
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    bench = Bench(args.model, args.dataset, args.data_path)
+    file = ROOT / "results" / "search" / f"{'-'.join(bench.cell)}.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not args.write:
+        search(bench, file)
+    write(bench.cell, file)
+
+
+if __name__ == "__main__":
+    main()
