@@ -1,0 +1,247 @@
+"""The papers' tables: run the comparisons, and write results/ with the papers' values beside ours.
+
+    python benchmarks/tables.py --run                  # all; goes on where it was stopped
+    python benchmarks/tables.py --run table3 figure5   # only these
+    python benchmarks/tables.py                        # write results/*.md from results/compare/
+
+Each comparison is a command of its own (`--list` prints them) over settings in properties/tuned/,
+which benchmarks/search.py chose on validation data; here the whole training part is trained on for
+the number of epochs found there, and the test part is looked at once. DATA is the folder with
+ml-100k-bns/ and ml-1m-ahns/; see `recbole-bns prepare`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from recbole_bns.cli import main as recbole_bns
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results"
+KEPT = RESULTS / "compare"
+NAMES = {"BPR": "MF (BPR)", "LightGCN": "LightGCN, 1 layer", "ml-100k-bns": "ML-100K",
+         "ml-1m-ahns": "ML-1M"}  # fmt: skip
+AHNS = "--tuned=False --embedding_size=64 --learning_rate=0.001 --reg_weight=0.0001"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One command of ``recbole-bns compare`` and the paper's table that it is for."""
+
+    table: str
+    model: str
+    dataset: str
+    words: str
+
+    @property
+    def flags(self) -> list[str]:
+        """Of the command, without the folder."""
+        return [f"--model={self.model}", f"--dataset={self.dataset}", "--data_path=DATA",
+                "--valid_ratio=0", *self.words.split()]  # fmt: skip
+
+
+ALL = "--samplers=rns,pns,aobpr,dns,srns,bns,ahns --reference=bns"
+ML, BNS = "ml-100k-bns", "benchmarks/variants"
+COMPARISONS = {
+    "table2-ml-100k-BPR": Comparison("II", "BPR", ML, f"{ALL} --seeds=5"),
+    "table2-ml-100k-LightGCN": Comparison("II", "LightGCN", ML, f"{ALL} --seeds=5"),
+    "table2-ml-1m-BPR": Comparison("II", "BPR", "ml-1m-ahns", f"{ALL} --seeds=5"),
+    "table2-ml-1m-LightGCN": Comparison("II", "LightGCN", "ml-1m-ahns", f"{ALL} --seeds=5"),
+    "table3": Comparison("III", "BPR", ML, f"--variants={BNS}/table3.yaml --reference=BNS"),
+    "table4": Comparison("IV", "BPR", ML, f"--variants={BNS}/table4.yaml --reference=m=1"),
+    "figure5": Comparison("5", "BPR", ML, f"--variants={BNS}/figure5.yaml --reference=lambda=5"),
+    "ahns": Comparison(
+        "AHNS", "BPR", "ml-1m-ahns",
+        f"--variants={BNS}/ahns.yaml --samplers=rns,dns,AHNS-1,AHNS-2 --seeds=3 --topk=20,50 "
+        f"--epochs=100 {AHNS}",
+    ),
+}  # fmt: skip
+
+
+def run(names: list[str]) -> int:
+    """Run comparisons one after another and keep their tables in results/compare/."""
+    for name in names:
+        out = f"runs/{name}"
+        status = recbole_bns(["compare", *COMPARISONS[name].flags, f"--out={out}"])
+        if status == 130:
+            return status
+        KEPT.mkdir(parents=True, exist_ok=True)
+        for ending in ("md", "csv", "json"):
+            if (found := Path(out) / f"compare.{ending}").is_file():
+                shutil.copyfile(found, KEPT / f"{name}.{ending}")
+    return 0
+
+
+def load(name: str) -> dict[str, Any] | None:
+    """A comparison that was run."""
+    path = KEPT / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def beside(name: str, content: dict[str, Any], papers: pd.DataFrame) -> tuple[str, list[str]]:
+    """Our means over the paper's values, one row a sampler; what is below the paper.
+
+    Args:
+        name: of the comparison.
+        content: its JSON.
+        papers: of papers.csv.
+    """
+    spec = COMPARISONS[name]
+    means = pd.DataFrame(content["metrics"])
+    here = papers[(papers["table"] == spec.table) & (papers["dataset"] == spec.dataset)]
+    paper = here[here["model"] == spec.model].set_index(["row", "metric"])["value"].to_dict()
+    rows, below = [], []
+    for row, group in means.groupby("sampler", sort=False):
+        cells = []
+        for value in group.itertuples():
+            theirs = paper.get((row, value.metric))
+            text = f"{value.mean:.4f}" if hasattr(value, "mean") else ""
+            bold = f"**{text}**" if value.rank == 1 else text
+            if theirs is not None and value.mean < theirs:
+                below.append(f"{row} {value.metric} {text} (paper {theirs:.4f})")
+            cells.append(bold if theirs is None else f"{bold} ({theirs:.4f})")
+        rows.append([f"`{row}`", group["runs"].iloc[0], *cells])
+    heads = ["", "runs", *map(title, means["metric"].unique())]
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True), below
+
+
+def title(metric: str) -> str:
+    """``N@20`` for ``ndcg@20``."""
+    return metric[0].upper() + metric[metric.index("@") :]
+
+
+def verdicts(content: dict[str, Any], metric: str = "ndcg@20") -> str:
+    """How the others stand to the reference, with the paired t-test."""
+    means = {m["sampler"]: m["mean"] for m in content["metrics"] if m["metric"] == metric}
+    parts = []
+    for test in content["tests"]:
+        if test["metric"] == metric:
+            p, difference = test["p_t_holm"], test["difference"]
+            sign = "no different (p > 0.05)" if p > 0.05 else "below" if difference < 0 else "above"
+            parts.append(f"`{test['sampler']}` {difference:+.4f}, {sign}")
+    reference = content["reference"]
+    return (
+        f"{title(metric)} against `{reference}` ({means[reference]:.4f}): {'; '.join(parts)} "
+        "(paired t-test over users, Holm-corrected)."
+    )
+
+
+def section(name: str, papers: pd.DataFrame) -> str:
+    """A table, what is below the paper, and the command."""
+    spec, content = COMPARISONS[name], load(name)
+    head = f"## {NAMES[spec.model]} on {NAMES[spec.dataset]}"
+    command = f"recbole-bns compare {' '.join(spec.flags)}"
+    if content is None:
+        return f"{head}\n\nNot run yet: `{command}`"
+    table, below = beside(name, content, papers)
+    known = (papers["table"] == spec.table).any()
+    said = f"Below the paper: {'; '.join(below)}." if below else "No mean is below the paper's."
+    return "\n\n".join(
+        [head, table, *([said] if known else []), verdicts(content),
+         f"`{command}` ({content['versions']}; seeds {', '.join(map(str, content['seeds']))}). "
+         f"Deviations, tests, times and settings: [compare/{name}.md](compare/{name}.md)."]
+    )  # fmt: skip
+
+
+PAGES = {
+    "table2": (
+        "Table II of Liu & Wang (ICDE 2023)",
+        "Mean over the seeds, in brackets the paper's value; **best** of ours. P, R, N: precision, "
+        "recall, NDCG, averaged over the users with test items; the ideal NDCG counts min(k, test "
+        "items). d 32. ML-100K is the authors' own split; ML-1M is the AHNS authors' split, since "
+        "the BNS authors' is unknown, so that its columns are not measured on the same test part. "
+        "The paper has no `ahns`. Every sampler's settings were searched with the same effort on "
+        "validation data ([search.md](search.md)).",
+        [name for name in COMPARISONS if name.startswith("table2")],
+    ),
+    "table3": (
+        "Table III of Liu & Wang (ICDE 2023): variants of BNS",
+        "BNS-1: lambda falls from 10 by 0.1 an epoch, not below 2. BNS-2: five epochs of uniform "
+        "negatives first. BNS-3: the same prior for all items. BNS-4: popularity weighted by the "
+        "user's occupation. All else is the tuned setting of `bns`.",
+        ["table3"],
+    ),
+    "table4": (
+        "Table IV of Liu & Wang (ICDE 2023): a simulation that sees the test labels",
+        "The prior is 0.64 for held-out positives and 0.04 for the rest: what BNS could do if its "
+        "prior knew the user. **The sampler sees the labels that it is tested on; these are no "
+        "results.**",
+        ["table4"],
+    ),
+    "figure5": (
+        "Figure 5 of Liu & Wang (ICDE 2023)",
+        "Test metrics against lambda (five candidates) and against the number of candidates m "
+        "(lambda 5; m = 5 is lambda=5); all else is the tuned setting of `bns`. Nothing is chosen "
+        "by it. ![NDCG@20 against lambda and m](figure5.png)",
+        ["figure5"],
+    ),
+    "ahns": (
+        "ML-1M column of Table 2 of Lai et al. (AHNS, AAAI 2024)",
+        "Their setting: MF, d 64, Adam 0.001, batch 2048, batch L2 0.0001, 100 epochs, alpha 0.1, "
+        "beta 0.4, M 16, p -1 and -2, on their split. They test every fifth epoch and report the "
+        "best one; we train on the whole training part and test once, after the last.",
+        ["ahns"],
+    ),
+}  # fmt: skip
+
+
+def draw(content: dict[str, Any]) -> None:
+    """Figure 5 as a picture."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    means = {m["sampler"]: m for m in content["metrics"] if m["metric"] == "ndcg@20"}
+    if "lambda=5" in means:
+        means["m=5"] = means["lambda=5"]
+    figure, axes = pyplot.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
+    for axis, (kind, label) in zip(
+        axes, (("lambda", "λ (5 candidates)"), ("m", "candidates m (λ = 5)")), strict=True
+    ):
+        points = sorted((float(k.split("=")[1]), v) for k, v in means.items() if k.startswith(kind))
+        axis.errorbar(
+            [x for x, _ in points], [v["mean"] for _, v in points],
+            yerr=[v["std"] or 0 for _, v in points], marker="o", capsize=3,
+        )  # fmt: skip
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("test NDCG@20, mean ± std")
+    figure.savefig(RESULTS / "figure5.png", dpi=120)
+
+
+def write() -> None:
+    """Write results/*.md."""
+    papers = pd.read_csv(HERE / "papers.csv")
+    for page, (head, text, names) in PAGES.items():
+        parts = [f"# {head}", text, *(section(name, papers) for name in names)]
+        (RESULTS / f"{page}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    if content := load("figure5"):
+        draw(content)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--run", nargs="*", metavar="NAME", choices=[*COMPARISONS])
+    parser.add_argument("--list", action="store_true", help="print the commands")
+    args = parser.parse_args()
+    if args.list:
+        for name, spec in COMPARISONS.items():
+            print(f"{name}: recbole-bns compare {' '.join(spec.flags)}")
+        return 0
+    status = 0 if args.run is None else run(args.run or list(COMPARISONS))
+    write()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
