@@ -1,4 +1,4 @@
-"""The command line: ``recbole-bns run | compare | prepare | samplers | doctor``."""
+"""The command line: ``recbole-bns run | compare | tune | prepare | samplers | doctor``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import UsageError
-from .help_texts import COMPARE_HELP, MAIN_HELP, PREPARE_HELP, RUN_HELP
+from .help_texts import COMPARE_HELP, MAIN_HELP, PREPARE_HELP, RUN_HELP, TUNE_HELP
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = {
         "run": run,
         "compare": compare,
+        "tune": tune,
         "prepare": prepare,
         "samplers": samplers,
         "doctor": doctor,
@@ -83,6 +84,24 @@ def compare(arguments: Sequence[str]) -> int:
 
     command = f"recbole-bns compare {shlex.join(arguments)}".rstrip()
     return module.compare(module.read_plan(flags), command)
+
+
+def tune(arguments: Sequence[str]) -> int:
+    """``recbole-bns tune``: a sweep with Ray Tune."""
+    if {"-h", "--help"} & set(arguments):
+        print(TUNE_HELP)
+        return 0
+    flags = parse_flags([f"{word}=True" if word == "--resume" else word for word in arguments])
+    resume = flags.pop("resume", False)
+    if not isinstance(resume, bool):
+        raise UsageError(f"--resume: got {resume!r}, allowed is --resume without a value.")
+    from .tuning.compat import check_ray
+
+    check_ray()
+    from .tuning import sweep
+
+    command = f"recbole-bns tune {shlex.join(arguments)}".rstrip()
+    return sweep.tune(sweep.make_plan(flags, command, resume=resume), resume=resume)
 
 
 def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:

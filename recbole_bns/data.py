@@ -31,17 +31,25 @@ def data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
     Returns:
         loaders for training, validation (None where there is no validation part) and test.
     """
-    parts = split(config, dataset)
+    found = loaders(config, split(config, dataset))
+    return found["train"], found.get("valid"), found["test"]
+
+
+def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    """A loader for each part.
+
+    Args:
+        config: a ``Config`` with ``neg_sampler``.
+        parts: by phase, of :func:`split`; the training part and others.
+    """
     train, evaluation = create_samplers(config, parts)
-    train_data = BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])
-    loaders = {
-        phase: eval_loader(config, phase)(
-            config, parts[phase], evaluation[phase].set_phase(phase), shuffle=False
-        )
-        for phase in parts
-        if phase != "train"
-    }
-    return train_data, loaders.get("valid"), loaders["test"]
+    found = {"train": BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])}
+    for phase in parts:
+        if phase != "train":
+            sampler = evaluation[phase].set_phase(phase)
+            loader = eval_loader(config, phase)
+            found[phase] = loader(config, parts[phase], sampler, shuffle=False)
+    return found
 
 
 def stock_data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:

@@ -22,6 +22,7 @@ recbole-bns samplers lists the samplers with their parameters."""
 PREPARE_HELP = """\
 Write RecBole's atomic files from the original files of a data set.
 
+  recbole-bns tune          search hyper-parameters with Ray Tune (tune --help)
   recbole-bns prepare NAME --from PATH
 
   NAME          ml-100k       u.data, u.user
@@ -57,11 +58,39 @@ examples:
   recbole-bns compare --model=BPR --samplers=rns,dns,bns --seeds=3 --epochs=30
   recbole-bns compare --dataset=ml-1m --data_path=DATA --dns.candidate_num=10 --jobs=2"""
 
+TUNE_HELP = """\
+Search hyper-parameters with Ray Tune: trials are compared on validation data, bad ones are
+stopped early (ASHA), the winner is trained again and tested once.
+
+  --model, --dataset, --neg_sampler, --config_files, --KEY=VALUE   as in run, for all trials
+  --num_samples=N         trials (default 20); a grid runs whole and once
+  --sweep=FILE.yaml       a space of your own (default: properties/sweep/SAMPLER.yaml):
+                          learning_rate: {loguniform: [0.001, 0.1]}
+                          neg_sampler_args.candidate_num: {choice: [1, 3, 5]}
+                          kinds: choice, grid, uniform, loguniform, quniform, randint
+  --search=random         random, grid (of the choices), optuna
+  --scheduler=asha        asha, none
+  --metric=NDCG@20        what trials are compared by
+  --epochs=N              of a trial at the most (default 100)
+  --time_budget=30m       begin nothing new after it
+  --cpus_per_trial=1, --gpus_per_trial=0.5, --max_concurrent=N
+  --address=auto          a running Ray cluster; --storage_path=PATH that its machines share
+  --out=DIR               for everything written (default: runs/tune-DATASET-MODEL-SAMPLER)
+  --resume                go on with the sweep in DIR
+
+DIR/best.yaml is for --config_files, DIR/trials.csv has a line a trial, DIR/tune.md the tables.
+Exit status: 0; 1 where no trial got to a result; 2 for bad input; 130 after Ctrl-C.
+
+examples:
+  recbole-bns tune --model=BPR --neg_sampler=dns --num_samples=10 --epochs=30
+  recbole-bns tune --resume --out=runs/tune-ml-100k-BPR-dns"""
+
 MAIN_HELP = """\
 recbole-bns: negative samplers for RecBole.
 
   recbole-bns run [FLAGS]   train and test a model (run --help)
   recbole-bns compare       samplers side by side, over seeds (compare --help)
+  recbole-bns tune          search hyper-parameters with Ray Tune (tune --help)
   recbole-bns prepare NAME  data files from their originals (prepare --help)
   recbole-bns samplers      the samplers, their parameters and papers
   recbole-bns doctor        versions, mends of the host, devices

@@ -91,13 +91,8 @@ def _run(
         dataset = create_dataset(config)
         logging.getLogger().info(dataset)
         train_data, valid_data, test_data = prepare(config, dataset)
-    init_seed(config["seed"], config["reproducibility"])
     name = config["model"]
-    model_class = config.model_class or get_model(name)
-    model = model_class(config, train_data._dataset).to(config["device"])
-    logging.getLogger().info(model)
-    with tensorboard_in(folder / "tensorboard"):
-        trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
+    trainer = make_trainer(config, train_data, folder)
     if trainer.eval_step <= 0:
         valid_data = None
     file = "best.pt" if valid_data else "last.pt"
@@ -129,6 +124,22 @@ def _run(
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
     return result
+
+
+def make_trainer(config: Any, train_data: Any, folder: Path) -> Any:
+    """The model, initialised by the seed, and its trainer.
+
+    Args:
+        config: a ``Config``.
+        train_data: the loader of the training part.
+        folder: for TensorBoard's files.
+    """
+    init_seed(config["seed"], config["reproducibility"])
+    model_class = config.model_class or get_model(config["model"])
+    model = model_class(config, train_data._dataset).to(config["device"])
+    logging.getLogger().info(model)
+    with tensorboard_in(folder / "tensorboard"):
+        return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
 
 
 def _result(

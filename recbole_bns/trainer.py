@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
+from recbole.utils import calculate_valid_score, early_stopping
 from recbole.utils import get_trainer as recbole_trainer
 from torch import Tensor
 
@@ -122,10 +123,16 @@ class TrainerMixin(_Host):
         )
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        """Weights, optimiser and sampler as tensors and plain values, written atomically."""
+        """Write :meth:`state_of`, whole or not at all."""
+        path = kwargs.get("saved_model_file", self.saved_model_file)
+        checkpoint.save(self.state_of(epoch), path)
+        self.best_epoch = epoch + 1
+
+    def state_of(self, epoch: int) -> dict[str, Any]:
+        """Weights, optimiser and sampler after epoch ``epoch`` (0-based), as plain values."""
         core = getattr(self.sampler, "core", None)
         config, model = self.config, self.model
-        state = {
+        return {
             "model": config["model"],
             "dataset": config["dataset"],
             "neg_sampler": config["neg_sampler"],
@@ -139,8 +146,26 @@ class TrainerMixin(_Host):
             "optimizer": self.optimizer.state_dict(),
             "sampler": core.state_dict() if core is not None else None,
         }
-        checkpoint.save(state, kwargs.get("saved_model_file", self.saved_model_file))
-        self.best_epoch = epoch + 1
+
+    def state_after(self, report: EpochReport) -> dict[str, Any]:
+        """The state after an epoch with a validation, which early stopping has yet to count.
+
+        Args:
+            report: of the epoch, as ``on_epoch`` gets it.
+
+        Returns:
+            the state, and as ``stops`` whether early stopping ends the training here.
+        """
+        state = self.state_of(report.epoch - 1)
+        score = calculate_valid_score(report.valid_result, self.valid_metric)
+        best, step, stops, _ = early_stopping(
+            score,
+            self.best_valid_score,
+            self.cur_step,
+            max_step=self.stopping_step,
+            bigger=self.valid_metric_bigger,
+        )
+        return state | {"best_valid_score": float(best), "cur_step": step, "stops": bool(stops)}
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """Go on from a checkpoint: weights, optimiser, counters and, in ``fit``, the sampler."""

@@ -1,0 +1,111 @@
+"""Between Ray and our records: every report is written as it comes, and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import time
+from typing import Any
+
+from ray import tune
+
+from ..progress import RunsProgress
+from . import records
+from .plan import Plan
+from .space import plain
+
+
+class Recorder:
+    """Writes ``trials.jsonl`` and shows progress; closed at the end of a ``with``.
+
+    Args:
+        plan: of the sweep.
+        before: what an earlier command has recorded.
+        shown: whether there is a display.
+    """
+
+    def __init__(self, plan: Plan, before: Mapping[str, records.Record], *, shown: bool) -> None:
+        self.plan, self.known = plan, dict(before)
+        done = sum(r.status != records.RUNNING for r in before.values())
+        title = f"{plan.recipe.model} on {plan.recipe.dataset}"
+        self.progress = RunsProgress(title, plan.trials, done, shown=shown)
+        self.began = time()
+        self.out_of_time = False
+
+    def __enter__(self) -> Recorder:
+        global _now
+        self.progress.__enter__()
+        _now = self
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        global _now
+        _now = None
+        self.progress.__exit__(*error)
+        budget = self.plan.time_budget
+        self.out_of_time = budget is not None and time() - self.began >= budget
+
+    def write(self, trial: Any, **content: Any) -> None:
+        """Add a line and keep what it says."""
+        records.append(self.plan.out, trial=trial.trial_id, **content)
+
+    def begin(self, trial: Any) -> None:
+        """A trial has been started, for the first time or again."""
+        self.write(trial, found=plain(trial.config))
+
+    def report(self, trial: Any, result: Mapping[str, Any]) -> None:
+        """A trial has been evaluated."""
+        if "error" in result:
+            return
+        metrics = {
+            k: float(v) for k, v in result.items() if "@" in k or k in records.OWN or k == "auc"
+        }
+        metrics |= {k: float(result[k]) for k in (self.plan.metric,) if k in result}
+        self.write(trial, epoch=result["epoch"], metrics=metrics, node=str(result.get("node", "")))
+
+    def end(self, trial: Any, status: str, error: str = "") -> None:
+        """A trial is over."""
+        self.write(trial, status=status, error=error)
+        record = records.read(self.plan.out)[trial.trial_id]
+        best = record.best(self.plan.metric, self.plan.bigger)
+        value = f"{self.plan.metric} {best[0]:.4f}" if best else "no result"
+        text = f"trial {trial.trial_id} {status} after {record.epochs} epochs, {value}"
+        self.progress.finished(f"{text}: {error}" if error else text)
+
+
+_now: Recorder | None = None
+"""Of the running sweep: what Ray keeps and restores of a callback is not it."""
+
+
+class Callback(tune.Callback):
+    """Of Ray; tells the recorder of the running sweep, and has no state of its own."""
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Ray has started a trial."""
+        if _now:
+            _now.begin(trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial has reported."""
+        if _now:
+            _now.report(trial, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has ended by itself, or the scheduler has stopped it."""
+        if not _now:
+            return
+        result = trial.last_result
+        if "error" in result:
+            _now.end(trial, records.FAILED, str(result["error"]))
+        elif result.get("final"):
+            _now.end(trial, records.FINISHED)
+        else:
+            _now.end(trial, records.STOPPED)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial's process has died too often, or it raised."""
+        if _now:
+            text = str(trial.get_error() if hasattr(trial, "get_error") else "it died")
+            lines = [line for line in text.splitlines() if line.strip()] or ["it died"]
+            _now.end(trial, records.FAILED, lines[-1].strip())

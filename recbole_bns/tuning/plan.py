@@ -1,0 +1,233 @@
+"""What ``recbole-bns tune`` was asked for, checked before any trial, and kept for ``--resume``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..settings import NO_SAMPLER
+from .flags import gpus, number, one_of, seconds
+from .space import Dimension, Space, as_grid, default_space, grid_size, space_of_file
+from .trial import Recipe, make_recipe
+
+TRIALS, EPOCHS = 20, 100
+"""Trials of a sweep, and epochs of a trial at the most, where nothing else is said."""
+SEARCHES = ("random", "grid", "optuna")
+SCHEDULERS = ("asha", "none")
+FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep.
+
+    Attributes:
+        recipe: what all trials have in common.
+        space: what is searched over.
+        metric: a validation metric, lower case.
+        bigger: whether more of it is better.
+        trials: how many.
+        search: one of :data:`SEARCHES`.
+        scheduler: one of :data:`SCHEDULERS`.
+        time_budget: seconds, or None.
+        cpus: of a trial.
+        gpus: of a trial.
+        at_once: trials at the most, or None.
+        address: of a running cluster, or None for one of our own.
+        storage: where Ray keeps checkpoints: a folder or a URI.
+        out: folder for everything that is written.
+        command: that asked for it.
+    """
+
+    recipe: Recipe
+    space: Space
+    metric: str
+    bigger: bool
+    trials: int
+    search: str
+    scheduler: str
+    time_budget: float | None
+    cpus: float
+    gpus: float
+    at_once: int | None
+    address: str | None
+    storage: str
+    out: Path
+    command: str
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """What decides the trials, as plain values; the same command must come to the same."""
+        return {
+            "model": self.recipe.model,
+            "dataset": self.recipe.dataset,
+            "settings": dict(self.recipe.settings),
+            "space": {key: {d.kind: list(d.values)} for key, d in self.space.items()},
+            "metric": self.metric,
+            "trials": self.trials,
+            "search": self.search,
+            "scheduler": self.scheduler,
+        }
+
+    @property
+    def free(self) -> dict[str, Any]:
+        """What a resumed sweep may do in another way."""
+        return {
+            "time_budget": self.time_budget,
+            "cpus": self.cpus,
+            "gpus": self.gpus,
+            "at_once": self.at_once,
+            "storage": self.storage,
+            "command": self.command,
+        }
+
+
+def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
+    """Make a plan of the flags of the command line, already typed.
+
+    Raises:
+        UsageError: a flag, a setting or the space is not allowed.
+    """
+    rest = dict(flags)
+    model, dataset, files, out, sweep, address, storage = (
+        rest.pop(key, None)
+        for key in ("model", "dataset", "config_files", "out", "sweep", "address", "storage_path")
+    )
+    search = one_of(rest.pop("search", "random"), SEARCHES, "search")
+    scheduler = one_of(rest.pop("scheduler", "asha"), SCHEDULERS, "scheduler")
+    given_trials = rest.pop("num_samples", None)
+    numbers = {
+        key: number(rest.pop(key, default), key, low, whole)
+        for key, default, low, whole in (
+            ("cpus_per_trial", 1, 0.01, False),
+            ("gpus_per_trial", gpus(), 0, False),
+            ("max_concurrent", None, 1, True),
+        )
+    }
+    budget = seconds(rest.pop("time_budget", None))
+    metric = rest.pop("metric", None)
+    if metric is not None:
+        rest["valid_metric"] = str(metric)
+    recipe = make_recipe(model, dataset, files, {"epochs": EPOCHS, **rest})
+    config = recipe.config()
+    sampler = config["neg_sampler"]
+    if sampler == NO_SAMPLER:
+        raise UsageError("neg_sampler: got 'none', allowed in a sweep is one of our samplers.")
+    space = (
+        space_of_file(str(sweep), recipe.model, sampler)
+        if sweep
+        else default_space(sampler, recipe.model)
+    )
+    if search == "grid":
+        space = as_grid(space)
+    folder = Path(str(out)) if out else _folder(recipe, sampler)
+    return Plan(
+        recipe=recipe,
+        space=space,
+        metric=str(config["valid_metric"]).lower(),
+        bigger=bool(config["valid_metric_bigger"]),
+        trials=_trials(given_trials, space, search),
+        search=search,
+        scheduler=scheduler,
+        time_budget=budget,
+        cpus=numbers["cpus_per_trial"],
+        gpus=numbers["gpus_per_trial"],
+        at_once=numbers["max_concurrent"],
+        address=address and str(address),
+        storage=str(storage) if storage else str((folder / "ray").absolute()),
+        out=folder,
+        command=command,
+    )
+
+
+def default_folder(flags: Mapping[str, Any]) -> Path:
+    """The folder that these flags come to without ``--out``.
+
+    Raises:
+        UsageError: a setting is not allowed.
+    """
+    settings = {k: v for k, v in flags.items() if k == "neg_sampler"}
+    names = (flags.get("model"), flags.get("dataset"), flags.get("config_files"))
+    recipe = make_recipe(*names, settings)
+    return _folder(recipe, recipe.config()["neg_sampler"])
+
+
+def _folder(recipe: Recipe, sampler: str) -> Path:
+    return Path(f"runs/tune-{recipe.dataset}-{recipe.model}-{sampler}")
+
+
+def resumed_plan(out: Path, flags: Mapping[str, Any], command: str) -> Plan:
+    """The plan of a sweep in ``out``; flags given again must agree with it.
+
+    Raises:
+        UsageError: there is no sweep, or another one.
+    """
+    try:
+        kept = json.loads((out / FILE).read_text(encoding="utf-8"))
+        held, free = kept["held"], kept["free"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"--resume: there is no sweep in '{out}'; name its folder with --out=DIR, or leave "
+            "--resume out to begin one."
+        ) from error
+    ours = ("address", "time_budget", "cpus_per_trial", "gpus_per_trial", "max_concurrent")
+    if set(flags) - {*ours, "storage_path", "out"}:
+        plan = read_plan({**flags, "out": str(out)}, command)
+        check_held(plan, held)
+        return plan
+    recipe = Recipe(held["model"], held["dataset"], held["settings"])
+    config = recipe.config()
+    numbers = {
+        "cpus": number(flags.get("cpus_per_trial", free["cpus"]), "cpus_per_trial", 0.01, False),
+        "gpus": number(flags.get("gpus_per_trial", free["gpus"]), "gpus_per_trial", 0, False),
+        "at_once": number(flags.get("max_concurrent", free["at_once"]), "max_concurrent", 1, True),
+    }
+    space = {key: Dimension(*next(iter(d.items()))) for key, d in held["space"].items()}
+    return Plan(
+        recipe=recipe,
+        space={key: Dimension(d.kind, tuple(d.values)) for key, d in space.items()},
+        metric=held["metric"],
+        bigger=bool(config["valid_metric_bigger"]),
+        trials=held["trials"],
+        search=held["search"],
+        scheduler=held["scheduler"],
+        time_budget=seconds(flags.get("time_budget", free["time_budget"])),
+        address=flags.get("address") and str(flags["address"]),
+        storage=str(flags.get("storage_path", free["storage"])),
+        out=out,
+        command=free["command"],
+        **numbers,
+    )
+
+
+def check_held(plan: Plan, held: Mapping[str, Any]) -> None:
+    """Make sure that a sweep in the folder is the one that is asked for.
+
+    Raises:
+        UsageError: names the first difference.
+    """
+    asked = json.loads(json.dumps(plan.held))
+    for key, value in asked.items():
+        if held.get(key) != value:
+            raise UsageError(
+                f"--resume: the sweep in '{plan.out}' has {key} {held.get(key)!r}, got {value!r}; "
+                "give --resume and --out alone to go on with it, or name another folder."
+            )
+
+
+def _trials(given: Any, space: Space, search: str) -> int:
+    grid = grid_size(space)
+    if any(dimension.kind == "grid" for dimension in space.values()):
+        if given is not None:
+            raise UsageError(
+                f"--num_samples: got {given!r}, but the space has a grid of {grid} points, which "
+                "runs whole and once; leave --num_samples out."
+            )
+        if search == "optuna":
+            raise UsageError("--search: optuna takes no grid; write choice instead of grid.")
+        return grid
+    return int(number(TRIALS if given is None else given, "num_samples", 1, True))

@@ -1,0 +1,170 @@
+"""What a sweep comes to: tables of trials and effects, the winner's settings, its test."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ..compare_worker import write_text
+from ..quick_start import run_recbole_bns
+from ..report import result_table
+from ..run_folder import settings_of
+from .effects import cell, effects, table, value_of
+from .plan import Plan
+from .records import FAILED, OWN, RUNNING, Record, best_of
+
+SHOWN = 15
+"""Best trials in the Markdown table; trials.csv has all."""
+
+
+def conclude(plan: Plan, found: Mapping[str, Record], *, stopped: bool) -> int:
+    """Write ``trials.csv``; where the sweep is over, test the winner and write ``tune.md``.
+
+    Returns:
+        exit status: 0, 1 where no trial got to a result, 130 where the sweep was interrupted.
+    """
+    out = plan.out
+    write_text(out / "trials.csv", trials_csv(plan, found))
+    ended = sum(record.status != RUNNING for record in found.values())
+    state = f"{ended} of {plan.trials} trials have ended; they are in {out / 'trials.csv'}"
+    if stopped:
+        print(f"recbole-bns: stopped; {state}; go on with --resume --out={out}.", file=sys.stderr)
+        return 130
+    best = best_of(found, plan.metric, plan.bigger)
+    if best is None:
+        errors = [record.error for record in found.values() if record.error]
+        why = f"the first failure: {errors[0]}" if errors else "none was evaluated"
+        print(f"recbole-bns: no trial got to a result; {why}; {state}.", file=sys.stderr)
+        return 1
+    write_text(out / "best.yaml", best_yaml(plan, best))
+    result = retrain(plan)
+    text = markdown(plan, found, best, result)
+    write_text(out / "tune.md", text)
+    print(text)
+    files = ", ".join(str(out / name) for name in ("tune.md", "trials.csv", "best.yaml", "winner"))
+    print(f"written: {files}")
+    return 0
+
+
+def retrain(plan: Plan) -> dict[str, Any]:
+    """Train with ``best.yaml`` and test once; what an earlier command has done is read.
+
+    Returns:
+        the content of ``winner/result.json``.
+    """
+    folder, settings = plan.out / "winner", plan.out / "best.yaml"
+    done, used = folder / "result.json", folder / "best.yaml"
+    words = settings.read_text(encoding="utf-8")
+    if done.is_file() and used.is_file() and used.read_text(encoding="utf-8") == words:
+        return dict(json.loads(done.read_text(encoding="utf-8")))
+    number = 1
+    while folder.exists():  # of another winner; nothing that was computed is lost
+        number += 1
+        folder = plan.out / f"winner-{number}"
+    result = run_recbole_bns(
+        plan.recipe.model,
+        plan.recipe.dataset,
+        [str(settings)],
+        {"show_progress": bool(plan.recipe.settings.get("show_progress", True))},
+        out=folder,
+    )
+    write_text(folder / "best.yaml", words)
+    return result
+
+
+def best_yaml(plan: Plan, best: Record) -> str:
+    """Every setting of the best trial, for ``--config_files``; what was searched comes first."""
+    config = plan.recipe.config(best.found)
+    values = {k: v for k, v in settings_of(config).items() if k != "show_progress"}
+    value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
+    names = {key.partition(".")[0] for key in plan.space}
+    searched = {key: values.pop(key) for key in sorted(names & set(values))}
+    head = (
+        f"# Trial {best.trial} of `{plan.command}`:\n"
+        f"# validation {plan.metric} {value:.4f} in epoch {epoch}. What was searched:\n"
+    )
+    lead = {"model": plan.recipe.model, "dataset": plan.recipe.dataset}
+    rest = {k: v for k, v in values.items() if k not in lead}
+    return (
+        head
+        + yaml.safe_dump(searched, sort_keys=True)
+        + "# All other settings:\n"
+        + yaml.safe_dump(lead | rest, sort_keys=False)
+    )
+
+
+def ranked(plan: Plan, found: Mapping[str, Record]) -> list[Record]:
+    """Best first, then those without a result in the order in which they began."""
+    sign = -1 if plan.bigger else 1
+
+    def place(record: Record) -> float:
+        best = None if record.status == FAILED else record.best(plan.metric, plan.bigger)
+        return sign * best[0] if best else float("inf")
+
+    return sorted(found.values(), key=place)
+
+
+def trials_csv(plan: Plan, found: Mapping[str, Record]) -> str:
+    """A line a trial, best first: hyper-parameters, epochs, status, metrics of its best epoch."""
+    reports = [report for record in found.values() for report in record.reports.values()]
+    metrics = sorted({name for report in reports for name in report} - set(OWN))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", *plan.space, "status", "epochs", "best_epoch", *metrics,
+                     "train_seconds", "node", "error"])  # fmt: skip
+    for record in ranked(plan, found):
+        best = record.best(plan.metric, plan.bigger)
+        report = record.reports[best[1]] if best else {}
+        writer.writerow(
+            [record.trial, *(value_of(record, key) for key in plan.space), record.status,
+             record.epochs, best[1] if best else "", *(report.get(name, "") for name in metrics),
+             round(record.seconds, 3), record.node, record.error]
+        )  # fmt: skip
+    return text.getvalue()
+
+
+def markdown(
+    plan: Plan, found: Mapping[str, Record], best: Record, result: Mapping[str, Any]
+) -> str:
+    """The table of trials, the effects, the winner's test and the command that repeats it."""
+    sampler = plan.recipe.config(best.found)["neg_sampler"]
+    value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
+    heads = ["trial", *map(short, plan.space), plan.metric, "best epoch", "epochs", "status"]
+    rows = []
+    for record in ranked(plan, found)[:SHOWN]:
+        mine = record.best(plan.metric, plan.bigger)
+        rows.append([
+            record.trial, *(cell(value_of(record, key)) for key in plan.space),
+            f"{mine[0]:.4f}" if mine else "", mine[1] if mine else "", record.epochs,
+            record.status,
+        ])  # fmt: skip
+    counts = ", ".join(
+        f"{sum(r.status == status for r in found.values())} {status}"
+        for status in dict.fromkeys(r.status for r in found.values())
+    )
+    repeat = shlex.join(["recbole-bns", "run", "--config_files", str(plan.out / "best.yaml")])
+    parts = [
+        f"# {plan.recipe.model} on {plan.recipe.dataset} with {sampler}: {len(found)} trials",
+        table(rows, heads),
+        f"Validation values of each trial's best epoch, best first ({counts}). Trials that ASHA "
+        "stopped early had fewer epochs to reach theirs.",
+        "What is searched:\n\n" + "\n".join(f"- `{k}`: {d.text}" for k, d in plan.space.items()),
+        *effects(plan, list(found.values())),
+        f"## The winner, tested once\n\nTrial {best.trial}, validation {plan.metric} {value:.4f} "
+        f"in epoch {epoch}, trained again and tested on data that no trial saw:",
+        result_table(dict(result)),
+        f"Repeat it: `{repeat}`\n\nMade by `{plan.command}`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def short(key: str) -> str:
+    """``lambda`` for ``neg_sampler_args.lambda``."""
+    return key.removeprefix("neg_sampler_args.")

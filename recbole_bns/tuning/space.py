@@ -1,0 +1,236 @@
+"""Search spaces: YAML in, checked before any trial; Ray's domains out.
+
+A space maps settings (dotted keys allowed) to one of ``{choice: [...]}``, ``{grid: [...]}``,
+``{uniform: [low, high]}``, ``{loguniform: [low, high]}``, ``{quniform: [low, high, step]}`` and
+``{randint: [low, high]}``, whose ``high`` is left out as in Ray and NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from ..checks import known_keys
+from ..errors import UsageError, nearest
+from ..sampling import available, get, parse
+from ..settings import NO_SAMPLER, PROPERTIES, merge, read_own, read_yaml
+
+SIZES = {"choice": None, "grid": None, "uniform": 2, "loguniform": 2, "quniform": 3, "randint": 2}
+"""Kinds of dimensions and how many numbers each takes; None: one value or more."""
+LISTS = ("choice", "grid")
+OF_THE_DATA = (
+    "model", "dataset", "data_path", "benchmark_filename", "eval_args", "valid_ratio", "load_col",
+    "unload_col", "unused_col", "additional_feat_suffix", "rm_dup_inter", "val_interval",
+    "filter_inter_by_user_or_item", "user_inter_num_interval", "item_inter_num_interval",
+    "alias_of_user_id", "alias_of_item_id", "alias_of_entity_id", "alias_of_relation_id",
+    "preload_weight", "normalize_field", "normalize_all", "threshold", "MAX_ITEM_LIST_LENGTH",
+)  # fmt: skip
+"""Settings that decide what the trials share: the data, read and split once."""
+OF_THE_SWEEP = ("metrics", "topk", "valid_metric", "epochs", "eval_step", "checkpoint_dir",
+                "show_progress", "tuned", "use_gpu", "gpu_id")  # fmt: skip
+"""Settings that all trials must have in common to be compared."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One searched setting: ``kind`` of :data:`SIZES` and its values."""
+
+    kind: str
+    values: tuple[Any, ...]
+
+    @property
+    def probes(self) -> tuple[Any, ...]:
+        """Values that must be allowed for all of them to be: each, or both ends."""
+        if self.kind == "randint":
+            return self.values[0], self.values[1] - 1
+        return self.values if self.kind in LISTS else self.values[:2]
+
+    @property
+    def text(self) -> str:
+        """``loguniform 0.001 to 0.1``, ``one of 1, 3, 5``."""
+        words = [f"{v:g}" if isinstance(v, float) else str(v) for v in self.values]
+        if self.kind in LISTS:
+            return f"{'each' if self.kind == 'grid' else 'one'} of {', '.join(words)}"
+        if self.kind == "randint":
+            return f"an integer from {words[0]} to {self.values[1] - 1}"
+        step = f" in steps of {words[2]}" if self.kind == "quniform" else ""
+        return f"{self.kind} {words[0]} to {words[1]}{step}"
+
+
+Space = dict[str, Dimension]
+
+
+def default_space(sampler: str, model: str) -> Space:
+    """The space of ``properties/sweep/<sampler>.yaml``.
+
+    Where RecBole's model has no ``reg_weight`` of its own, its place is taken by ``weight_decay``.
+
+    Raises:
+        UsageError: there is no such sampler, or no space for it.
+    """
+    path = PROPERTIES / "sweep" / f"{sampler}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in (PROPERTIES / "sweep").glob("*.yaml"))
+        raise UsageError(
+            f"sweep: there is no space for '{sampler}'{nearest(sampler, known)}; allowed: "
+            f"{', '.join(known)}, or a space of your own with --sweep=FILE."
+        )
+    content = read_yaml(path)
+    content.pop("weight_decay" if has_reg_weight(model) else "reg_weight", None)
+    return read_space(content, str(path), model, sampler)
+
+
+def has_reg_weight(model: str) -> bool:
+    """Whether the model's loss has a ``reg_weight``."""
+    host = Path(str(files("recbole"))) / "properties" / "model" / f"{model}.yaml"
+    ours = PROPERTIES / "model" / f"{model}.yaml"
+    return any("reg_weight" in read_own(path) for path in (host, ours))
+
+
+def space_of_file(path: str, model: str, sampler: str) -> Space:
+    """The space in a YAML file of the user.
+
+    Raises:
+        UsageError: the file cannot be read, or the space is not allowed; see :func:`read_space`.
+    """
+    return read_space(read_yaml(path), path, model, sampler)
+
+
+def read_space(content: Mapping[str, Any], where: str, model: str, sampler: str) -> Space:
+    """Check a space and every value in it.
+
+    Args:
+        content: setting -> ``{kind: values}``.
+        where: it comes from, for errors.
+        model: whose settings they are.
+        sampler: whose parameters ``neg_sampler_args`` are.
+
+    Raises:
+        UsageError: unknown setting or kind, a range that is none, a value that the sampler does
+            not take, or a setting that cannot differ between trials.
+    """
+    space = {}
+    for key, given in _flat(content).items():
+        here = f"sweep: {where}: {key}"
+        _check_key(key, here, model)
+        space[key] = _dimension(given, here)
+    if not space:
+        raise UsageError(f"sweep: {where}: no setting to search over.")
+    samplers = space["neg_sampler"].values if "neg_sampler" in space else (sampler,)
+    for name in samplers:
+        if name not in {*available(), NO_SAMPLER}:
+            raise UsageError(
+                f"sweep: {where}: neg_sampler: got '{name}'{nearest(str(name), available())}; "
+                f"allowed: {', '.join(available())}."
+            )
+    for key, dimension in space.items():
+        head, _, name = key.partition(".")
+        if head == "neg_sampler_args":
+            for value in dimension.probes:
+                for each in samplers:
+                    parse(get(each).Params, {name: value}, f"sweep: {where}: neg_sampler_args")
+    return space
+
+
+def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
+    """``neg_sampler_args: {lambda: ...}`` as ``neg_sampler_args.lambda: ...``."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if key == "neg_sampler_args" and isinstance(value, Mapping) and not set(value) & set(SIZES):
+            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+def _check_key(key: str, here: str, model: str) -> None:
+    head = key.partition(".")[0]
+    known = known_keys(model)
+    if head not in known:
+        raise UsageError(f"{here}: no such setting{nearest(head, known)}.")
+    if head in OF_THE_DATA:
+        raise UsageError(
+            f"{here}: decides the data, which is read and split once for all trials; set it for "
+            f"the whole sweep with --{key}=VALUE."
+        )
+    if head in OF_THE_SWEEP:
+        raise UsageError(
+            f"{here}: is the same in all trials of a sweep; set it with --{key}=VALUE."
+        )
+
+
+def _dimension(given: Any, here: str) -> Dimension:
+    kinds = ", ".join(SIZES)
+    if not isinstance(given, Mapping) or len(given) != 1:
+        raise UsageError(
+            f"{here}: got {given!r}, allowed is {{KIND: VALUES}} with one of {kinds}, as in "
+            "{choice: [1, 3, 5]} or {loguniform: [0.001, 0.1]}."
+        )
+    kind, values = next(iter(given.items()))
+    if kind not in SIZES:
+        raise UsageError(f"{here}: got '{kind}'{nearest(str(kind), SIZES)}; allowed: {kinds}.")
+    size = SIZES[kind]
+    if not isinstance(values, list) or not values or (size and len(values) != size):
+        count = f"{size} numbers" if size else "values"
+        raise UsageError(f"{here}: got {{{kind}: {values!r}}}, allowed is a list of {count}.")
+    if size:
+        _check_range(kind, values, here)
+    return Dimension(kind, tuple(values))
+
+
+def _check_range(kind: str, values: list[Any], here: str) -> None:
+    numbers = all(isinstance(v, Real) and not isinstance(v, bool) for v in values)
+    got = f"{here}: got {{{kind}: {values!r}}}"
+    if not numbers or not all(math.isfinite(v) for v in values) or values[0] >= values[1]:
+        raise UsageError(f"{got}, allowed are finite numbers, low before high.")
+    if kind == "loguniform" and values[0] <= 0:
+        raise UsageError(f"{got}, allowed is a low above 0.")
+    if kind == "quniform" and values[2] <= 0:
+        raise UsageError(f"{got}, allowed is a step above 0.")
+    if kind == "randint" and not all(float(v).is_integer() for v in values):
+        raise UsageError(f"{got}, allowed are integers.")
+
+
+def grid_size(space: Space) -> int:
+    """Points of the grid: 1 where there is none."""
+    return math.prod(len(d.values) for d in space.values() if d.kind == "grid")
+
+
+def as_grid(space: Space) -> Space:
+    """Every choice becomes a grid.
+
+    Raises:
+        UsageError: a range has no grid.
+    """
+    for key, dimension in space.items():
+        if dimension.kind not in LISTS:
+            raise UsageError(
+                f"--search: a grid needs lists of values, but {key} is {dimension.text}; give it a "
+                "{grid: [...]} in a file of your own with --sweep=FILE, or search at random."
+            )
+    return {key: Dimension("grid", dimension.values) for key, dimension in space.items()}
+
+
+def to_ray(space: Space) -> dict[str, Any]:
+    """The space as ``param_space`` of ``ray.tune.Tuner``."""
+    from ray import tune
+
+    def domain(dimension: Dimension) -> Any:
+        values = list(dimension.values)
+        if dimension.kind == "grid":
+            return tune.grid_search(values)
+        if dimension.kind == "choice":
+            return tune.choice(values)
+        return getattr(tune, dimension.kind)(*values)
+
+    return {key: domain(dimension) for key, dimension in space.items()}
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What Ray drew, as Python's own numbers, nested as settings are."""
+    return merge({}, {k: v.item() if hasattr(v, "item") else v for k, v in config.items()})
