@@ -104,7 +104,7 @@ def beside(name: str, content: dict[str, Any], papers: pd.DataFrame) -> tuple[st
         cells = []
         for value in group.itertuples():
             theirs = paper.get((row, value.metric))
-            text = f"{value.mean:.4f}" if hasattr(value, "mean") else ""
+            text = f"{value.mean:.4f}"
             bold = f"**{text}**" if value.rank == 1 else text
             if theirs is not None and value.mean < theirs:
                 below.append(f"{row} {value.metric} {text} (paper {theirs:.4f})")
@@ -142,12 +142,13 @@ def section(name: str, papers: pd.DataFrame) -> str:
     command = f"recbole-bns compare {' '.join(spec.flags)}"
     if content is None:
         return f"{head}\n\nNot run yet: `{command}`"
+    versions = ", ".join(f"{package} {v}" for package, v in content["versions"].items())
     table, below = beside(name, content, papers)
     known = (papers["table"] == spec.table).any()
     said = f"Below the paper: {'; '.join(below)}." if below else "No mean is below the paper's."
     return "\n\n".join(
         [head, table, *([said] if known else []), verdicts(content),
-         f"`{command}` ({content['versions']}; seeds {', '.join(map(str, content['seeds']))}). "
+         f"`{command}` ({versions}; seeds {', '.join(map(str, content['seeds']))}). "
          f"Deviations, tests, times and settings: [compare/{name}.md](compare/{name}.md)."]
     )  # fmt: skip
 

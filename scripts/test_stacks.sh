@@ -39,7 +39,8 @@ prepare() {
   local stack=$1 python=$2 pins="$work/source/constraints.txt" more=()
   if [ "$stack" = old ]; then
     pins="$work/old.txt"
-    printf '%s\n' 'recbole==1.2.1' 'ray==2.6.3' 'numpy==1.26.4' 'setuptools<81' >"$pins"
+    printf '%s\n' 'recbole==1.2.1' 'ray==2.6.3' 'numpy==1.26.4' 'setuptools<81' \
+      'pyarrow<20' >"$pins"
     more=('setuptools<81') # Ray 2.6 imports pkg_resources, and does not ask for it
   fi
   "$python" -m venv "$work/$stack" &&

@@ -31,7 +31,7 @@ def test_python_runs(number: int, tmp_path: Path) -> None:
 
 
 def test_python_is_found() -> None:
-    assert len(PROGRAMS) == 3
+    assert len(PROGRAMS) == 4
 
 
 def test_table_lists_every_sampler() -> None:

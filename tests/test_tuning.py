@@ -197,7 +197,7 @@ def test_without_ray_it_says_what_to_install(monkeypatch, capsys):
         importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name)
     )
     assert main(["tune"]) == 2
-    assert "pip install 'recbole-bns[tune]'" in capsys.readouterr().err
+    assert "pip install 'ray[tune]'" in capsys.readouterr().err
 
 
 # --- Records and tables ------------------------------------------------------------------------
@@ -403,6 +403,17 @@ def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, mon
     for name, record in before.items():
         if record.status == records.FINISHED:
             assert after[name].reports == record.reports, "no finished trial is lost"
+
+
+def test_optuna_searches_where_it_is_installed(settings, in_tmp, capsys):
+    words = ["tune", *words_of(settings), "--search=optuna", "--num_samples=2", "--scheduler=none",
+             "--out=sweep"]  # fmt: skip
+    if importlib.util.find_spec("optuna") is None:
+        assert main(words) == 2
+        assert "--search: optuna is not installed; pip install optuna" in capsys.readouterr().err
+        return
+    assert main(words) == 0
+    assert [row["status"] for row in lines_of(Path("sweep"))] == ["finished"] * 2
 
 
 def test_from_python(settings, tmp_path):

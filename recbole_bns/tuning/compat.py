@@ -30,9 +30,7 @@ def check_ray() -> None:
         UsageError: it is not installed.
     """
     if importlib.util.find_spec("ray") is None:
-        raise UsageError(
-            "tune: Ray is not installed; pip install 'recbole-bns[tune]' (or 'ray[tune]')."
-        )
+        raise UsageError("tune: Ray is not installed; pip install 'ray[tune]'.")
 
 
 def names() -> SimpleNamespace:

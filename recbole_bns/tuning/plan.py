@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Plan:
         storage: where Ray keeps checkpoints: a folder or a URI.
         out: folder for everything that is written.
         command: that asked for it.
+        shown: whether there is a display.
     """
 
     recipe: Recipe
@@ -58,6 +60,7 @@ class Plan:
     storage: str
     out: Path
     command: str
+    shown: bool = True
 
     @property
     def held(self) -> dict[str, Any]:
@@ -98,6 +101,11 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
         for key in ("model", "dataset", "config_files", "out", "sweep", "address", "storage_path")
     )
     search = one_of(rest.pop("search", "random"), SEARCHES, "search")
+    if search == "optuna" and find_spec("optuna") is None:
+        raise UsageError(
+            "--search: optuna is not installed; pip install optuna, or search at random."
+        )
+    shown = bool(rest.pop("show_progress", True))
     scheduler = one_of(rest.pop("scheduler", "asha"), SCHEDULERS, "scheduler")
     given_trials = rest.pop("num_samples", None)
     numbers = {
@@ -141,6 +149,7 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
         storage=str(storage) if storage else str((folder / "ray").absolute()),
         out=folder,
         command=command,
+        shown=shown,
     )
 
 
@@ -175,7 +184,7 @@ def resumed_plan(out: Path, flags: Mapping[str, Any], command: str) -> Plan:
             "--resume out to begin one."
         ) from error
     ours = ("address", "time_budget", "cpus_per_trial", "gpus_per_trial", "max_concurrent")
-    if set(flags) - {*ours, "storage_path", "out"}:
+    if set(flags) - {*ours, "storage_path", "out", "show_progress"}:
         plan = read_plan({**flags, "out": str(out)}, command)
         check_held(plan, held)
         return plan
@@ -200,6 +209,7 @@ def resumed_plan(out: Path, flags: Mapping[str, Any], command: str) -> Plan:
         storage=str(flags.get("storage_path", free["storage"])),
         out=out,
         command=free["command"],
+        shown=bool(flags.get("show_progress", True)),
         **numbers,
     )
 

@@ -72,7 +72,7 @@ def retrain(plan: Plan) -> dict[str, Any]:
         plan.recipe.model,
         plan.recipe.dataset,
         [str(settings)],
-        {"show_progress": bool(plan.recipe.settings.get("show_progress", True))},
+        {"show_progress": plan.shown},
         out=folder,
     )
     write_text(folder / "best.yaml", words)

@@ -135,8 +135,7 @@ def _run(plan: Plan, parts: Mapping[str, Any], resume: bool) -> bool:
         {"cpu": plan.cpus, "gpu": plan.gpus},
     )  # fmt: skip
     place = f"{plan.storage.rstrip('/')}/{NAME}"
-    shown = bool(plan.recipe.settings.get("show_progress_of_sweep", True))
-    with Recorder(plan, records.read(plan.out), shown=shown) as recorder, _silent():
+    with Recorder(plan, records.read(plan.out), shown=plan.shown) as recorder, _silent():
         if resume and ray_tune.Tuner.can_restore(place):
             tuner = ray_tune.Tuner.restore(
                 place, trainable=work, resume_unfinished=True, resume_errored=False,
@@ -193,13 +192,9 @@ def _folder_of(trial: Any) -> str:
 def _searcher(plan: Plan) -> Any:
     seed = int(plan.recipe.config()["seed"])
     if plan.search == "optuna":
-        try:
-            import optuna
-            from ray.tune.search.optuna import OptunaSearch
-        except ImportError as error:
-            raise UsageError(
-                "--search: optuna is not installed; pip install optuna, or search at random."
-            ) from error
+        import optuna
+        from ray.tune.search.optuna import OptunaSearch
+
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         return OptunaSearch(seed=seed)
     from ray.tune.search.basic_variant import BasicVariantGenerator
