@@ -13,12 +13,23 @@ from .errors import UsageError
 from .whole_file import whole_file
 
 
-def save(state: dict[str, Any], path: str | Path) -> None:
-    """Write ``state`` to ``path``; the file appears whole or not at all."""
+def save(state: dict[str, Any], path: str | Path, *, previous: Path | None = None) -> None:
+    """Write ``state`` to ``path``; the file appears whole or not at all.
+
+    Args:
+        state: tensors and plain values.
+        path: of the file.
+        previous: where the file that is there goes; by default it is replaced.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
+    with whole_file(path, previous=previous) as file:
         torch.save(state, file)
+
+
+def plain_metrics(result: Any) -> dict[str, float] | None:
+    """Metrics as plain numbers; None where there are none."""
+    return {str(k): float(v) for k, v in result.items()} if result else None
 
 
 def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:

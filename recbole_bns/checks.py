@@ -61,7 +61,8 @@ def known_keys(model: str) -> frozenset[str]:
     return frozenset(keys)
 
 
-_OURS = ("neg_sampler", "neg_sampler_args", "neg_sample_num", "lr_schedule", "valid_ratio", "tuned")
+_OURS = ("neg_sampler", "neg_sampler_args", "neg_sample_num", "lr_schedule", "valid_ratio", "tuned",
+         "checkpoint_every")  # fmt: skip
 _EXTRA_KEYS = (
     *_OURS, "model", "dataset", "config_files", "reg_weight", "require_pow", "encoding",
     "loss_type", "transform", "numerical_features", "nproc", "neg_sampling",
@@ -117,6 +118,9 @@ def check_ranges(final: Mapping[str, Any]) -> None:
     numeric = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
     if ratio is not None and not (numeric and 0 <= ratio < 1):
         raise UsageError(f"valid_ratio: got {ratio!r}, allowed is a number from 0 to below 1.")
+    every = final.get("checkpoint_every", 1)
+    if isinstance(every, bool) or not isinstance(every, int) or every < 0:
+        raise UsageError(f"checkpoint_every: got {every!r}, allowed is an integer >= 0.")
     for key, example in _MAPPINGS.items():
         value = final.get(key)
         if value is not None and not isinstance(value, Mapping):

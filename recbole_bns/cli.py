@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"recbole-bns: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("recbole-bns: stopped.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"recbole-bns: {str(stopped) or 'stopped.'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
@@ -57,19 +57,23 @@ def run(arguments: Sequence[str]) -> int:
         print(RUN_HELP)
         return 0
     flags = parse_flags(arguments)
-    own = {name: flags.pop(name, None) for name in ("model", "dataset", "out", "result_file")}
+    names = ("model", "dataset", "out", "result_file", "resume")
+    own = {name: flags.pop(name, None) for name in names}
     files = flags.pop("config_files", None)
     from .quick_start import run_recbole_bns
     from .report import result_table
+    from .signals import terminated_is_interrupted
 
-    result = run_recbole_bns(
-        own["model"],
-        own["dataset"],
-        files,
-        flags,
-        out=own["out"],
-        result_file=own["result_file"],
-    )
+    with terminated_is_interrupted():
+        result = run_recbole_bns(
+            own["model"],
+            own["dataset"],
+            files,
+            flags,
+            out=own["out"],
+            result_file=own["result_file"],
+            resume=own["resume"],
+        )
     print(result_table(result))
     return 0
 

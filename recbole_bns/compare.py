@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +25,8 @@ from .compare_report import Origin, Report
 from .compare_worker import Worker, write_json, write_text
 from .errors import UsageError
 from .progress import RunsProgress
-from .quick_start import versions
+from .results import versions
+from .signals import terminated_is_interrupted
 
 PAUSE = 0.2
 """Seconds between two looks at the workers."""
@@ -56,7 +55,7 @@ def compare(plan: Plan, command: str) -> int:
         jobs, threads = share(plan)
         stopped = False
         try:
-            with _terminated_is_interrupted():
+            with terminated_is_interrupted():
                 train(plan, folder, jobs, threads)
         except KeyboardInterrupt:
             stopped = True
@@ -221,20 +220,3 @@ def _alone(folder: Path) -> Iterator[None]:
                 "folder with --out=DIR."
             ) from None
         yield
-
-
-@contextmanager
-def _terminated_is_interrupted() -> Iterator[None]:
-    """A polite request to end (SIGTERM) ends as Ctrl-C does."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():  # no signals to be had
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

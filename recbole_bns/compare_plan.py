@@ -67,6 +67,12 @@ class Plan:
         """The settings that the user's words come to for one run."""
         return given(self.settings, run[0], self.own.get(run[0], {}), run[1])
 
+    def says(self, key: str) -> bool:
+        """Whether the user's words set a dotted key, for all rows or for one."""
+        words = [self.settings, *self.own.values(), *map(read_yaml, self.config_files or [])]
+        head = key.partition(".")[0]
+        return any(key in given or head in given for given in words)
+
     def resolved(self, sampler: str, own: Mapping[str, Any]) -> dict[str, Any]:
         """Every setting of a sampler's runs but the seed, as it is written to their files."""
         words = given(self.settings, sampler, own, self.seeds[0])
@@ -80,7 +86,8 @@ def given(
 ) -> dict[str, Any]:
     """Settings of all runs with those of one row and a seed."""
     return {
-        **settings, "neg_sampler": sampler, **own, "seed": seed, "show_progress": False
+        **settings, "neg_sampler": sampler, **own, "seed": seed, "show_progress": False,
+        "checkpoint_every": 0,
     }  # fmt: skip
 
 

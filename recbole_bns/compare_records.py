@@ -50,10 +50,11 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
         sampler = run[0]
         if sampler not in wanted:
             own = plan.own.get(sampler, {}) if sampler in plan.samplers else record["own"]
-            wanted[sampler] = _flat(plan.resolved(sampler, own))
-        held, asked = _flat(record["settings"]), wanted[sampler]
+            wanted[sampler] = flat(plan.resolved(sampler, own))
+        held, asked = flat(record["settings"]), wanted[sampler]
         for key in sorted(held | asked):
-            if held.get(key) != asked.get(key):
+            new = key not in held and not plan.says(key)  # a setting that is younger than the run
+            if held.get(key) != asked.get(key) and not new:
                 raise UsageError(
                     f"--out: '{plan.out}' holds {sampler} with seed {run[1]} trained with {key} "
                     f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "
@@ -61,7 +62,7 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
                 )
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the entries of mappings under dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():

@@ -12,6 +12,7 @@ Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.
   --config_files A.yaml B.yaml   settings from files
   --out=DIR               folder for all that the run writes (default: runs/...)
   --result_file=PATH      write result.json there too
+  --resume=auto|DIR       go on with the newest unfinished run of these settings, or the one in DIR
 
 examples:
   recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
-import math
-import platform
+import shlex
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +16,19 @@ from .config import BNSConfig
 from recbole.data import create_dataset
 from recbole.utils import get_model, init_seed
 
-from . import __version__
 from .data import data_preparation, stock_data_preparation
 from .datasets import check_files
 from .errors import UsageError, refusals
 from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
+from .results import recorder, result_of
+from .resume import AUTO, RESULT, SETTINGS, alone, check_same, find, folder_of, is_finished
 from .run_folder import check_file, log_to, make_folder, write_settings
-from .sampling import NegativeSampler
-from .sampling.params import as_mapping
+from .run_state import Keeper, read_state
 from .settings import NO_SAMPLER
-from .trainer import EpochReport, get_trainer
+from .trainer import get_trainer
 
 INSTALLED_AS = {"faiss": "faiss-cpu"}
-PACKAGES = ("recbole", "torch", "numpy", "scipy", "pandas")
 
 
 def run_recbole_bns(
@@ -44,6 +40,7 @@ def run_recbole_bns(
     out: str | Path | None = None,
     result_file: str | Path | None = None,
     per_user: str | Path | None = None,
+    resume: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train a RecBole model with a negative sampler, test it, and keep everything in a folder.
 
@@ -56,6 +53,8 @@ def run_recbole_bns(
             ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
         result_file: a second place for ``result.json``.
         per_user: an ``.npz`` file for the test metrics of every user; see :mod:`.per_user`.
+        resume: folder of a run that goes on, with its own settings but for more epochs; ``auto``:
+            the newest unfinished run with these settings below the current folder, else a new one.
 
     Returns:
         the content of ``result.json``: metrics flat and unrounded, epochs counted from 1.
@@ -63,15 +62,37 @@ def run_recbole_bns(
     Raises:
         UsageError: bad settings or data, or a training that diverged.
     """
+    if resume is not None and out is not None:
+        raise UsageError(f"out: got '{out}', but a run that goes on stays in its folder.")
+    going_on = resume is not None and str(resume) != AUTO
+    if going_on:
+        held = folder_of(str(resume))
+        config_file_list = [str(held / SETTINGS), *(config_file_list or [])]
     config = BNSConfig(model, dataset, config_file_list, config_dict)
     check_files(config)
     if result_file is not None:
         check_file(result_file)
-    folder = make_folder(out, config)
+    found = held if going_on else find(config) if resume is not None else None
+    if found is None:
+        if resume is not None:
+            print("--resume=auto: no unfinished run with these settings was found; a new one.")
+        folder = make_folder(out, config)
+        write_settings(config, folder)
+    else:
+        folder = found
+        check_same(folder, config)
+        if is_finished(folder, config["epochs"]):
+            return _finished(folder, result_file)
+        print(f"the run in {folder} goes on")
     config["checkpoint_dir"] = str(folder / "checkpoints")
-    with quiet(), log_to(folder / "run.log"):
+    with alone(folder), quiet(), log_to(folder / "run.log"):
         try:
             return _run(config, folder, result_file, per_user)
+        except KeyboardInterrupt:
+            raise Stopped(
+                f"stopped; all that is done lies in {folder}; go on with: "
+                f"recbole-bns run --resume={shlex.quote(str(folder))}"
+            ) from None
         except ModuleNotFoundError as error:
             package = str(error.name)
             raise UsageError(
@@ -80,10 +101,22 @@ def run_recbole_bns(
             ) from error
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM during a run; the text says where it lies and how it goes on."""
+
+
+def _finished(folder: Path, result_file: str | Path | None) -> dict[str, Any]:
+    """The result of a run that is over."""
+    print(f"the run in {folder} is finished already")
+    text = (folder / RESULT).read_text(encoding="utf-8")
+    if result_file is not None:
+        Path(result_file).write_text(text, encoding="utf-8")
+    return dict(json.loads(text))
+
+
 def _run(
     config: Any, folder: Path, result_file: str | Path | None, per_user: str | Path | None
 ) -> dict[str, Any]:
-    write_settings(config, folder)
     init_seed(config["seed"], config["reproducibility"])
     stock = config["neg_sampler"] == NO_SAMPLER
     prepare = stock_data_preparation if stock else data_preparation
@@ -97,6 +130,12 @@ def _run(
         valid_data = None
     file = "best.pt" if valid_data else "last.pt"
     trainer.saved_model_file = str(folder / "checkpoints" / file)
+    keeper = Keeper(trainer, train_data, folder / "checkpoints", config["checkpoint_every"])
+    state, remark = read_state(keeper.folder, config, config["device"])
+    if remark:
+        logging.getLogger().warning(remark)
+    if state is not None:
+        keeper.restore(state)
     core = None if stock else train_data._sampler.core
     label = "RecBole's sampling" if core is None else core.label
     with (
@@ -110,15 +149,16 @@ def _run(
         ) as progress,
         (folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
     ):
-        trainer.on_epoch = _recorder(table, progress)
+        trainer.on_epoch = recorder(table, progress, trainer.reports)
         train_data.on_batch = progress.batch
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
+    keeper.finish()
     trainer.evaluator = PerUserEvaluator(config)
     test = trainer.evaluate(test_data, load_best_model=True)
     trainer.tensorboard.close()
     if per_user is not None:
         save(per_user, users_of(test_data), trainer.evaluator.values)
-    result = _result(config, core, trainer, best, test, folder)
+    result = result_of(config, core, trainer, best, test, folder)
     text = json.dumps(result, indent=2) + "\n"
     for path in (folder / "result.json", result_file):
         if path is not None:
@@ -140,80 +180,3 @@ def make_trainer(config: Any, train_data: Any, folder: Path) -> Any:
     logging.getLogger().info(model)
     with tensorboard_in(folder / "tensorboard"):
         return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-
-
-def _result(
-    config: Any,
-    core: NegativeSampler | None,
-    trainer: Any,
-    best: Mapping[str, Any] | None,
-    test: Mapping[str, Any],
-    folder: Path,
-) -> dict[str, Any]:
-    return {
-        "model": config["model"],
-        "dataset": config["dataset"],
-        "neg_sampler": config["neg_sampler"],
-        "neg_sampler_label": config["neg_sampler"] if core is None else core.label,
-        "neg_sampler_args": {} if core is None else as_mapping(core.params),
-        "neg_sample_num": config["neg_sample_num"],
-        "tuned_file": config["tuned_file"],
-        "seed": config["seed"],
-        "versions": versions(),
-        "valid_metric": config["valid_metric"].lower(),
-        "best_valid_result": None if best is None else _plain(best),
-        "test_result": _plain(test),
-        "best_epoch": trainer.best_epoch,
-        "epochs": len(trainer.reports),
-        "train_epoch_seconds": [report.seconds for report in trainer.reports],
-        "run_dir": str(folder),
-        "checkpoint": trainer.saved_model_file,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides a result."""
-    found = {"python": platform.python_version(), "recbole-bns": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name.lower(): float(value) for name, value in metrics.items()}
-
-
-def _recorder(table: Any, progress: Progress) -> Any:
-    """Write a line of ``epochs.csv`` as soon as an epoch is done."""
-    lines: list[dict[str, Any]] = []
-    columns: list[str] = []
-
-    def record(report: EpochReport) -> None:
-        nonlocal columns
-        lines.append(
-            {
-                "epoch": report.epoch,
-                "train_loss": report.train_loss,
-                "train_seconds": report.seconds,
-                "learning_rate": report.learning_rate,
-                **(report.valid_result or {}),
-            }
-        )
-        before, columns = columns, list(dict.fromkeys([*columns, *lines[-1]]))
-        writer = csv.DictWriter(table, columns, restval="")
-        if columns == before:
-            writer.writerow(lines[-1])
-        else:  # the first metrics may come with a later epoch
-            table.seek(0)
-            table.truncate()
-            writer.writeheader()
-            writer.writerows(lines)
-        table.flush()
-        progress.epoch(report)
-        if not math.isfinite(report.train_loss):
-            logging.getLogger().warning(f"epoch {report.epoch}: the loss is {report.train_loss}.")
-
-    return record

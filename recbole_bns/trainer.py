@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,7 @@ class TrainerMixin(_Host):
 
     Attributes:
         reports: one entry an epoch.
+        before_epoch: called with the number (0-based) of each epoch before anything is drawn.
         on_epoch: called with each report, after its validation if it had one.
         best_epoch: the epoch whose weights are kept, counted from 1; 0 before the first.
     """
@@ -61,6 +62,7 @@ class TrainerMixin(_Host):
         stem = Path(self.saved_model_file)
         self.saved_model_file: str = str(stem.with_suffix(".pt"))
         self.reports: list[EpochReport] = []
+        self.before_epoch: Callable[[int], None] | None = None
         self.on_epoch: Callable[[EpochReport], None] | None = None
         self.best_epoch = 0
         self.sampler: Any = None
@@ -83,6 +85,8 @@ class TrainerMixin(_Host):
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
         self._epoch = epoch_idx
+        if self.before_epoch:
+            self.before_epoch(epoch_idx)
         train_data.epoch = epoch_idx
         factor = self.lr_schedule.factor(epoch_idx) if self.lr_schedule else 1.0
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
@@ -169,7 +173,10 @@ class TrainerMixin(_Host):
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """Go on from a checkpoint: weights, optimiser, counters and, in ``fit``, the sampler."""
-        state = checkpoint.load(resume_file, self.device)
+        self.take_up(checkpoint.load(resume_file, self.device))
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of :meth:`state_of`; the sampler follows in ``fit``."""
         self.start_epoch = state["epoch"] + 1
         self.cur_step = state["cur_step"]
         self.best_valid_score = state["best_valid_score"]
@@ -190,7 +197,7 @@ class TrainerMixin(_Host):
             self._restore(checkpoint.load(path, self.device))
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["state_dict"])
         other = {name: checkpoint.unplain(v) for name, v in state["other_parameter"].items()}
         self.model.load_other_parameter(other)

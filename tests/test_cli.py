@@ -83,12 +83,13 @@ def test_run_hands_everything_to_the_run_recipe(monkeypatch, capsys):
     monkeypatch.setattr("recbole_bns.quick_start.run_recbole_bns", recipe)
     monkeypatch.setattr("recbole_bns.report.result_table", lambda result: f"table of {result}")
     words = ["--model=BPR", "--dataset", "tiny", "--out=there", "--result_file", "r.json",
-             "--config_files", "a.yaml", "b.yaml", "--epochs=3"]  # fmt: skip
+             "--config_files", "a.yaml", "b.yaml", "--epochs=3", "--resume=auto"]  # fmt: skip
     assert main(["run", *words]) == 0
     assert given == {
         "args": ("BPR", "tiny", ["a.yaml", "b.yaml"], {"epochs": 3}),
         "out": "there",
         "result_file": "r.json",
+        "resume": "auto",
     }
     assert capsys.readouterr().out == "table of result\n"
     assert main(["run"]) == 0

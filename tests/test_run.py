@@ -97,6 +97,7 @@ def test_the_folder_holds_what_the_run_wrote(done):
         "epochs.csv",
         "result.json",
         "checkpoints/best.pt",
+        "checkpoints/resume.pt",
     }
     assert result["run_dir"] == str(folder)
     assert result["checkpoint"] == str(folder / "checkpoints" / "best.pt")

@@ -1,0 +1,146 @@
+"""``--resume``: which run goes on, and whether it may."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .compare_records import flat
+from .errors import UsageError
+from .run_folder import settings_of
+from .run_state import FILE, PREVIOUS
+
+AUTO = "auto"
+SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
+FREE = {"epochs", "show_progress", "data_path", "gpu_id", "use_gpu", "checkpoint_every"}
+"""Settings that a run may go on with in another way; epochs may become more."""
+DEPTH = 5
+"""Folders below the current one that are looked into."""
+
+
+def folder_of(path: str | Path) -> Path:
+    """The folder of a run, named by itself or by a file in it.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    folder = Path(path)
+    for place in (folder, folder.parent, folder.parent.parent):
+        if (place / SETTINGS).is_file():
+            return place
+    raise UsageError(
+        f"--resume: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "
+        "as runs/..., or give --resume=auto."
+    )
+
+
+def find(config: Any) -> Path | None:
+    """The newest run below the current folder with these settings, or None.
+
+    An unfinished one comes before finished ones; one that another process is training is left out.
+    """
+    wanted = _compared(settings_of(config))
+    epochs = config["epochs"]
+    found = []
+    for folder in _runs(Path(".")):
+        held = _read(folder)
+        if _compared(held) != wanted or held.get("epochs", epochs) > epochs or _busy(folder):
+            continue
+        done = is_finished(folder, epochs)
+        if done or any((folder / CHECKPOINTS / name).is_file() for name in (FILE, PREVIOUS)):
+            found.append((not done, (folder / SETTINGS).stat().st_mtime, folder))
+    return max(found)[2] if found else None
+
+
+def is_finished(folder: Path, epochs: int) -> bool:
+    """Whether the run came to its end, and has no more epochs to go now."""
+    path = folder / RESULT
+    if not path.is_file():
+        return False
+    result = json.loads(path.read_text(encoding="utf-8"))
+    held = _read(folder).get("epochs", epochs)
+    return bool(held >= epochs or result["epochs"] < held)
+
+
+def check_same(folder: Path, config: Any) -> None:
+    """Make sure that a run goes on with its own settings.
+
+    Raises:
+        UsageError: names the first setting that differs, or that there are to be fewer epochs.
+    """
+    held = _read(folder)
+    ours, theirs = flat(_compared(settings_of(config))), flat(_compared(held))
+    for key in sorted(ours | theirs):
+        if ours.get(key) != theirs.get(key):
+            raise UsageError(
+                f"--resume: the run in '{folder}' has {key} {theirs.get(key)!r}, got "
+                f"{ours.get(key)!r}; go on with its own settings (--resume={folder} alone), or "
+                "begin a new run."
+            )
+    if config["epochs"] < held["epochs"]:
+        raise UsageError(
+            f"--resume: the run in '{folder}' has epochs {held['epochs']}, got {config['epochs']}; "
+            "allowed are as many or more."
+        )
+
+
+def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
+    plain = json.loads(json.dumps(dict(settings)))
+    return {key: value for key, value in plain.items() if key not in FREE}
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _runs(root: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(root):
+        depth = len(Path(place).parts)
+        folders[:] = [f for f in folders if not f.startswith(".")] if depth < DEPTH else []
+        if SETTINGS in files:
+            folders[:] = []
+            yield Path(place)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a run, where the system can.
+
+    Raises:
+        UsageError: one is at work there.
+    """
+    with (folder / SETTINGS).open(encoding="utf-8") as file:
+        if not _lock(file):
+            raise UsageError(
+                f"--resume: another process is training the run in '{folder}'; wait for it, or "
+                "begin a new run."
+            )
+        yield
+
+
+def _busy(folder: Path) -> bool:
+    with (folder / SETTINGS).open(encoding="utf-8") as file:
+        return not _lock(file)
+
+
+def _lock(file: Any) -> bool:
+    """Lock an open file until it is closed; whether it could be."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
