@@ -20,6 +20,7 @@ from recbole.data import create_dataset
 from recbole.utils import get_model, init_seed
 
 from . import __version__
+from .analysis.record_file import RecordFolder
 from .data import data_preparation, stock_data_preparation
 from .datasets import check_files
 from .errors import UsageError, refusals
@@ -117,10 +118,16 @@ def _run(
     ):
         trainer.on_epoch = _recorder(table, progress)
         train_data.on_batch = progress.batch
+        recorder = getattr(train_data, "recorder", None)
+        if recorder:
+            recorder.folder = RecordFolder(folder, config["neg_record_format"])
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
     trainer.evaluator = PerUserEvaluator(config)
     test = trainer.evaluate(test_data, load_best_model=True)
     trainer.tensorboard.close()
+    if recorder:
+        items = train_data._dataset.field2id_token[train_data._dataset.iid_field]
+        recorder.finish(max(config["topk"]), items)
     if per_user is not None:
         save(per_user, users_of(test_data), trainer.evaluator.values)
     result = _result(config, core, trainer, best, test, folder)
