@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from .analysis.record_file import check_format
 from .errors import UsageError, nearest
 from .sampling import get, parse
 from .settings import NO_SAMPLER, PROPERTIES, read_own, sampler_settings
@@ -61,8 +62,12 @@ def known_keys(model: str) -> frozenset[str]:
     return frozenset(keys)
 
 
-_OURS = ("neg_sampler", "neg_sampler_args", "neg_sample_num", "lr_schedule", "valid_ratio", "tuned",
-         "checkpoint_every")  # fmt: skip
+RECORD_KEYS = ("neg_record", "neg_record_scores", "neg_record_format")
+"""Settings that leave the trained model as it is."""
+_OURS = (
+    "neg_sampler", "neg_sampler_args", "neg_sample_num", "lr_schedule", "valid_ratio", "tuned",
+    "checkpoint_every", *RECORD_KEYS,
+)  # fmt: skip
 _EXTRA_KEYS = (
     *_OURS, "model", "dataset", "config_files", "reg_weight", "require_pow", "encoding",
     "loss_type", "transform", "numerical_features", "nproc", "neg_sampling",
@@ -126,6 +131,39 @@ def check_ranges(final: Mapping[str, Any]) -> None:
         if value is not None and not isinstance(value, Mapping):
             raise UsageError(f"{key}: got {value!r}, allowed is a mapping such as {example}.")
     check_sampler(final)
+    check_record(final)
+
+
+def check_record(final: Mapping[str, Any]) -> None:
+    """Check what is to be recorded of the negatives.
+
+    Raises:
+        UsageError: where, what was got, what is allowed.
+    """
+    if not isinstance(final.get("neg_record", False), bool):
+        raise UsageError(f"neg_record: got {final['neg_record']!r}, allowed is True or False.")
+    if record_epochs(final.get("neg_record_scores")) and not final.get("neg_record"):
+        raise UsageError("neg_record_scores: it needs neg_record: True, which records.")
+    if final.get("neg_record"):
+        check_format(final.get("neg_record_format", "csv"))
+
+
+def record_epochs(value: Any) -> tuple[int, ...]:
+    """Epochs of ``neg_record_scores``: ``1,10,50``, a list, a single one, or None.
+
+    Raises:
+        UsageError: not epochs.
+    """
+    words = [] if value is None else value if isinstance(value, list) else str(value).split(",")
+    try:
+        epochs = tuple(int(str(word)) for word in words)
+    except ValueError:
+        epochs = (0,)
+    if any(epoch < 1 for epoch in epochs):
+        raise UsageError(
+            f"neg_record_scores: got {value!r}, allowed are epochs, counted from 1: 1,10,50."
+        )
+    return epochs
 
 
 def check_sampler(final: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: ``recbole-bns run | compare | tune | prepare | samplers | doctor``."""
+"""The command line: ``recbole-bns run | compare | tune | report | prepare | samplers | doctor``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import UsageError
-from .help_texts import COMPARE_HELP, MAIN_HELP, PREPARE_HELP, RUN_HELP, TUNE_HELP
+from .help_texts import (
+    COMPARE_HELP,
+    MAIN_HELP,
+    PREPARE_HELP,
+    REPORT_HELP,
+    RUN_HELP,
+    TUNE_HELP,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "run": run,
         "compare": compare,
         "tune": tune,
+        "report": report,
         "prepare": prepare,
         "samplers": samplers,
         "doctor": doctor,
@@ -83,7 +91,7 @@ def compare(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(COMPARE_HELP)
         return 0
-    flags = parse_flags(arguments)
+    flags = parse_flags(["--neg_record=True" if w == "--record" else w for w in arguments])
     from . import compare as module
 
     command = f"recbole-bns compare {shlex.join(arguments)}".rstrip()
@@ -148,7 +156,11 @@ def _given(key: str, value: Any) -> Any:
 
 def _listed(key: str, value: Any) -> Any:
     """``--topk=5,10`` and ``--metrics=NDCG,Recall`` are lists."""
-    if key not in {"topk", "metrics"} or not isinstance(value, str) or "," not in value:
+    if (
+        key not in {"topk", "metrics", "neg_record_scores"}
+        or not isinstance(value, str)
+        or "," not in value
+    ):
         return value
     from .settings import typed
 
@@ -176,6 +188,28 @@ def prepare(arguments: Sequence[str]) -> int:
 
     source, out = options.source.expanduser(), options.out.expanduser()
     print(module.report(module.prepare(options.name, source, out, overwrite=options.overwrite)))
+    return 0
+
+
+def report(arguments: Sequence[str]) -> int:
+    """``recbole-bns report``: a page, and pictures, of what runs did."""
+    if {"-h", "--help"} & set(arguments):
+        print(REPORT_HELP)
+        return 0
+    parser = _Parser("recbole-bns report", allow_abbrev=False)
+    parser.add_argument("folders", metavar="RUN_DIR", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("report.html"))
+    parser.add_argument("--png", type=Path)
+    options = parser.parse_args(arguments)
+    from . import analysis
+
+    runs = analysis.read_runs(options.folders)
+    charts = analysis.charts_of(runs)
+    analysis.write_report(runs, options.out, charts)
+    print(f"report: {options.out}")
+    if options.png is not None:
+        for path in analysis.write_pictures(charts.found, options.png):
+            print(f"picture: {path}")
     return 0
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .checks import known_keys
+from .checks import RECORD_KEYS, known_keys
 from .compare_variants import read_variants
 from .config import BNSConfig
 from .datasets import check_files
@@ -78,7 +78,8 @@ class Plan:
         words = given(self.settings, sampler, own, self.seeds[0])
         config = BNSConfig(self.model, self.dataset, self.config_files, words)
         values = settings_of(config)
-        return dict(json.loads(json.dumps({k: v for k, v in values.items() if k != "seed"})))
+        left_out = ("seed",) if values["neg_record"] else ("seed", *RECORD_KEYS)
+        return dict(json.loads(json.dumps({k: v for k, v in values.items() if k not in left_out})))
 
 
 def given(

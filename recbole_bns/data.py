@@ -10,6 +10,8 @@ from recbole.data import data_preparation as recbole_data_preparation
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from torch import Tensor
 
+from .analysis.recorder import NegativeRecorder
+from .checks import record_epochs
 from .dataloader import BNSTrainDataLoader, on_device
 from .errors import UsageError
 from .sampler import BNSSampler, EvalSampler, RepeatableEvalSampler
@@ -43,7 +45,10 @@ def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
         parts: by phase, of :func:`split`; the training part and others.
     """
     train, evaluation = create_samplers(config, parts)
-    found = {"train": BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])}
+    train_data = BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])
+    if config["neg_record"]:
+        train_data.recorder = recorder_of(config, parts, train)
+    found: dict[str, Any] = {"train": train_data}
     for phase in parts:
         if phase != "train":
             sampler = evaluation[phase].set_phase(phase)
@@ -52,11 +57,26 @@ def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def recorder_of(config: Any, parts: dict[str, Any], sampler: BNSSampler) -> NegativeRecorder:
+    """What measures the training negatives; it alone is told the held-out labels."""
+    return NegativeRecorder(
+        sampler.core.catalogue,
+        held_out_pairs([part for phase, part in parts.items() if phase != "train"]),
+        sampler.columns,
+        record_epochs(config["neg_record_scores"]),
+        config["seed"],
+    )
+
+
 def stock_data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
     """``neg_sampler: none``: RecBole's loaders and training negatives on our split.
 
     The evaluation negatives are fixed by the seed here too, so that results can be compared.
     """
+    if config["neg_record"]:
+        getLogger().warning(
+            "neg_record: RecBole's own sampling (neg_sampler: none) is not recorded."
+        )
     parts = split(config, dataset)
     nothing = parts["train"].copy(parts["train"].inter_feat[:0])
     dataset.build = lambda: [parts.get(phase, nothing) for phase in PHASES]
@@ -196,10 +216,15 @@ def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
     return notes
 
 
+def held_out_pairs(parts: list[Any]) -> Tensor:
+    """``(2, N)`` user and item of each interaction of these parts."""
+    fields = (parts[0].uid_field, parts[0].iid_field)
+    return torch.stack([torch.cat([part.inter_feat[f] for part in parts]) for f in fields])
+
+
 def _side(need: str, train: Any, held_out: list[Any]) -> Tensor:
     if need == "held_out":
-        fields = (train.uid_field, train.iid_field)
-        return torch.stack([torch.cat([part.inter_feat[f] for part in held_out]) for f in fields])
+        return held_out_pairs(held_out)
     column = need.removeprefix("user:")
     known = list(train.user_feat.interaction) if train.user_feat is not None else []
     if column not in known:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 from .errors import UsageError
 from .sampler import BNSSampler
+
+if TYPE_CHECKING:
+    from .analysis.recorder import NegativeRecorder
 
 
 class BNSTrainDataLoader(TrainDataLoader):
@@ -53,6 +57,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.rows = has_negative.nonzero().squeeze(1)
         self.epoch = 0
         self.on_batch: Callable[[], None] | None = None
+        self.recorder: NegativeRecorder | None = None
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.device = sampler.core.catalogue.device
         self._user_features = on_device(dataset.user_feat, self.device)
@@ -70,9 +75,12 @@ class BNSTrainDataLoader(TrainDataLoader):
         """Called once by RecBole's ``fit``: the sampler may look at ``model`` from now on."""
         super().get_model(model)
         self._sampler.bind(model)
+        if self.recorder:
+            self.recorder.bind(model)
 
     def __iter__(self) -> Iterator[Interaction]:
-        self._sampler.begin_epoch(self.epoch)
+        with self._sampling():
+            self._sampler.begin_epoch(self.epoch)
         self.epoch += 1
         sliced = self.config["single_spec"] and isinstance(self.transform, Equal)
         batches = self._slices() if sliced else self._collated()
@@ -110,8 +118,14 @@ class BNSTrainDataLoader(TrainDataLoader):
 
     def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
         users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]
-        ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
+        with self._sampling():
+            ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
+        if self.recorder:
+            self.recorder.see(users, items, ids, inter_feat)
         return self.sampling_func(inter_feat, ids.T.reshape(-1))
+
+    def _sampling(self) -> AbstractContextManager[None]:
+        return self.recorder.sampling() if self.recorder else nullcontext()
 
     def _neg_sample_by_pair_wise_sampling(
         self, inter_feat: Interaction, neg_item_ids: Tensor

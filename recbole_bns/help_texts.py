@@ -10,6 +10,8 @@ Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.
   --neg_sampler_args.KEY=VALUE   a parameter of the sampler
   --KEY=VALUE             any setting of RecBole (also written --KEY VALUE)
   --config_files A.yaml B.yaml   settings from files
+  --neg_record=True       measure the negatives of every epoch (negatives.csv, items.csv);
+                          --neg_record_scores=1,10,50: score histograms at these epochs
   --out=DIR               folder for all that the run writes (default: runs/...)
   --result_file=PATH      write result.json there too
   --resume=auto|DIR       go on with the newest unfinished run of these settings, or the one in DIR
@@ -48,6 +50,7 @@ Train samplers side by side, each with several seeds, and write tables with pair
   --seeds=N               seeds 1 to N (default 5), or a list: --seeds=3,7,9
   --reference=NAME        what the others are tested against (default: rns, or the first)
   --metrics, --topk       default: Recall, Precision, NDCG at 5, 10, 20
+  --record                measure the negatives of all runs, as run --neg_record=True does
   --jobs=N                runs at once (default: one a core; one on a GPU)
   --out=DIR               default: runs/compare-DATASET-MODEL
 
@@ -86,12 +89,25 @@ examples:
   recbole-bns tune --model=BPR --neg_sampler=dns --num_samples=10 --epochs=30
   recbole-bns tune --resume --out=runs/tune-ml-100k-BPR-dns"""
 
+REPORT_HELP = """\
+Write a page that shows what runs did: metrics, learning curves, and of recorded runs
+(--neg_record=True) the quality of their negatives. It opens offline in any browser.
+
+  recbole-bns report RUN_DIR [RUN_DIR ...]
+
+  RUN_DIR       a folder of recbole-bns run, or of recbole-bns compare
+  --out FILE    the page (default: report.html)
+  --png DIR     the figures as files too; needs pip install 'recbole-bns[plot]'
+
+example: recbole-bns report runs/compare-ml-100k-BPR --out report.html"""
+
 MAIN_HELP = """\
 recbole-bns: negative samplers for RecBole.
 
   recbole-bns run [FLAGS]   train and test a model (run --help)
   recbole-bns compare       samplers side by side, over seeds (compare --help)
   recbole-bns tune          search hyper-parameters with Ray Tune (tune --help)
+  recbole-bns report DIR    a page of what runs did (report --help)
   recbole-bns prepare NAME  data files from their originals (prepare --help)
   recbole-bns samplers      the samplers, their parameters and papers
   recbole-bns doctor        versions, mends of the host, devices

@@ -63,7 +63,8 @@ def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: A
     if not _uses_ours(config):
         return original(config, dataset, built_datasets)
     derive_train_neg_sample_args(config, config.external_config_dict)
-    _refuse(config, "valid_ratio", "data_preparation")
+    for key in ("valid_ratio", "neg_record"):
+        _refuse(config, key, "data_preparation")
     train, evaluation = create_samplers(config, dict(zip(PHASES, built_datasets, strict=True)))
     config["train_neg_sample_args"]["dynamic"] = False  # a loader of others just asks its sampler
     return train, *(evaluation[phase].set_phase(phase) for phase in PHASES[1:])
@@ -71,7 +72,7 @@ def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: A
 
 def _refuse(config: Any, key: str, function: str) -> None:
     """Refuse a setting that only a function of ours reads."""
-    if config[key] is not None:
+    if config[key] not in (None, False):
         raise UsageError(
             f"{key}: got {config[key]!r}, which RecBole's {function} does not know; use "
             f"recbole_bns.{function} in its place."

@@ -16,12 +16,13 @@ from .config import BNSConfig
 from recbole.data import create_dataset
 from recbole.utils import get_model, init_seed
 
+from .analysis.record_file import RecordFolder
 from .data import data_preparation, stock_data_preparation
 from .datasets import check_files
 from .errors import UsageError, refusals
 from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
-from .results import recorder, result_of
+from .results import epochs_table, result_of
 from .resume import AUTO, RESULT, SETTINGS, alone, check_same, find, folder_of, is_finished
 from .run_folder import check_file, log_to, make_folder, write_settings
 from .run_state import Keeper, read_state
@@ -149,13 +150,21 @@ def _run(
         ) as progress,
         (folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
     ):
-        trainer.on_epoch = recorder(table, progress, trainer.reports)
+        trainer.on_epoch = epochs_table(table, progress, trainer.reports)
         train_data.on_batch = progress.batch
+        recorder = getattr(train_data, "recorder", None)
+        if recorder:
+            recorder.folder = RecordFolder(
+                folder, config["neg_record_format"], before=trainer.start_epoch
+            )
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
     keeper.finish()
     trainer.evaluator = PerUserEvaluator(config)
     test = trainer.evaluate(test_data, load_best_model=True)
     trainer.tensorboard.close()
+    if recorder:
+        items = train_data._dataset.field2id_token[train_data._dataset.iid_field]
+        recorder.finish(max(config["topk"]), items)
     if per_user is not None:
         save(per_user, users_of(test_data), trainer.evaluator.values)
     result = result_of(config, core, trainer, best, test, folder)

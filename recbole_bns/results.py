@@ -85,7 +85,7 @@ def _line(report: EpochReport) -> dict[str, Any]:
     }
 
 
-def recorder(table: Any, progress: Progress, before: list[EpochReport]) -> Any:
+def epochs_table(table: Any, progress: Progress, before: list[EpochReport]) -> Any:
     """Write a line of ``epochs.csv`` as soon as an epoch is done, after those ``before``."""
     lines = [_line(report) for report in before]
     columns: list[str] = []

@@ -86,6 +86,9 @@ class Keeper:
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
         }
+        recorder = getattr(self.train_data, "recorder", None)
+        if recorder is not None:
+            state["drawn"] = recorder.draws
         checkpoint.save(state, self.folder / FILE, previous=self.folder / PREVIOUS)
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -96,6 +99,9 @@ class Keeper:
         if state["best_valid_result"] is not None:
             trainer.best_valid_result = dict(state["best_valid_result"])
         trainer.reports = [EpochReport(**report) for report in state["reports"]]
+        recorder = getattr(self.train_data, "recorder", None)
+        if recorder is not None and "drawn" in state:
+            recorder.draws = state["drawn"].to(recorder.draws.device)
         self._found = state
 
     def finish(self) -> None:

@@ -8,7 +8,7 @@ call the model in eval mode, without gradients and without its train/eval side e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -223,19 +223,26 @@ def scorer_factory(
     if sampler.scorer_needed() is None:
         return None
     check_served(sampler, type(model))
+    return best_scorer(model, columns)
+
+
+def best_scorer(model: AbstractRecommender, columns: Columns) -> ScorerFactory:
+    """How to make a step's scorer, the best that the model's class allows."""
     kind = scorer_kind(type(model))
     if issubclass(kind, ModelScorer):
         return lambda rows: kind(model, columns, rows)
     return lambda rows: FactorScorer(*_vectors(model))
 
 
+def vectors_at_hand(model: nn.Module) -> bool:
+    """Whether vectors cost nothing: they are weights, or LightGCN's that its loss will use."""
+    plain = factors.dispatch(type(model)) is factors.dispatch(BPR)
+    return plain or (isinstance(model, SharedLightGCN) and model.training)
+
+
 def _vectors(model: nn.Module) -> tuple[Tensor, Tensor]:
-    """The vectors of this moment; LightGCN's are those that its loss is going to use."""
-    plain = factors.dispatch(type(model)) is factors.dispatch(BPR)  # weights, nothing is computed
-    if plain or (isinstance(model, SharedLightGCN) and model.training):
+    """The vectors of this moment."""
+    with nullcontext() if vectors_at_hand(model) else scoring_mode(model):
         found = factors(model)
-    else:
-        with scoring_mode(model):
-            found = factors(model)
     assert found is not None
     return found

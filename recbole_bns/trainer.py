@@ -13,6 +13,7 @@ import torch
 from recbole.utils import calculate_valid_score, early_stopping
 from recbole.utils import get_trainer as recbole_trainer
 from torch import Tensor
+from torch.utils.tensorboard.summary import scalar
 
 from . import checkpoint
 from .errors import UsageError
@@ -98,11 +99,24 @@ class TrainerMixin(_Host):
         self.reports.append(
             EpochReport(epoch_idx + 1, float(total or 0.0), seconds, self.base_rates[0] * factor)
         )
+        self._record(train_data, seconds)
         if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
             self._refuse("the weights are not finite after")
         if not self._validates or (epoch_idx + 1) % self.eval_step:
             self._tell()
         return loss
+
+    def _record(self, train_data: Any, seconds: float) -> None:
+        """Measures of the epoch's negatives, to their file, TensorBoard and Weights & Biases."""
+        recorder = getattr(train_data, "recorder", None)
+        if recorder is None:
+            return
+        row = recorder.end_epoch(self._epoch + 1, seconds)
+        tags = [name for name in row if name not in {"epoch", "negatives", "scored"}]
+        values = [v for name in tags for v in scalar(f"Negatives/{name}", row[name]).value]
+        writer = self.tensorboard.file_writer
+        writer.add_summary(type(scalar("", 0.0))(value=values), self._epoch)  # one record for all
+        self.wandblogger.log_metrics({**row, "train_step": self._epoch}, head="negatives")
 
     def _valid_epoch(self, *args: Any, **kwargs: Any) -> Any:
         score, result = super()._valid_epoch(*args, **kwargs)

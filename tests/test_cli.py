@@ -93,7 +93,8 @@ def test_run_hands_everything_to_the_run_recipe(monkeypatch, capsys):
     }
     assert capsys.readouterr().out == "table of result\n"
     assert main(["run"]) == 0
-    assert given == {"args": (None, None, None, {}), "out": None, "result_file": None}
+    nothing = {"out": None, "result_file": None, "resume": None}
+    assert given == {"args": (None, None, None, {}), **nothing}
 
 
 def test_the_flags_of_a_run_outrank_its_files(settings, tmp_path, capsys):
@@ -154,7 +155,7 @@ def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["sampler"]) == 2
     assert capsys.readouterr().err == (
         "recbole-bns: command: got 'sampler'; did you mean 'samplers'?; "
-        "allowed: run, compare, tune, prepare, samplers, doctor.\n"
+        "allowed: run, compare, tune, report, prepare, samplers, doctor.\n"
     )
 
 

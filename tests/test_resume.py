@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny import Settings
@@ -133,6 +134,20 @@ def test_other_samples_of_the_same_model_with_dropout_and_a_schedule(
             run_recbole_bns("NeuMF", "tiny", None, own, out=tmp_path / "ended")
     run_recbole_bns(resume=tmp_path / "ended" / "checkpoints" / FILE)
     assert_same(tmp_path / "whole", tmp_path / "ended")
+
+
+def test_a_recorded_run_goes_on_with_its_record(settings, tmp_path, monkeypatch):
+    own = {**settings, "neg_sampler": "dns", "neg_record": True, "neg_record_scores": [1, 3]}
+    run(own, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        die_at(patch, 3, "validation")  # its negatives are recorded, its state is not
+        with pytest.raises(Killed):
+            run(own, tmp_path / "ended")
+    run_recbole_bns(resume=tmp_path / "ended")
+    for name in ("negatives", "scores", "items"):
+        whole, ended = (pd.read_csv(tmp_path / f / f"{name}.csv") for f in ("whole", "ended"))
+        times = [c for c in whole.columns if c.endswith("_share")]
+        pd.testing.assert_frame_equal(whole.drop(columns=times), ended.drop(columns=times))
 
 
 def test_random_states_are_plain_and_come_back(tmp_path):

@@ -1,0 +1,31 @@
+"""What negatives a sampler gives: measured, tabled and drawn, each apart.
+
+``quality`` has the measures, ``recorder`` takes them while training. From folders of runs,
+:func:`read_runs` makes tables, :func:`charts_of` charts of the tables, :func:`write_report` a page
+and :func:`write_pictures` files.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .charts import charts_of as charts_of
+    from .page import write_report as write_report
+    from .plots import write_pictures as write_pictures
+    from .tables import read_runs as read_runs
+
+_HOME = {
+    "charts_of": "charts",
+    "read_runs": "tables",
+    "write_pictures": "plots",
+    "write_report": "page",
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'recbole_bns.analysis' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

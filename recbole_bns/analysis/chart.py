@@ -1,0 +1,60 @@
+"""A chart: a table with what its axes mean and how it is read. It draws nothing.
+
+:mod:`.figures` draws charts for a browser, :mod:`.plots` into files, from the same tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure before it is drawn.
+
+    Attributes:
+        name: of its file.
+        title: what it shows.
+        sentence: how to read it.
+        table: columns panel, series, x and y; of a surface also z.
+        x: name and unit of the horizontal axis; of all panels, or a panel's own.
+        y: likewise of the vertical axis.
+        z: of the colours of a surface; "" where there is none.
+        columns: panels side by side.
+        markers: False for smooth curves.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    table: pd.DataFrame
+    x: str | dict[str, str]
+    y: str | dict[str, str]
+    z: str = ""
+    columns: int = 2
+    markers: bool = True
+
+    @property
+    def panels(self) -> list[str]:
+        """Panels in order."""
+        return list(dict.fromkeys(self.table["panel"]))
+
+    @property
+    def series(self) -> list[str]:
+        """Names of the legend in order."""
+        return list(dict.fromkeys(self.table["series"]))
+
+    def axis(self, which: str, panel: str) -> str:
+        """Name of the ``x`` or ``y`` axis of a panel."""
+        names = self.x if which == "x" else self.y
+        return names if isinstance(names, str) else names[panel]
+
+
+@dataclass
+class Charts:
+    """What can be drawn of some runs, and in sentences what cannot."""
+
+    found: list[Chart] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)

@@ -1,0 +1,276 @@
+"""The recorder: its numbers against slow loops over what was drawn, its files, its silence."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import torch
+from tiny import Settings, build_model, prepare
+
+from recbole_bns import UsageError, data, get_trainer, run_recbole_bns
+from recbole_bns.analysis import recorder as module
+from recbole_bns.analysis.record_file import COLUMNS, RecordFolder, check_format
+from recbole_bns.checks import record_epochs
+from recbole_bns.cli import main
+from recbole_bns.sampling import available
+
+Make = Callable[..., Any]
+Draw = tuple[int, int, int, float, float]
+"""User, positive, negative and their scores."""
+
+
+def trainer_of(config: Any) -> tuple[Any, Any, Any, Any]:
+    train, valid, test = prepare(config)
+    model = build_model(config, train)
+    return get_trainer(config["MODEL_TYPE"], config["model"])(config, model), train, valid, test
+
+
+def watched(make: Make, monkeypatch: pytest.MonkeyPatch, **more: Any) -> tuple[Any, list[Draw]]:
+    """Train an epoch with every batch scored; the recorder and all that it was shown."""
+    monkeypatch.setattr(module, "EVERY", 1)
+    trainer, train, valid, _ = trainer_of(make("BPR", neg_record=True, epochs=1, **more))
+    recorder, draws = train.recorder, []
+    see = recorder.see
+
+    def slow(users: Any, items: Any, ids: Any, rows: Any) -> None:
+        p, q = (w.weight.detach() for w in (trainer.model.user_embedding,
+                                            trainer.model.item_embedding))  # fmt: skip
+        for user, item, row in zip(users.tolist(), items.tolist(), ids.tolist(), strict=True):
+            for negative in row:
+                scores = (float(p[user] @ q[i]) for i in (item, negative))
+                draws.append((user, item, negative, *scores))
+        see(users, items, ids, rows)
+
+    monkeypatch.setattr(recorder, "see", slow)
+    trainer.fit(train, valid, saved=False)
+    return recorder, draws
+
+
+@pytest.mark.parametrize("num", [1, 3])
+def test_a_row_says_what_a_slow_loop_finds(
+    make: Make, monkeypatch: pytest.MonkeyPatch, num: int
+) -> None:
+    recorder, draws = watched(make, monkeypatch, neg_sampler="dns", neg_sample_num=num)
+    held = set(zip(*held_out_of(make).tolist(), strict=True))
+    (row,) = recorder.rows
+    false = [(user, negative) in held for user, _, negative, _, _ in draws]
+    info = [1 - 1 / (1 + math.exp(-(i - j))) for *_, i, j in draws]
+    pairs = Counter((user, negative) for user, _, negative, _, _ in draws)
+    items = Counter(negative for _, _, negative, _, _ in draws)
+    popularity = recorder.catalogue.item_counts.tolist()
+    size = len(draws)
+    expected = {
+        "epoch": 1,
+        "negatives": size,
+        "scored": size,
+        "true_negative_rate": 1 - sum(false) / size,
+        "informativeness": sum(-v if f else v for v, f in zip(info, false, strict=True)) / size,
+        "information": sum(info) / size,
+        "hardness": median(j / i for *_, i, j in draws),
+        "popularity": sum(popularity[negative] for _, _, negative, _, _ in draws) / size,
+        "repeated": 1 - len(pairs) / size,
+        "coverage": len(items) / 60,
+    }
+    assert 0 < sum(false) < size
+    assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-4)
+    assert 0 < row["sampling_share"] < 1
+    assert 0 < row["recording_share"] < 1
+    assert recorder.draws.tolist() == [items.get(item, 0) for item in range(61)]
+
+
+def held_out_of(make: Make) -> Any:
+    """Pairs (2, N) of validation and test, from the loaders that evaluate them."""
+    _, *loaders = prepare(make("BPR"))
+    feats = [loader._dataset.inter_feat for loader in loaders]
+    return torch.cat([torch.stack([f["user_id"], f["item_id"]]) for f in feats], 1)
+
+
+def test_recording_changes_nothing_that_is_trained(make: Make) -> None:
+    weights = []
+    for record in (False, True):
+        config = make("LightGCN", neg_sampler="rns", neg_record=record,
+                      neg_record_scores=[1] if record else None)  # fmt: skip
+        trainer, train, valid, _ = trainer_of(config)
+        trainer.fit(train, valid, saved=False)
+        weights.append(trainer.model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize(("model", "share"), [("BPR", 8), ("LightGCN", 8), ("NeuMF", 32)])
+def test_scores_come_from_a_share_of_the_batches(make: Make, model: str, share: int) -> None:
+    trainer, train, valid, _ = trainer_of(
+        make(model, neg_sampler="rns", neg_record=True, train_batch_size=16, epochs=1)
+    )
+    trainer.fit(train, valid, saved=False)
+    (row,) = train.recorder.rows
+    assert row["negatives"] == len(train.rows)
+    assert row["scored"] == pytest.approx(len(train.rows) / share, abs=16)
+    assert math.isfinite(row["informativeness"])
+
+
+def test_dear_scores_rest_on_few_rows(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS", 5)
+    trainer, train, valid, _ = trainer_of(make("NeuMF", neg_sampler="rns", neg_record=True,
+                                               epochs=1, neg_sample_num=2))  # fmt: skip
+    trainer.fit(train, valid, saved=False)
+    assert train.recorder.rows[0]["scored"] == 5 * 2
+
+
+def test_no_sampler_sees_held_out_labels_but_the_declared_oracle(make: Make) -> None:
+    """A marked held-out part: whatever a sampler keeps is the same without it."""
+    config = make("BPR", neg_record=True)
+    train = prepare(config)[0]
+    part = train._dataset
+    nothing = part.copy(part.inter_feat[:0])
+    for name in available():
+        drawn = []
+        for held in ([train_marks(part)], [nothing]):
+            sampler = data.training_sampler(make("BPR", neg_sampler=name), part, held)
+            assert not sampler.core.side
+            drawn.append(list(sampler.core.buffers()))
+        same = zip(*drawn, strict=True)
+        assert all(torch.equal(a, b) for a, b in same), name
+    oracle = make("BPR", neg_sampler="bns", neg_sampler_args={"prior": "oracle"})
+    labels = data.training_sampler(oracle, part, [train_marks(part)]).core.prior.labels
+    assert len(labels.positives) > 0
+
+
+def train_marks(part: Any) -> Any:
+    """Held-out interactions that a sampler could learn from: item 7 for everyone."""
+    marks = part.copy(part.inter_feat[:40])
+    marks.inter_feat["user_id"] = torch.arange(1, 41)
+    marks.inter_feat["item_id"] = torch.full((40,), 7)
+    return marks
+
+
+def test_a_sampler_is_not_connected_to_the_recorder(make: Make) -> None:
+    trainer, train, valid, _ = trainer_of(make("BPR", neg_sampler="bns", neg_record=True))
+    trainer.fit(train, valid, saved=False)
+    held, reached, waiting = train.recorder.held_out, set(), [train._sampler]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in reached or isinstance(thing, (torch.Tensor, str, type)):
+            continue
+        reached.add(id(thing))
+        assert thing is not train.recorder
+        assert thing is not held
+        inner = list(thing) if isinstance(thing, (list, tuple, set)) else []
+        inner += list(thing.values()) if isinstance(thing, dict) else []
+        inner += list(getattr(thing, "__dict__", {}).values())
+        inner += [getattr(thing, "__self__", None)]
+        inner += [c.cell_contents for c in getattr(thing, "__closure__", None) or ()]
+        waiting += inner
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_its_tables(settings: Settings, tmp_path: Path) -> None:
+    given = {**settings, "neg_sampler": "dns", "neg_record": True, "neg_record_scores": "1,2"}
+    result = run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
+    lines = rows_of(tmp_path / "run" / "negatives.csv")
+    assert [line["epoch"] for line in lines] == ["1", "2"]
+    assert tuple(lines[0]) == COLUMNS
+    assert all(math.isfinite(float(value)) for line in lines for value in line.values())
+    scores = rows_of(tmp_path / "run" / "scores.csv")
+    assert {line["epoch"] for line in scores} == {"1", "2"}
+    for epoch in "12":
+        bins = [line for line in scores if line["epoch"] == epoch]
+        false = sum(int(line["false_negatives"]) for line in bins)
+        true = sum(int(line["true_negatives"]) for line in bins)
+        assert 0 < false < true < 40 * 60
+        assert all(a["high"] == b["low"] for a, b in pairwise(bins))
+    items = rows_of(tmp_path / "run" / "items.csv")
+    assert len(items) == 60
+    assert sum(int(line["drawn"]) for line in items) == 2 * int(lines[0]["negatives"])
+    assert sum(int(line["recommended"]) for line in items) == 40 * 20
+    assert {line["item"] for line in items} == {f"i{item}" for item in range(60)}
+    events = list((tmp_path / "run" / "tensorboard").rglob("events*"))
+    assert any(b"Negatives/true_negative_rate" in file.read_bytes() for file in events)
+    assert result["test_result"]
+
+
+def test_without_the_setting_nothing_is_recorded(settings: Settings, tmp_path: Path) -> None:
+    run_recbole_bns("BPR", "tiny", None, {**settings, "epochs": 1}, out=tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert not names & {"negatives.csv", "scores.csv", "items.csv"}
+
+
+def test_weights_and_biases_are_told(make: Make) -> None:
+    trainer, train, *_ = trainer_of(make("BPR", neg_sampler="rns", neg_record=True))
+    told: list[Any] = []
+    logger = type("Logger", (), {"log_metrics": lambda self, m, head: told.append((head, m))})
+    trainer.wandblogger = logger()
+    trainer.fit(train, saved=False)
+    rates = [m["true_negative_rate"] for head, m in told if head == "negatives"]
+    assert rates == [row["true_negative_rate"] for row in train.recorder.rows]
+    assert len(rates) == 2
+
+
+def test_parquet_or_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"'excel', allowed: csv, parquet"):
+        check_format("excel")
+    monkeypatch.setattr("recbole_bns.analysis.record_file.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install pyarrow"):
+        check_format("parquet")
+    monkeypatch.undo()
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    folder = RecordFolder(tmp_path, "parquet")
+    for epoch in (1, 2):
+        folder.negatives({"epoch": epoch, "hardness": 0.5})
+    table = pd.read_parquet(tmp_path / "negatives.parquet")
+    assert table["epoch"].tolist() == [1, 2]
+    assert table["hardness"].tolist() == [0.5, 0.5]
+
+
+def test_models_that_score_by_rows_go_without_histograms(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make("FM", neg_sampler="rns", neg_record=True, neg_record_scores=[1], epochs=1)
+    trainer, train, *_ = trainer_of(config)
+    train.recorder.folder = RecordFolder(tmp_path)
+    trainer.fit(train, saved=False)
+    assert "no score histograms" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["negatives.csv"]
+    assert math.isfinite(train.recorder.rows[0]["informativeness"])
+
+
+@pytest.mark.parametrize(
+    ("value", "epochs"),
+    [(None, ()), ("1,10,50", (1, 10, 50)), ([1, 10], (1, 10)), (3, (3,)), ("2", (2,))],
+)
+def test_epochs_of_histograms(value: Any, epochs: tuple[int, ...]) -> None:
+    assert record_epochs(value) == epochs
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--neg_record=yes please"], "neg_record: got 'yes please'"),
+        (["--neg_record=True", "--neg_record_scores=0,5"], "neg_record_scores: got"),
+        (["--neg_record=True", "--neg_record_scores=often"], "neg_record_scores: got 'often'"),
+        (["--neg_record_scores=5"], "needs neg_record: True"),
+        (["--neg_record=True", "--neg_record_format=xls"], "allowed: csv, parquet"),
+        (["--neg_recrod=True"], "did you mean 'neg_record'?"),
+    ],
+)
+def test_bad_settings_end_in_a_sentence(
+    flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str], in_tmp: Path
+) -> None:
+    assert main(["run", "--model=BPR", *flags]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not list(in_tmp.iterdir())
