@@ -4,7 +4,7 @@
     python benchmarks/search.py --model BPR --dataset ml-100k-bns --data_path DATA --write
 
 Stage 1: trials. Trial k has the same learning rate and regularisation for every sampler, drawn or,
-where there are few trials, given (PAIRS: on ML-1M the last two lie where the first two pointed);
+where there are few trials, given (PAIRS: on ML-1M the later ones lie where the first two pointed);
 the sampler's own parameters are drawn beside them (trial 0: its defaults), or, where another cell
 was searched before (FROM), are those of its finalists there in turn. Stage 2: each sampler's best
 ones on more cuts and initial weights; the best mean wins, and trains for the mean of its best
@@ -89,14 +89,15 @@ RANGES: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
 PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
     ("ml-100k", "LightGCN"): [(0.005, 0.01), (0.005, 0.03), (0.01, 0.01), (0.01, 0.03),
                               (0.005, 0.003)],
-    ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03)],
+    ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03),
+                       (0.004, 0.025), (0.003, 0.03), (0.005, 0.04)],
     ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015)],
 }  # fmt: skip
 """Learning rate and regularisation of trial k where there are too few trials to draw them."""
 EFFORT = {
     ("ml-100k", "BPR"): (20, 3, 3),
     ("ml-100k", "LightGCN"): (5, 2, 3),
-    ("ml-1m", "BPR"): (4, 1, 1),
+    ("ml-1m", "BPR"): (7, 1, 1),
     ("ml-1m", "LightGCN"): (2, 1, 1),
 }
 """For each sampler: trials, finalists, cuts that a finalist is trained on."""
@@ -106,6 +107,8 @@ FROM = {
     ("ml-1m", "LightGCN"): ("ml-1m", "BPR"),
 }
 """Where the sampler's own parameters come from; without an entry they are drawn."""
+FROM_TRIALS = {("ml-1m", "BPR"): 4}
+"""Trials whose parameters come from there, where they are not all; the others are drawn."""
 BIG = {"bns": {"cdf": "estimated"}}
 """In the search on ML-1M F is estimated from 256 items, for speed; what is written has it exact."""
 
@@ -120,7 +123,7 @@ def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
             key: float(f"{np.exp(common.uniform(np.log(low), np.log(high))):.2g}")
             for key, (low, high) in RANGES[cell].items()
         }
-    if cell in FROM:
+    if cell in FROM and trial < FROM_TRIALS.get(cell, trial + 1):
         records = read(file_of(FROM[cell]))
         best = finalists(FROM[cell], records, sampler)
         place = best[trial % len(best)]

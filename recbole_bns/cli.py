@@ -1,4 +1,4 @@
-"""The command line: ``recbole-bns run | compare | tune | report | prepare | samplers | doctor``."""
+"""The command line: ``recbole-bns run | compare | tune | report | predict | export | …``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .errors import UsageError
+from .flags import parse_flags as parse_flags
 from .help_texts import (
     COMPARE_HELP,
     MAIN_HELP,
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "tune": tune,
         "report": report,
         "prepare": prepare,
+        "predict": predict,
+        "export": export,
         "samplers": samplers,
         "doctor": doctor,
     }
@@ -116,63 +119,6 @@ def tune(arguments: Sequence[str]) -> int:
     return sweep.tune(sweep.make_plan(flags, command, resume=resume), resume=resume)
 
 
-def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
-    """``--key=value`` and ``--key value`` as a mapping; values become what they spell.
-
-    ``--config_files`` takes one or more paths.
-
-    Raises:
-        UsageError: not a flag, no value, or a flag given twice with different values.
-    """
-    from .settings import typed
-
-    flags: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--") or len(word) == 2:
-            raise UsageError(f"argument '{word}': allowed are flags, --key=value or --key value.")
-        key, equals, value = word[2:].partition("=")
-        key = key.replace("-", "_")
-        if key == "config_files":
-            paths = value.split() if equals else []
-            while not equals and rest and not rest[0].startswith("--"):
-                paths.append(rest.pop(0))
-            _set(flags, key, _given(key, paths))
-            continue
-        if not equals:
-            value = _given(key, rest.pop(0) if rest and not rest[0].startswith("--") else "")
-        elif key != "gpu_id":  # --gpu_id= is how RecBole is told to use the CPU
-            _given(key, value)
-        _set(flags, key, _listed(key, typed(value, key)))
-    return flags
-
-
-def _given(key: str, value: Any) -> Any:
-    if not value:
-        raise UsageError(f"--{key}: the value is missing; write --{key}=VALUE.")
-    return value
-
-
-def _listed(key: str, value: Any) -> Any:
-    """``--topk=5,10`` and ``--metrics=NDCG,Recall`` are lists."""
-    if (
-        key not in {"topk", "metrics", "neg_record_scores"}
-        or not isinstance(value, str)
-        or "," not in value
-    ):
-        return value
-    from .settings import typed
-
-    return [typed(part.strip()) for part in value.split(",")]
-
-
-def _set(flags: dict[str, Any], key: str, value: Any) -> None:
-    if key in flags and flags[key] != value:
-        raise UsageError(f"--{key}: given twice, {flags[key]!r} and {value!r}; write it once.")
-    flags[key] = value
-
-
 def prepare(arguments: Sequence[str]) -> int:
     """``recbole-bns prepare``: original files become RecBole's atomic files."""
     if {"-h", "--help"} & set(arguments):
@@ -219,6 +165,50 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Bad arguments."""
         raise UsageError(f"{self.prog.partition(' ')[2]}: {message}; --help shows what is allowed.")
+
+
+def predict(arguments: Sequence[str]) -> int:
+    """``recbole-bns predict``: recommendations of a trained model."""
+    parser = _Parser("recbole-bns predict", description=predict.__doc__, allow_abbrev=False)
+    parser.add_argument("--checkpoint", required=True, help="a run's folder, or a file in it")
+    parser.add_argument("--users", help="ids separated by commas, or a file (default: all)")
+    parser.add_argument("--k", type=int, default=20, help="items a user")
+    parser.add_argument(
+        "--exclude",
+        choices=["all", "train", "none"],
+        default="all",
+        help="leave out what the user has touched: all of it, in training, or nothing",
+    )
+    parser.add_argument("--out", type=Path, default=Path("recommendations.csv"))
+    options = parser.parse_args(arguments)
+    if options.k < 1:
+        raise UsageError(f"--k: got {options.k}, allowed is an integer >= 1.")
+    from . import serve, serve_files
+
+    serve_files.check_path(options.out, (".csv", ".parquet"))
+    trained = serve.load(options.checkpoint)
+    users = serve_files.users_of(options.users)
+    table = serve.recommend(trained, users, options.k, options.exclude)
+    serve_files.write_table(table, options.out)
+    print(f"written: {options.out}, {len(table)} lines, {table.iloc[:, 0].nunique()} users")
+    return 0
+
+
+def export(arguments: Sequence[str]) -> int:
+    """``recbole-bns export``: vectors of users and items of a trained model."""
+    parser = _Parser("recbole-bns export", description=export.__doc__, allow_abbrev=False)
+    parser.add_argument("--checkpoint", required=True, help="a run's folder, or a file in it")
+    parser.add_argument("--out", type=Path, default=Path("embeddings"), help="a folder")
+    parser.add_argument("--format", choices=["npz", "csv", "parquet"], default="npz")
+    options = parser.parse_args(arguments)
+    from . import serve, serve_files
+
+    paths = {name: options.out / f"{name}.{options.format}" for name in ("users", "items")}
+    serve_files.check_path(paths["users"], (".npz", ".csv", ".parquet"))
+    for name, (ids, vectors) in serve.embeddings(serve.load(options.checkpoint)).items():
+        serve_files.write_embeddings(f"{name[:-1]}_id", ids, vectors, paths[name])
+        print(f"written: {paths[name]}, {len(ids)} vectors of {vectors.shape[1]} numbers")
+    return 0
 
 
 def samplers(arguments: Sequence[str]) -> int:

@@ -108,6 +108,8 @@ recbole-bns: negative samplers for RecBole.
   recbole-bns compare       samplers side by side, over seeds (compare --help)
   recbole-bns tune          search hyper-parameters with Ray Tune (tune --help)
   recbole-bns report DIR    a page of what runs did (report --help)
+  recbole-bns predict       recommendations of a trained model (predict --help)
+  recbole-bns export        its vectors of users and items (export --help)
   recbole-bns prepare NAME  data files from their originals (prepare --help)
   recbole-bns samplers      the samplers, their parameters and papers
   recbole-bns doctor        versions, mends of the host, devices

@@ -155,7 +155,7 @@ def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["sampler"]) == 2
     assert capsys.readouterr().err == (
         "recbole-bns: command: got 'sampler'; did you mean 'samplers'?; "
-        "allowed: run, compare, tune, report, prepare, samplers, doctor.\n"
+        "allowed: run, compare, tune, report, prepare, predict, export, samplers, doctor.\n"
     )
 
 

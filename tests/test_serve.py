@@ -1,0 +1,132 @@
+"""Recommendations and embeddings of trained models, under the data set's own ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recbole_bns import UsageError, checkpoint, serve
+from recbole_bns.cli import main
+from recbole_bns.quick_start import run_recbole_bns
+
+
+@pytest.fixture(scope="module")
+def folders(data_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A trained run of each model."""
+    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 2, "train_batch_size": 256,
+             "show_progress": False, "neg_sampler": "dns"}  # fmt: skip
+    found = {}
+    for model in ("BPR", "LightGCN", "NeuMF"):
+        found[model] = tmp_path_factory.mktemp("run") / model
+        run_recbole_bns(model, "tiny", None, given, out=found[model])
+    return found
+
+
+def touched(data_path: Path) -> dict[str, set[str]]:
+    table = pd.read_csv(data_path / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    return {user: set(rows) for user, rows in table.groupby("user_id:token")["item_id:token"]}
+
+
+@pytest.mark.parametrize("model", ["BPR", "LightGCN", "NeuMF"])
+def test_recommendations_are_the_best_untouched_items(folders, data_path, model):
+    trained = serve.load(folders[model])
+    table = serve.recommend(trained, k=7)
+    assert list(table.columns) == ["user_id", "item_id", "rank", "score"]
+    assert table["user_id"].nunique() == 40
+    dataset = trained.parts["train"]
+    everyone = torch.arange(1, 41)
+    pairs = {"user_id": everyone.repeat_interleave(60), "item_id": torch.arange(1, 61).repeat(40)}
+    with torch.no_grad():
+        scores = trained.model.predict(pairs).view(40, 60)
+    names = np.array(trained.items)[1:]
+    for user, rows in table.groupby("user_id"):
+        number = dataset.token2id("user_id", str(user))
+        free = {i for i in range(60) if names[i] not in touched(data_path)[str(user)]}
+        chosen = [names.tolist().index(item) for item in rows["item_id"]]
+        assert rows["rank"].tolist() == list(range(1, 8))
+        assert set(chosen) <= free
+        np.testing.assert_allclose(rows["score"], scores[number - 1, chosen], rtol=1e-4, atol=1e-6)
+        rest = scores[number - 1, list(free - set(chosen))]
+        assert float(rest.max()) <= rows["score"].min() + 1e-6
+        assert rows["score"].is_monotonic_decreasing
+
+
+def test_what_is_excluded(folders, data_path):
+    trained = serve.load(folders["BPR"])
+    seen = touched(data_path)["u3"]
+    every, train, none = (
+        set(serve.recommend(trained, ["u3"], 60, exclude)["item_id"])
+        for exclude in ("all", "train", "none")
+    )
+    assert not every & seen
+    assert len(every) == 60 - len(seen)
+    assert every < train < none
+    assert len(none) == 60
+
+
+def test_the_command_line(folders, in_tmp, capsys):
+    run = str(folders["BPR"])
+    Path("who.txt").write_text("u5\n\nu2\n", encoding="utf-8")
+    assert main(["predict", f"--checkpoint={run}", "--users=who.txt", "--k=3"]) == 0
+    assert "written: recommendations.csv, 6 lines, 2 users" in capsys.readouterr().out
+    table = pd.read_csv("recommendations.csv")
+    assert table["user_id"].tolist() == ["u5"] * 3 + ["u2"] * 3
+    file = f"{run}/checkpoints/best.pt"
+    assert (
+        main(["predict", f"--checkpoint={file}", "--users=u5", "--k=3", "--out=a/b.parquet"]) == 0
+    )
+    again = pd.read_parquet("a/b.parquet")
+    assert again["item_id"].tolist() == table["item_id"].tolist()[:3]
+    capsys.readouterr()
+    bad: list[tuple[list[str], str]] = [
+        (["--users=u99"], "--users: 'u99' is no user of the data set; did you mean 'u9'?"),
+        (["--k=0"], "--k: got 0, allowed is an integer >= 1."),
+        (["--out=x.txt"], "--out: got 'x.txt', allowed are names that end in .csv, .parquet."),
+        (["--exclude=some"], "predict: argument --exclude: invalid choice: 'some'"),
+        (["--out=who.txt/x.csv"], "--out: cannot write 'who.txt/x.csv'"),
+    ]
+    for words, sentence in bad:
+        assert main(["predict", f"--checkpoint={run}", *words]) == 2
+        assert f"recbole-bns: {sentence}" in capsys.readouterr().err
+    assert main(["predict", "--checkpoint=nowhere"]) == 2
+    assert "'nowhere' is no folder of a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["BPR", "LightGCN"])
+@pytest.mark.parametrize("kind", ["npz", "csv", "parquet"])
+def test_products_of_exported_vectors_are_the_scores(folders, in_tmp, model, kind):
+    words = ["export", f"--checkpoint={folders[model]}", "--out=vectors", f"--format={kind}"]
+    assert main(words) == 0
+    arrays: dict[str, Any] = {}
+    for name in ("users", "items"):
+        if kind == "npz":
+            with np.load(f"vectors/{name}.npz") as file:
+                arrays[name] = dict(zip(file["ids"].tolist(), file["vectors"], strict=True))
+        else:
+            read = pd.read_csv if kind == "csv" else pd.read_parquet
+            table = read(f"vectors/{name}.{kind}").set_index(f"{name[:-1]}_id")
+            arrays[name] = {key: row.to_numpy() for key, row in table.iterrows()}
+    assert (len(arrays["users"]), len(arrays["items"])) == (40, 60)
+    table = serve.recommend(serve.load(folders[model]), ["u7", "u11"], 10)
+    for row in table.itertuples():
+        product = float(arrays["users"][row.user_id] @ arrays["items"][row.item_id])
+        assert product == pytest.approx(row.score, rel=1e-4, abs=1e-6)
+
+
+def test_a_model_without_vectors_and_a_foreign_checkpoint_say_so(folders, in_tmp, capsys):
+    assert main(["export", f"--checkpoint={folders['NeuMF']}"]) == 2
+    assert "NeuMF has no vectors whose dot products are its scores" in capsys.readouterr().err
+    path = folders["BPR"] / "checkpoints" / "other.pt"
+    state = checkpoint.load(folders["BPR"] / "checkpoints" / "best.pt")
+    checkpoint.save({**state, "model": "LightGCN"}, path)
+    with pytest.raises(UsageError, match="its model is 'LightGCN', the run's is 'BPR'"):
+        serve.load(path)
+    weights = {name: weight[:-1] for name, weight in state["state_dict"].items()}
+    checkpoint.save({**state, "state_dict": weights}, path)
+    with pytest.raises(UsageError, match="do not fit the data set, which has 40 users and 60 item"):
+        serve.load(path)
