@@ -22,7 +22,7 @@ from .compare_plan import Plan, Run
 from .compare_plan import read_plan as read_plan
 from .compare_records import check_held, read_records, stem
 from .compare_report import Origin, Report
-from .compare_worker import Worker, write_json, write_text
+from .compare_worker import Worker, beside, write_json, write_text
 from .errors import UsageError
 from .progress import RunsProgress
 from .results import versions
@@ -119,7 +119,7 @@ def _start(plan: Plan, folder: Path, run: Run, record: Mapping[str, Any], thread
     place = folder / stem(run)
     shutil.rmtree(place, ignore_errors=True)
     for ending in (".json", ".npz"):
-        place.with_suffix(ending).unlink(missing_ok=True)
+        beside(place, ending).unlink(missing_ok=True)
     job = {
         "model": plan.model,
         "dataset": plan.dataset,

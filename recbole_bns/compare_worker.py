@@ -24,6 +24,11 @@ from .whole_file import whole_file
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
+def beside(folder: Path, ending: str) -> Path:
+    """The file of a run that lies beside its folder; the name may hold dots of its own."""
+    return folder.with_name(folder.name + ending)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON in a file that appears whole or not at all."""
     write_text(path, json.dumps(content, indent=2) + "\n")
@@ -47,7 +52,7 @@ class Worker:
     def __init__(self, job: Mapping[str, Any], threads: int) -> None:
         self.record: Mapping[str, Any] = job["record"]
         self._folder, self._epochs = Path(job["folder"]), int(job["epochs"])
-        self.log = self._folder.with_suffix(".log")
+        self.log = beside(self._folder, ".log")
         package = str(Path(__file__).parents[1])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         known = {name: str(threads) for name in THREADS}
@@ -113,7 +118,7 @@ def main() -> int:
             job["config_files"],
             job["settings"],
             out=folder,
-            per_user=folder.with_suffix(".npz"),
+            per_user=beside(folder, ".npz"),
         )
     except UsageError as error:
         print(error, file=sys.stderr)
@@ -121,7 +126,7 @@ def main() -> int:
     except Exception:
         traceback.print_exc()
         return 1
-    write_json(folder.with_suffix(".json"), {**job["record"], "status": "done", "result": result})
+    write_json(beside(folder, ".json"), {**job["record"], "status": "done", "result": result})
     return 0
 
 

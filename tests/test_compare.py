@@ -26,7 +26,7 @@ from recbole_bns import UsageError, cli, get_trainer, per_user
 from recbole_bns import compare as module
 from recbole_bns.cli import main, parse_flags
 from recbole_bns.compare_plan import read_plan
-from recbole_bns.compare_records import read_records
+from recbole_bns.compare_records import read_records, stem
 from recbole_bns.compare_report import Origin, Report
 from recbole_bns.compare_table import (
     against_reference,
@@ -38,7 +38,7 @@ from recbole_bns.compare_table import (
     settings_that_differ,
     times_table,
 )
-from recbole_bns.compare_worker import Worker
+from recbole_bns.compare_worker import Worker, beside
 from recbole_bns.progress import RunsProgress
 from recbole_bns.quick_start import run_recbole_bns
 
@@ -66,7 +66,7 @@ class InProcess:
 
     def __init__(self, job: Mapping[str, Any], threads: int) -> None:
         folder = Path(job["folder"])
-        self.record, self.log = job["record"], folder.with_suffix(".log")
+        self.record, self.log = job["record"], folder.with_name(folder.name + ".log")
         self.log.write_text("", encoding="utf-8")
         self.started.append(folder.name)
         if folder.name in self.stopping:
@@ -75,10 +75,10 @@ class InProcess:
         if not self._status:
             result = run_recbole_bns(
                 job["model"], job["dataset"], job["config_files"], job["settings"], out=folder,
-                per_user=folder.with_suffix(".npz"),
+                per_user=folder.with_name(folder.name + ".npz"),
             )  # fmt: skip
             done = {**self.record, "status": "done", "result": result}
-            folder.with_suffix(".json").write_text(json.dumps(done), encoding="utf-8")
+            folder.with_name(folder.name + ".json").write_text(json.dumps(done), encoding="utf-8")
 
     def status(self) -> int:
         return self._status
@@ -141,6 +141,7 @@ def test_settings_of_files_stand(settings, tmp_path):
 
 
 VARIANTS = """
+rate=0.5: {neg_sampler: rns, learning_rate: 0.5}
 hard: {neg_sampler: dns, neg_sampler_args: {candidate_num: 9}}
 Slow-2: {neg_sampler: rns, epochs: 2, learning_rate: 0.01}
 """
@@ -151,8 +152,8 @@ def test_variants_are_rows_with_settings_of_their_own(settings, tmp_path):
     file.write_text(VARIANTS, encoding="utf-8")
     words = [w for w in words_of(settings) if "samplers" not in w]
     alone = read_plan(parse_flags([*words, f"--variants={file}"]))
-    assert alone.samplers == ("hard", "Slow-2")
-    assert alone.reference == "hard"
+    assert alone.samplers == ("rate=0.5", "hard", "Slow-2")
+    assert alone.reference == "rate=0.5"
     plan = plan_of(settings, f"--variants={file}", "--samplers=rns,slow-2,dns,hard",
                    "--dns.candidate_num=3", "--reference=Slow-2", "--learning_rate=0.5",
                    "--epochs=7")  # fmt: skip
@@ -186,6 +187,16 @@ def test_variants_are_trained_and_named(settings, in_tmp, in_process, capsys):
     assert "hard with seed 1 trained with neg_sampler_args.candidate_num 9, got 8" in (
         capsys.readouterr().err
     )
+
+
+def test_files_of_a_row_keep_the_dots_of_its_name(tmp_path):
+    folder = tmp_path / stem(("rate=0.5", 1))
+    for ending in (".json", ".npz", ".log"):
+        assert beside(folder, ending).name == f"rate=0.5-1{ending}"
+    job = {"folder": str(folder), "epochs": 1, "record": {}, "model": "no such model"}
+    worker = Worker({**job, "dataset": "", "config_files": None, "settings": {}}, 1)
+    worker.close()
+    assert worker.log.name == "rate=0.5-1.log"
 
 
 BAD_VARIANTS = [
