@@ -94,6 +94,12 @@ def run_recbole_bns(
                 f"stopped; all that is done lies in {folder}; go on with: "
                 f"recbole-bns run --resume={shlex.quote(str(folder))}"
             ) from None
+        except OSError as error:
+            place = f" '{error.filename}'" if error.filename else ""
+            raise UsageError(
+                f"run: {error.strerror or error}{place}; what is done lies in {folder}, and goes "
+                f"on with --resume={folder}."
+            ) from error
         except ModuleNotFoundError as error:
             package = str(error.name)
             raise UsageError(

@@ -53,14 +53,19 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise UsageError(f"config file '{path}': {error.strerror or error}.") from error
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+    except Exception as error:  # PyYAML raises half a dozen kinds for a bad tag
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise UsageError(f"config file '{path}', line {line}: not valid YAML.") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise UsageError(f"config file '{path}': got a {type(content).__name__}, allowed is a "
                          "mapping of settings (key: value).")  # fmt: skip
+    for key in content:
+        if not isinstance(key, str):
+            raise UsageError(
+                f"config file '{path}': got the key {key!r}, allowed are names of settings."
+            )
     return content
 
 
