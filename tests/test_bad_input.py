@@ -284,8 +284,9 @@ def test_a_data_set_without_any_negative_is_refused(run, tmp_path):
         rows = [(f"u{user}", f"i{item}") for user in range(4) for item in range(5)]
         write_atomic(tmp_path / "all" / f"all.{part}.inter", header, rows)
     sentence = run(
-        "--dataset=all", "--benchmark_filename=[train,test]", "--valid_ratio=0", data=tmp_path
-    )
+        "--dataset=all", "--benchmark_filename=[train,test]", "--valid_ratio=0", "--topk=5",
+        data=tmp_path,
+    )  # fmt: skip
     assert sentence == (
         "data set 'all': no user has a negative left, every user has interacted with every item of "
         "the training part; use a larger catalogue or filter with user_inter_num_interval."
