@@ -95,7 +95,7 @@ Write a page that shows what runs did: metrics, learning curves, and of recorded
 
   recbole-bns report RUN_DIR [RUN_DIR ...]
 
-  RUN_DIR       a folder of recbole-bns run, or of recbole-bns compare
+  RUN_DIR       a folder of recbole-bns run, of compare, or of tune
   --out FILE    the page (default: report.html)
   --png DIR     the figures as files too; needs pip install 'recbole-bns[plot]'
 

@@ -168,6 +168,25 @@ def test_a_sweep_is_found_where_one_parameter_differs(tmp_path: Path) -> None:
     assert "sweep" in [c.name for c in analysis.charts_of(analysis.read_runs(paths)).found]
 
 
+def test_trials_of_a_sweep_are_points(tmp_path: Path) -> None:
+    write_run(tmp_path / "sweep" / "winner", 1)
+    held = {"metric": "ndcg@20", "space": {"learning_rate": {"loguniform": [0.001, 0.1]},
+            "neg_sampler_args.candidate_num": {"choice": [3, 5]}}}  # fmt: skip
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"held": held, "free": {}}), "utf-8")
+    (tmp_path / "sweep" / "trials.csv").write_text(
+        "trial,learning_rate,neg_sampler_args.candidate_num,status,ndcg@20\n"
+        "a,0.01,3,finished,0.4\nb,0.1,5,stopped early,0.2\nc,0.02,5,failed,\n", "utf-8",
+    )  # fmt: skip
+    charts = analysis.charts_of(analysis.read_runs([tmp_path / "sweep"])).found
+    table = next(chart for chart in charts if chart.name == "trials").table
+    assert table[["panel", "series", "x", "y"]].values.tolist() == [
+        ["log10 of learning_rate", "finished", pytest.approx(-2), 0.4],
+        ["log10 of learning_rate", "stopped early", pytest.approx(-1), 0.2],
+        ["candidate_num", "finished", 3, 0.4],
+        ["candidate_num", "stopped early", 5, 0.2],
+    ]
+
+
 def test_every_chart_has_axes_a_sentence_and_its_own_data(folders: list[Path]) -> None:
     found = analysis.charts_of(analysis.read_runs(folders)).found
     assert {c.name for c in found} == {

@@ -24,6 +24,7 @@ class Chart:
         z: of the colours of a surface; "" where there is none.
         columns: panels side by side.
         markers: False for smooth curves.
+        lines: False for points that no line joins.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Chart:
     z: str = ""
     columns: int = 2
     markers: bool = True
+    lines: bool = True
 
     @property
     def panels(self) -> list[str]:

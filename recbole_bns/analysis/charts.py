@@ -178,6 +178,25 @@ def sweep(runs: Sequence[RunData]) -> Chart | None:
     )
 
 
+def trials(runs: Sequence[RunData]) -> Chart | None:
+    """The validation metric of every trial of a sweep against what was searched."""
+    found = [run.tables["trials"] for run in runs if "trials" in run.tables]
+    if not found or all(table.empty for table in found):
+        return None
+    table = pd.concat(found, ignore_index=True)
+    names = {"parameter": "panel", "status": "series", "value": "x", "score": "y"}
+    return Chart(
+        "trials",
+        "Trials of the sweep",
+        "Each point is a trial; where the highest points lie together, the hyper-parameter "
+        "decides, where they are spread out, others do.",
+        table.rename(columns=names),
+        {name: name for name in table["parameter"].unique()},
+        f"{table['metric'].iloc[0]} on validation (0 to 1)",
+        lines=False,
+    )
+
+
 def posterior(runs: Sequence[RunData]) -> Chart | None:
     """The posterior of Eq. 15 over F and the prior (BNS's Fig. 3)."""
     table = posterior_table()
@@ -220,6 +239,7 @@ MAKERS: tuple[tuple[Callable[[Sequence[RunData]], Chart | None], str], ...] = (
     (drawn, f"What is drawn: {_RECORD}"),
     (popularity, f"Popularity of negatives and recommendations: {_RECORD}"),
     (sweep, "Sweep: no two runs differ in lambda or candidate_num alone."),
+    (trials, "Trials: none of the folders is one of recbole-bns tune."),
     (posterior, ""),
     (theory, ""),
 )  # fmt: skip

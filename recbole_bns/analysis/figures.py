@@ -59,7 +59,7 @@ def _lines(part: Any, chart: Chart, first: bool) -> list[Any]:
         if line.empty:
             continue
         style = style_of(place)
-        step = every(len(line))
+        step = every(len(line)) if chart.lines else 1
         sizes = [8 if i % step == 0 else 0 for i in range(len(line))]
         traces.append(
             go.Scatter(
@@ -68,7 +68,7 @@ def _lines(part: Any, chart: Chart, first: bool) -> list[Any]:
                 name=name,
                 legendgroup=name,
                 showlegend=first,
-                mode="lines+markers" if chart.markers else "lines",
+                mode="+".join(["lines"] * chart.lines + ["markers"] * chart.markers),
                 line={"color": style.colour, "dash": style.dash, "width": 2},
                 marker={
                     "color": style.colour,

@@ -89,9 +89,9 @@ def _lines(axes: Any, part: Any, chart: Chart) -> dict[str, Any]:
             line["x"],
             line["y"],
             color=style.colour,
-            linestyle=DASHES[style.dash],
+            linestyle=DASHES[style.dash] if chart.lines else "",
             marker=MARKERS[style.marker] if chart.markers else None,
-            markevery=every(len(line)),
+            markevery=every(len(line)) if chart.lines else 1,
             markersize=5,
         )[0]
     return drawn

@@ -13,6 +13,8 @@ import pandas as pd
 from recbole_bns.errors import UsageError
 from recbole_bns.settings import read_yaml
 
+from .sweeps import is_sweep, trials_table
+
 
 @dataclass
 class RunData:
@@ -24,7 +26,8 @@ class RunData:
         settings: the content of ``settings.yaml``.
         name: of its row in a comparison, else of its sampler.
         label: what tables and legends call it; runs that differ in the seed alone share it.
-        tables: ``epochs``, ``negatives``, ``scores`` and ``items``, those that are there.
+        tables: ``epochs``, ``negatives``, ``scores`` and ``items``, those that are there; of the
+            winner of a sweep also ``trials``.
     """
 
     folder: Path
@@ -39,22 +42,25 @@ NAMES = ("epochs", "negatives", "scores", "items")
 
 
 def read_runs(paths: Iterable[str | Path]) -> list[RunData]:
-    """Runs of these folders: of a run, or of a comparison (all that its ``runs/`` has finished).
+    """Runs of these folders: of a run, a comparison (all that it has finished), a sweep (winner).
 
     Raises:
         UsageError: a folder holds no finished run, or a file in it cannot be read.
     """
     runs: list[RunData] = []
     for path in map(Path, paths):
+        pattern = "winner*/result.json" if is_sweep(path) else "runs/*/result.json"
         found = [path] if (path / "result.json").is_file() else sorted(
-            file.parent for file in path.glob("runs/*/result.json")
+            file.parent for file in path.glob(pattern)
         )  # fmt: skip
         if not found:
             raise UsageError(
                 f"report: '{path}' holds no finished run; allowed are folders of 'recbole-bns run' "
-                "(with result.json) and of 'recbole-bns compare'."
+                "(with result.json), of 'recbole-bns compare' and of 'recbole-bns tune'."
             )
         runs += [_read_run(folder) for folder in found]
+        if is_sweep(path):
+            runs[-1].tables["trials"] = trials_table(path)
     _label(runs)
     return runs
 
@@ -63,7 +69,7 @@ def _read_run(folder: Path) -> RunData:
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         name = result["neg_sampler_label"]
-        record = folder.with_suffix(".json")
+        record = folder.with_name(f"{folder.name}.json")
         if folder.parent.name == "runs" and record.is_file():
             row = json.loads(record.read_text(encoding="utf-8"))["sampler"]
             name = name if row == result["neg_sampler"] else row

@@ -33,41 +33,26 @@ def check_ray() -> None:
         raise UsageError("tune: Ray is not installed; pip install 'ray[tune]'.")
 
 
+NAMES = ("report", "get_checkpoint", "Checkpoint", "RunConfig", "CheckpointConfig", "FailureConfig")
+
+
 def names() -> SimpleNamespace:
     """``report(metrics, checkpoint)``, ``get_checkpoint()`` and Ray's classes for runs."""
-    from ray import tune
+    from ray import train, tune
 
-    if hasattr(tune, "RunConfig"):
-        return SimpleNamespace(
-            report=tune.report,
-            get_checkpoint=tune.get_checkpoint,
-            Checkpoint=tune.Checkpoint,
-            RunConfig=tune.RunConfig,
-            CheckpointConfig=tune.CheckpointConfig,
-            FailureConfig=tune.FailureConfig,
-        )
-    from ray import train
+    homes: list[tuple[Any, ...]] = [(tune,), (train,)]
+    if not hasattr(train, "report"):
+        from ray import air
+        from ray.air import session
 
-    if hasattr(train, "report") and hasattr(train, "RunConfig"):
-        return SimpleNamespace(
-            report=train.report,
-            get_checkpoint=train.get_checkpoint,
-            Checkpoint=train.Checkpoint,
-            RunConfig=train.RunConfig,
-            CheckpointConfig=train.CheckpointConfig,
-            FailureConfig=train.FailureConfig,
-        )
-    from ray import air
-    from ray.air import session
-
-    return SimpleNamespace(
-        report=session.report,
-        get_checkpoint=session.get_checkpoint,
-        Checkpoint=air.Checkpoint,
-        RunConfig=air.RunConfig,
-        CheckpointConfig=air.CheckpointConfig,
-        FailureConfig=air.FailureConfig,
-    )
+        homes = [(session, air)]
+    for home in homes:
+        found = {
+            name: getattr(each, name) for each in home for name in NAMES if hasattr(each, name)
+        }
+        if set(found) == set(NAMES):
+            return SimpleNamespace(**found)
+    raise UsageError("tune: this version of Ray is not known; pip install 'ray[tune]>=2.6'.")
 
 
 def set_environment(local: bool) -> None:
