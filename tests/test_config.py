@@ -84,7 +84,7 @@ def test_tuned_settings_are_named_and_can_be_switched_off(own):
     off = BNSConfig("BPR", "ml-100k-bns", None, {"neg_sampler": "dns", "tuned": "False"})
     assert off["tuned_file"] is None
     assert off["neg_sampler_args"]["candidate_num"] == 5
-    assert BNSConfig("LightGCN", "ml-100k", None, {"neg_sampler": "dns"})["tuned_file"] is None
+    assert BNSConfig("NeuMF", "ml-100k", None, {"neg_sampler": "dns"})["tuned_file"] is None
 
 
 def test_without_any_setting_it_is_lightgcn_on_ml_100k_with_bns():

@@ -263,7 +263,7 @@ def test_a_run_that_is_trained_is_left_alone(settings, in_tmp, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings, tmp_path, number):
-    own = {**settings, "neg_sampler": "bns", "epochs": 400, "stopping_step": 1000}
+    own = {**settings, "neg_sampler": "bns", "epochs": 150, "stopping_step": 1000}
     words = ["run", "--model=BPR", "--dataset=tiny", "--out=mine",
              *(f"--{k}={v}" for k, v in own.items())]  # fmt: skip
     path = os.pathsep.join([HOME, os.environ.get("PYTHONPATH", "")])
@@ -273,7 +273,7 @@ def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings,
     )  # fmt: skip
     begun = time.time()
     while not (tmp_path / "mine" / "checkpoints" / PREVIOUS).is_file():
-        assert time.time() - begun < 60
+        assert time.time() - begun < 200
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
@@ -285,6 +285,6 @@ def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings,
         assert "all that is done lies in mine; go on with: recbole-bns run --resume=mine" in said
     assert "Traceback" not in said
     before = checkpoint.load(tmp_path / "mine" / "checkpoints" / FILE)["epoch"]
-    result = run_recbole_bns(config_dict={"epochs": 400}, resume=tmp_path / "mine")
-    assert result["epochs"] == 400
-    assert before < 399
+    result = run_recbole_bns(config_dict={"epochs": 150}, resume=tmp_path / "mine")
+    assert result["epochs"] == 150
+    assert before < 149
