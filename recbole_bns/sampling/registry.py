@@ -41,7 +41,8 @@ def register(cls: S) -> S:
 def available() -> dict[str, type[NegativeSampler]]:
     """All samplers by name; loads those that installed packages declare as entry points.
 
-    A package adds one with ``[project.entry-points."recbole_bns.samplers"]`` in its metadata.
+    A package adds one with ``[project.entry-points."recbole_bns.samplers"]`` in its metadata:
+    ``name = "module:Class"``, or a module that registers it.
     """
     _load_all()
     return dict(_registry)
@@ -51,8 +52,16 @@ def available() -> dict[str, type[NegativeSampler]]:
 def _load_all() -> None:
     import_module(f"{__package__}.methods")
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name not in _registry:
-            register(entry.load())
+        if entry.name in _registry:
+            continue
+        found = entry.load()  # a module registers its samplers while it is imported
+        if isinstance(found, type):
+            register(found)
+        elif entry.name not in _registry:
+            raise UsageError(
+                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}: got '{entry.value}', allowed "
+                "is module:Class, or a module that registers a sampler of this name."
+            )
 
 
 def get(name: str) -> type[NegativeSampler]:

@@ -284,3 +284,12 @@ def test_entry_points_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> 
     registry._load_all.cache_clear()
     monkeypatch.setattr(registry, "entry_points", entries)
     assert available()["mine"].__qualname__ == "Mine"
+
+
+@pytest.mark.usefixtures("known")
+def test_an_entry_point_that_is_no_sampler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [EntryPoint("mine", "math", "recbole_bns.samplers")]
+    registry._load_all.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda *, group: entries)
+    with pytest.raises(UsageError, match=r"entry point 'mine' .*: got 'math', allowed is module:"):
+        available()

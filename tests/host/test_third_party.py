@@ -1,0 +1,110 @@
+"""A package of somebody else, built as a wheel, brings a sampler by entry point and checks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    "pyproject.toml": """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "their-samplers"
+version = "1.0"
+
+[project.entry-points."recbole_bns.samplers"]
+second = "their_samplers"
+
+[tool.setuptools]
+py-modules = ["their_samplers"]
+""",
+    "their_samplers.py": '''
+from dataclasses import dataclass
+
+from recbole_bns import CandidateSampler, param, register
+
+
+@dataclass(frozen=True)
+class SecondParams:
+    candidate_num: int = param(4, "uniform candidates a negative", low=2)
+    replacement: bool = param(False, "draw candidates with replacement")
+
+
+@register
+class Second(CandidateSampler):
+    """The candidate after the hardest."""
+
+    name, idea, paper = "second", "the second-best candidate", "their own"
+    Params = SecondParams
+
+    def choose(self, candidates, scores, users, items, scorer):
+        return scores.topk(2, dim=2).indices[..., 1]
+''',
+    "test_theirs.py": """
+from recbole_bns.testing import SamplerContract
+
+
+class TestSecond(SamplerContract):
+    name = "second"
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the wheel was installed into."""
+    folder = tmp_path_factory.mktemp("theirs")
+    for name, content in FILES.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [
+        *pip,
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        f"--wheel-dir={folder}",
+        str(folder),
+    ]
+    subprocess.run(build, check=True, cwd=folder)
+    wheel = next(folder.glob("*.whl"))
+    target = folder / "site"
+    subprocess.run([*pip, "install", "--no-deps", f"--target={target}", str(wheel)], check=True)
+    return target
+
+
+def environment(installed: Path) -> dict[str, str]:
+    paths = [str(installed), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path) -> None:
+    words = ["run", "--model=BPR", "--dataset=tiny", f"--data_path={data_path}", "--epochs=1",
+             "--neg_sampler=second", "--neg_sampler_args.candidate_num=6", "--use_gpu=False",
+             "--show_progress=False", f"--out={tmp_path / 'run'}"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "recbole_bns.cli", *words], env=environment(installed),
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    assert result["neg_sampler"] == "second"
+    assert result["neg_sampler_args"]["candidate_num"] == 6
+
+
+def test_it_keeps_the_contract(installed: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_theirs.py"],
+        env=environment(installed), cwd=installed.parent, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "passed" in done.stdout
