@@ -3,9 +3,8 @@
     python benchmarks/recorder.py                              # BPR on ml-100k with rns, dns, bns
     python benchmarks/recorder.py --model LightGCN --samplers rns --rounds 20
 
-Printed are medians of the process's CPU time, which other processes disturb less than the clock,
-and the median of the ratio of epochs side by side. rns with BPR is the cheapest epoch there is, and
-so the recorder's worst case.
+Printed are medians, and the median of the ratio of epochs side by side; run it on a quiet machine.
+rns with BPR is the cheapest epoch there is, and so the recorder's worst case.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import gc
 import tempfile
 import warnings
 from statistics import median
-from time import process_time
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -57,9 +56,9 @@ def measure(model: str, sampler: str, rounds: int) -> list[Any]:
     for number in range(rounds + 2):
         for side in (0, 1) if number % 2 else (1, 0):
             trainer, train = sides[side]
-            start = process_time()
+            start = perf_counter()
             trainer._train_epoch(train, number, show_progress=False)
-            seconds[side].append(process_time() - start)
+            seconds[side].append(perf_counter() - start)
     without, recorded = (times[2:] for times in seconds)  # two epochs warm up
     ratios = [b / a for a, b in zip(without, recorded, strict=True)]
     return [model, sampler, 1000 * median(without), 1000 * median(recorded), median(ratios)]

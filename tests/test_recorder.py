@@ -104,7 +104,7 @@ def test_recording_changes_nothing_that_is_trained(make: Make) -> None:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-@pytest.mark.parametrize(("model", "share"), [("BPR", 8), ("LightGCN", 8), ("NeuMF", 32)])
+@pytest.mark.parametrize(("model", "share"), [("BPR", 16), ("LightGCN", 16), ("NeuMF", 32)])
 def test_scores_come_from_a_share_of_the_batches(make: Make, model: str, share: int) -> None:
     trainer, train, valid, _ = trainer_of(
         make(model, neg_sampler="rns", neg_record=True, train_batch_size=16, epochs=1)

@@ -27,7 +27,7 @@ from recbole_bns.scorers import Columns, ScorerFactory, best_scorer, vectors_at_
 from . import quality
 from .record_file import RecordFolder
 
-EVERY, EVERY_DEAR, ROWS = 8, 32, 256
+EVERY, EVERY_DEAR, ROWS = 16, 32, 256
 """One batch in so many is scored, and so many of its rows where scores are dear."""
 TABLE = 1 << 22
 """Pairs whose held-out labels are kept a byte each."""
@@ -245,6 +245,5 @@ class NegativeRecorder:
 
 def _flat(users: list[Tensor], ids: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Users (B,) and ids (B, n) of some batches as two columns (N,)."""
-    both = zip(users, ids, strict=True)
-    owners = [some.unsqueeze(1).expand_as(drawn).reshape(-1) for some, drawn in both]
-    return torch.cat(owners), torch.cat([drawn.reshape(-1) for drawn in ids])
+    owners, drawn = torch.cat(users), torch.cat(ids)
+    return owners.repeat_interleave(drawn.shape[1]), drawn.reshape(-1)
