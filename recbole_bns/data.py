@@ -113,12 +113,6 @@ def split(config: Any, dataset: Any) -> dict[str, Any]:
                 f"data set '{config['dataset']}': the {phase} part is empty; check eval_args.split,"
                 " benchmark_filename and valid_ratio."
             )
-    cuts, items = config["topk"] or [], parts["train"].item_num - 1
-    if max(cuts, default=0) > items:
-        raise UsageError(
-            f"topk: got {max(cuts)}, but data set '{config['dataset']}' has {items} items; allowed "
-            "are cuts up to that."
-        )
     return parts
 
 

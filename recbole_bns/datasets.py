@@ -49,6 +49,20 @@ def check_files(config: Any) -> None:
             check_lines(path, config, [column], filled=False)
 
 
+def check_cuts(config: Any, dataset: Any) -> None:
+    """Make sure that no metric is cut off beyond the catalogue, which RecBole cannot evaluate.
+
+    Raises:
+        UsageError: one is.
+    """
+    cuts, items = config["topk"] or [], dataset.item_num - 1
+    if max(cuts, default=0) > items:
+        raise UsageError(
+            f"topk: got {max(cuts)}, but data set '{config['dataset']}' has {items} items; allowed "
+            "are cuts up to that."
+        )
+
+
 def check_lines(path: Path, config: Any, needed: Sequence[str], *, filled: bool = True) -> None:
     """Check an atomic file's header and that every line has all fields, floats being numbers.
 

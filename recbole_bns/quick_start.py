@@ -18,7 +18,7 @@ from recbole.utils import get_model, init_seed
 
 from .analysis.record_file import RecordFolder
 from .data import data_preparation, stock_data_preparation
-from .datasets import check_files
+from .datasets import check_cuts, check_files
 from .errors import UsageError, refusals
 from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
@@ -130,6 +130,7 @@ def _run(
     with refusals(f"data set '{config['dataset']}'"):
         dataset = create_dataset(config)
         logging.getLogger().info(dataset)
+        check_cuts(config, dataset)
         train_data, valid_data, test_data = prepare(config, dataset)
     name = config["model"]
     trainer = make_trainer(config, train_data, folder)

@@ -18,7 +18,7 @@ from recbole.utils import init_seed  # noqa: E402
 from .. import checkpoint  # noqa: E402
 from ..config import BNSConfig  # noqa: E402
 from ..data import loaders, split  # noqa: E402
-from ..datasets import check_files  # noqa: E402
+from ..datasets import check_cuts, check_files  # noqa: E402
 from ..errors import UsageError, refusals  # noqa: E402
 from ..quick_start import make_trainer  # noqa: E402
 from ..settings import NO_SAMPLER, merge, read_yaml  # noqa: E402
@@ -86,7 +86,9 @@ def read_parts(recipe: Recipe) -> dict[str, Any]:
     check_files(config)
     init_seed(config["seed"], config["reproducibility"])  # RecBole's split draws from it
     with quiet(), refusals(f"data set '{recipe.dataset}'"):
-        parts = split(config, create_dataset(config))
+        dataset = create_dataset(config)
+        check_cuts(config, dataset)
+        parts = split(config, dataset)
     if "valid" not in parts:
         raise UsageError(
             "valid_ratio: got 0, but trials are compared on a validation part; set "
