@@ -1,4 +1,4 @@
-"""Signals that ask a process to end."""
+"""Signals that ask a process to end: Ctrl-C and SIGTERM, which are treated alike."""
 
 from __future__ import annotations
 
@@ -8,19 +8,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_asked = False
+
 
 @contextmanager
 def terminated_is_interrupted() -> Iterator[None]:
-    """A polite request to end (SIGTERM) ends as Ctrl-C does."""
+    """SIGTERM ends as Ctrl-C does, with ``KeyboardInterrupt``; see also :func:`check`."""
+    global _asked
+    _asked = False
 
     def interrupt(number: int, frame: Any) -> None:
+        global _asked
+        _asked = True
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():  # no signals to be had
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, interrupt) for kind in kinds]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        _asked = False
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def check() -> None:
+    """Raise what was raised where nobody could catch it (a finaliser, a callback of C).
+
+    Raises:
+        KeyboardInterrupt: the process was asked to end.
+    """
+    if _asked:
+        raise KeyboardInterrupt

@@ -15,7 +15,7 @@ from recbole.utils import get_trainer as recbole_trainer
 from torch import Tensor
 from torch.utils.tensorboard.summary import scalar
 
-from . import checkpoint
+from . import checkpoint, signals
 from .errors import UsageError
 from .sampling import param, parse
 
@@ -85,6 +85,7 @@ class TrainerMixin(_Host):
         return super().fit(train_data, valid_data, *args, **kwargs)
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        signals.check()
         self._epoch = epoch_idx
         if self.before_epoch:
             self.before_epoch(epoch_idx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -259,6 +260,20 @@ def test_a_run_that_is_trained_is_left_alone(settings, in_tmp, monkeypatch):
     monkeypatch.setattr(Keeper, "finish", second)
     run(own, Path("mine"))
     assert seen == [None]
+
+
+def test_a_signal_that_nobody_could_catch_counts_at_the_next_epoch(
+    settings, in_tmp, monkeypatch, capsys
+):
+    def swallow(self: Any) -> None:
+        with contextlib.suppress(KeyboardInterrupt):  # as Python does in finalisers
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(TrainerMixin, "_tell", swallow)
+    words = ["run", "--model=BPR", "--dataset=tiny", "--neg_sampler=rns", "--out=mine",
+             *(f"--{k}={v}" for k, v in settings.items())]  # fmt: skip
+    assert main(words) == 130
+    assert "go on with: recbole-bns run --resume=mine" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
