@@ -14,8 +14,10 @@ from .analysis.recorder import NegativeRecorder
 from .checks import record_epochs
 from .dataloader import BNSTrainDataLoader, on_device
 from .errors import UsageError
+from .prior_models import prior_values
 from .sampler import BNSSampler, EvalSampler, RepeatableEvalSampler
 from .sampling import ALL, Catalogue, NegativeSampler, build, get, parse
+from .sampling.build_prior import MODEL
 from .scorers import Columns, check_served
 from .settings import derive_train_neg_sample_args, sampler_settings
 
@@ -169,7 +171,10 @@ def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler
     catalogue = catalogue_of(train).to(config["device"])
     cls = get(name)
     params = parse(cls.Params, args, "neg_sampler_args")
-    side = {need: _side(need, train, held_out) for need in cls.side_data(params)}
+    side = {need: _side(need, train, held_out) for need in cls.side_data(params) if need != MODEL}
+    if MODEL in cls.side_data(params):
+        pairs = held_out_pairs(held_out)
+        side[MODEL] = prior_values(params.prior, config, train, catalogue, pairs)
     core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
     check_served(core, config.model_class)
     columns = Columns(
@@ -231,7 +236,8 @@ def _side(need: str, train: Any, held_out: list[Any]) -> Tensor:
         found = ", ".join(name for name in known if name != train.uid_field) or "none"
         raise UsageError(
             f"neg_sampler_args.prior: '{column}' is no column of the data set's .user file (loaded "
-            f"columns: {found}); allowed: popularity, uniform, oracle, a .npy file, or such a "
-            f"column, loaded with load_col: {{user: [{train.uid_field}, {column}]}}."
+            f"columns: {found}); allowed: popularity, uniform, ease, itemknn, oracle, a .npy, "
+            ".npz or .pt file, {model: NAME}, or such a column, loaded with load_col: "
+            f"{{user: [{train.uid_field}, {column}]}}."
         )
     return train.user_feat[column].long()

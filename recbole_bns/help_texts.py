@@ -6,7 +6,7 @@ Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.
 
   --model=NAME            BPR, LightGCN, or another model of RecBole
   --dataset=NAME          ml-100k, or a data set below --data_path=DIR
-  --neg_sampler=NAME      bns, dns, srns, aobpr, ahns, rns, pns; none: RecBole's own
+  --neg_sampler=NAME      bns, bns_plus, dns, srns, aobpr, ahns, rns, pns; none: RecBole's own
   --neg_sampler_args.KEY=VALUE   a parameter of the sampler
   --KEY=VALUE             any setting of RecBole (also written --KEY VALUE)
   --config_files A.yaml B.yaml   settings from files

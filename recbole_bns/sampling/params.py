@@ -46,6 +46,7 @@ def param(
     also: tuple[str, ...] = (),
     schedule: bool = False,
     array: bool = False,
+    mapping: bool = False,
 ) -> Any:
     """Declare a hyper-parameter.
 
@@ -60,6 +61,7 @@ def param(
         also: words allowed beside a number.
         schedule: a mapping ``{start, step, stop}`` over the epochs is allowed too.
         array: a NumPy array or tensor is allowed too (from Python).
+        mapping: a mapping with names for keys is allowed too, checked where it is used.
     """
     metadata = {
         "help": help,
@@ -71,8 +73,15 @@ def param(
         "also": also,
         "schedule": schedule,
         "array": array,
+        "mapping": mapping,
     }
     return field(default=default, metadata=metadata)
+
+
+def changed(cls: type[Any], name: str, default: Any) -> Any:
+    """The hyper-parameter ``name`` of the dataclass ``cls`` with another default."""
+    spec = next(spec for spec in dataclasses.fields(cls) if spec.name == name)
+    return field(default=default, metadata=spec.metadata)
 
 
 def outside(name: str) -> str:
@@ -88,7 +97,7 @@ def allowed(spec: dataclasses.Field[Any]) -> str:
     if isinstance(spec.default, bool):
         return "True or False"
     if isinstance(spec.default, str):
-        return "a string"
+        return "a string or a mapping" if meta["mapping"] else "a string"
     words = "an integer" if isinstance(spec.default, int) else "a number"
     bounds = [
         f"{sign} {meta[key]:g}"
@@ -131,6 +140,9 @@ def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
     meta = spec.metadata
     if meta["array"] and hasattr(value, "shape"):
         return value
+    if meta["mapping"] and isinstance(value, Mapping):
+        _require(all(isinstance(key, str) for key in value), spec, value, path)
+        return dict(value)
     if meta["schedule"] and isinstance(value, Mapping):
         return _check_schedule(spec, value, path)
     if meta["schedule"] and isinstance(value, Schedule):

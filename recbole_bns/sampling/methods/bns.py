@@ -1,4 +1,4 @@
-"""BNS: Bayesian negative sampling.
+"""BNS: Bayesian negative sampling, and BNS+ with a prior that knows the user.
 
 Of m candidates l, uniform over the user's non-positives and different from one another, take the
 one with the least expected risk::
@@ -9,14 +9,21 @@ one with the least expected risk::
     unbias(l) = (1-F)(1-P) / ((1-F)(1-P) + F P)                     true negative (Eq. 15)
     choose    argmin info(l) · [1 - (1 + lambda) unbias(l)]         ``criterion: risk`` (Eq. 32)
               argmax unbias(l)                                     ``criterion: posterior`` (Eq. 35)
+              argmax log info(l) + gamma · log unbias(l)           ``criterion: gain``
 
 x: scores, u user, i positive. m = 1 is RNS. The paper's variants are parameters: BNS-1
 ``lambda: {start: 10, step: -0.1, stop: 2}``, BNS-2 ``warmup_epochs``, BNS-3 ``prior: uniform``,
 BNS-4 ``prior: occupation`` (or any other column of the data set's ``.user`` file), Table IV
 ``prior: oracle``, which sees the held-out labels and says so in every output.
 
+``bns_plus`` is our own: P(u, l) from an item-item model of the training interactions (``prior:
+ease``; :mod:`..item_models`), F = 1/2 (``likelihood: flat``, so that unbias = 1 - P and no score
+beyond the candidates' is needed) and the gain, which is the risk's limit for a great lambda with
+an exponent for how far the prior is trusted. P = clip(prior_scale · value, 0, 0.98).
+
 Cost a positive with the exact F: one row of scores (I·D) and m counts over it; with
-``cdf: estimated`` the scores of ``cdf_items`` reference items, whatever the catalogue's size.
+``cdf: estimated`` the scores of ``cdf_items`` reference items, whatever the catalogue's size; with
+a flat likelihood m scores.
 
 Where we differ. The paper's F divides by n_u, so the top negative has F = 1, hence unbias = 0 and
 the greatest risk: it is never chosen. The authors' MF program divides by n_u + 1 (``cdf: exact``,
@@ -30,22 +37,17 @@ Source: B. Liu and B. Wang, Bayesian Negative Sampling for Recommendation, ICDE 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..base import ALL, CandidateSampler
+from ..build_prior import build_prior, is_learned, needs_of
 from ..cdf import estimated_cdf, scores_and_counts, scores_and_references
-from ..params import Schedule, param
-from ..priors import (
-    OraclePrior,
-    TablePrior,
-    group_prior,
-    own_prior,
-    popularity_prior,
-    uniform_prior,
-)
+from ..pair_priors import probability
+from ..params import Schedule, changed, param
 from ..registry import register
 from ..scoring import Scorer
 
@@ -56,14 +58,38 @@ class BNSParams:
 
     candidate_num: int = param(5, "m, candidates a negative", low=1, also=(ALL,))
     criterion: str = param(
-        "risk", "least risk, or greatest posterior", choices=("risk", "posterior")
+        "risk",
+        "least risk, greatest posterior, or greatest gain",
+        choices=("risk", "posterior", "gain"),
     )
-    lambda_: float | Schedule = param(5.0, "weight of a true negative", low=0, schedule=True)
+    lambda_: float | Schedule = param(
+        5.0, "criterion risk: weight of a true negative", low=0, schedule=True
+    )
+    gamma: float | Schedule = param(
+        2.0, "criterion gain: exponent of the posterior", low=0, schedule=True
+    )
     warmup_epochs: int = param(0, "first epochs with uniform negatives", low=0)
-    prior: str = param(
+    prior: str | Mapping[str, object] = param(
         "popularity",
-        "popularity, uniform, oracle (sees test labels), a column of .user, or a .npy file",
+        "popularity, uniform, ease, itemknn, oracle (sees test labels), a column of .user, a .npy "
+        "or .npz file, a checkpoint (.pt), or {model: a non-iterative RecBole model}",
         array=True,
+        mapping=True,
+    )
+    prior_scale: float | Schedule = param(
+        1.0, "factor of the prior; learned ones are clipped to [0, 0.98]", above=0, schedule=True
+    )
+    prior_l2: float = param(300.0, "prior ease: L2 of the regression", above=0)
+    prior_items: int = param(
+        0, "priors ease, itemknn: items that predict one; 0: all, or 200 where they are many", low=0
+    )
+    prior_calibration: str = param(
+        "none",
+        "make a learned prior a probability by held-out training interactions",
+        choices=("none", "isotonic", "logistic"),
+    )
+    likelihood: str = param(
+        "cdf", "the score's, by F, or flat: the prior decides alone", choices=("cdf", "flat")
     )
     cdf: str = param(
         "exact",
@@ -72,6 +98,17 @@ class BNSParams:
     )
     cdf_items: int = param(256, "reference items of cdf: estimated", low=1)
     replacement: bool = param(False, "draw candidates with replacement")
+
+
+@dataclass(frozen=True)
+class BNSPlusParams(BNSParams):
+    """Parameters of BNS+: the same, with other defaults."""
+
+    candidate_num: int = changed(BNSParams, "candidate_num", 20)
+    criterion: str = changed(BNSParams, "criterion", "gain")
+    prior: str | Mapping[str, object] = changed(BNSParams, "prior", "ease")
+    prior_scale: float | Schedule = changed(BNSParams, "prior_scale", 2.0)
+    likelihood: str = changed(BNSParams, "likelihood", "flat")
 
 
 def information(positive: Tensor, candidates: Tensor) -> Tensor:
@@ -91,6 +128,11 @@ def risk(info: Tensor, unbias: Tensor, lambda_: float) -> Tensor:
     return info * (1 - (1 + lambda_) * unbias)
 
 
+def gain(positive: Tensor, candidates: Tensor, unbias: Tensor, gamma: float) -> Tensor:
+    """``log info + gamma · log unbias``: (B, 1, 1), (B, n, m) and (B, n, m) give (B, n, m)."""
+    return nn.functional.logsigmoid(candidates - positive) + gamma * unbias.log()
+
+
 @register
 class BNS(CandidateSampler):
     """The candidate with the least Bayesian risk."""
@@ -103,19 +145,14 @@ class BNS(CandidateSampler):
     def setup(self) -> None:
         """Look the prior up once; the data beside the interactions are not kept."""
         super().setup()
-        self.prior = self._build_prior()
+        self.prior = build_prior(self.params, self.catalogue, self.side, self.seed)
         self.side = {}
         self._cdf = torch.empty(0)
 
     @classmethod
     def side_data(cls, params: BNSParams) -> tuple[str, ...]:
         """The held-out pairs for the oracle, a group column for BNS-4, else nothing."""
-        prior = params.prior
-        if not isinstance(prior, str) or prior in {"popularity", "uniform"}:
-            return ()
-        if prior == "oracle":
-            return ("held_out",)
-        return () if prior.endswith(".npy") else (f"user:{prior}",)
+        return needs_of(params.prior)
 
     @property
     def label(self) -> str:
@@ -128,6 +165,8 @@ class BNS(CandidateSampler):
 
     def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
         """Scores of candidates (B, M), and their F for :meth:`choose`: both come from one pass."""
+        if self.params.likelihood == "flat":
+            return scorer.pairs(users, candidates)
         scores, self._cdf = self.scores_and_cdf(users, candidates, scorer)
         return scores
 
@@ -148,18 +187,33 @@ class BNS(CandidateSampler):
         self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor:
         """Positions ``(B, n)``; see :meth:`CandidateSampler.choose`."""
-        unbias = unbiasedness(self._cdf.view_as(scores), self.prior(users, candidates))
-        if self.params.criterion == "posterior":
+        prior = self.prior_of(users, candidates)
+        flat = self.params.likelihood == "flat"
+        unbias = 1 - prior if flat else unbiasedness(self._cdf.view_as(scores), prior)
+        criterion = self.params.criterion
+        if criterion == "posterior":
             value = -unbias
         else:
             positive = scorer.pairs(users, items.unsqueeze(1)).unsqueeze(2)
-            value = risk(information(positive, scores), unbias, self.lambda_now)
+            if criterion == "gain":
+                value = -gain(positive, scores, unbias, self._now(self.params.gamma))
+            else:
+                value = risk(information(positive, scores), unbias, self.lambda_now)
         return value.masked_fill(scores == float("-inf"), float("inf")).argmin(2)
+
+    def prior_of(self, users: Tensor, candidates: Tensor) -> Tensor:
+        """Prior of candidates ``(B, ...)`` of users (B,) in the running epoch, the same shape."""
+        value, scale = self.prior(users, candidates), self._now(self.params.prior_scale)
+        if not is_learned(self.params.prior) and scale == 1:
+            return value
+        return probability(value, scale)
 
     @property
     def lambda_now(self) -> float:
         """lambda of the running epoch."""
-        given = self.params.lambda_
+        return self._now(self.params.lambda_)
+
+    def _now(self, given: float | Schedule) -> float:
         return given.at(self.epoch) if isinstance(given, Schedule) else given
 
     @property
@@ -174,17 +228,12 @@ class BNS(CandidateSampler):
         drawn = torch.randint(1, items, (size,), generator=self.generator, device=device)
         return drawn.sort().values
 
-    def _build_prior(self) -> nn.Module:
-        catalogue, prior = self.catalogue, self.params.prior
-        if self._oracle:
-            return OraclePrior(self.side["held_out"], catalogue.user_num, catalogue.item_num)
-        if not isinstance(prior, str) or prior.endswith(".npy"):
-            table = own_prior(prior, catalogue).to(catalogue.device)
-            rows = torch.arange(len(table), device=catalogue.device) if len(table) > 1 else None
-            return TablePrior(table, rows)
-        if prior == "popularity":
-            return TablePrior(popularity_prior(catalogue.item_counts).unsqueeze(0))
-        if prior == "uniform":
-            return TablePrior(uniform_prior(catalogue.item_num).to(catalogue.device).unsqueeze(0))
-        groups = self.side[f"user:{prior}"].to(catalogue.device)
-        return TablePrior(group_prior(catalogue, groups), groups)
+
+@register
+class BNSPlus(BNS):
+    """BNS with a prior learned from the training interactions, weighed by an exponent."""
+
+    name = "bns_plus"
+    idea = "most taught, times a learned and personal probability of a true negative"
+    paper = "this project, after Liu & Wang, ICDE 2023, and Steck, WWW 2019"
+    Params = BNSPlusParams

@@ -1,0 +1,298 @@
+"""BNS+ against slow loops: the item-item models, the pairs' values, the choice, the calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix, save_npz
+from toys import Case, random_case, record_candidates, scorer_of, sigmoid
+
+from recbole_bns.errors import UsageError
+from recbole_bns.sampling import Catalogue, build, item_models, kernels, pair_priors
+from recbole_bns.sampling.calibration import Calibrated, Labelled, along, curve, labelled
+from recbole_bns.sampling.item_models import ease, item_knn, neighbour_ease
+from recbole_bns.sampling.pair_priors import NeighbourPairs, PairTable, learned
+
+L2 = 0.7
+
+
+def matrix_of(case: Case) -> np.ndarray:
+    """X of a case, without repetitions."""
+    matrix = np.zeros((len(case.taken), len(case.counts)))
+    for user, items in case.taken.items():
+        matrix[user, list(items)] = 1
+    return matrix
+
+
+def regression(matrix: np.ndarray, item: int, on: list[int], l2: float) -> dict[int, float]:
+    """Weights of the least squares of an item's column on others, with a penalty, by lstsq."""
+    rows = np.vstack((matrix[:, on], np.sqrt(l2) * np.eye(len(on))))
+    target = np.concatenate((matrix[:, item], np.zeros(len(on))))
+    return dict(zip(on, np.linalg.lstsq(rows, target, rcond=None)[0], strict=True))
+
+
+def cosines(matrix: np.ndarray, item: int) -> list[tuple[float, int]]:
+    """The other items with which an item shares users, the greatest cosine first."""
+    found = []
+    for other in range(1, matrix.shape[1]):
+        shared = matrix[:, item] @ matrix[:, other]
+        if other != item and shared:
+            norm = np.sqrt(matrix[:, item].sum() * matrix[:, other].sum())
+            found.append((-shared / norm, other))
+    return [(-cosine, other) for cosine, other in sorted(found)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ease_is_a_ridge_regression_of_each_item_on_the_others(seed: int) -> None:
+    case = random_case(seed)
+    given, matrix = ease(case.catalogue, L2).numpy(), matrix_of(case)
+    for item in range(1, 16):
+        wanted = regression(matrix, item, [i for i in range(16) if i != item], L2)
+        assert given[item, item] == 0
+        assert [given[i, item] for i in wanted] == pytest.approx(list(wanted.values()), abs=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 3, 15])
+def test_neighbours_are_those_of_the_greatest_cosine(k: int) -> None:
+    case = random_case(4)
+    matrix = matrix_of(case)
+    regressed, near = neighbour_ease(case.catalogue, L2, k), item_knn(case.catalogue, k)
+    chosen = {item: cosines(matrix, item)[:k] for item in range(1, 16)}
+    mean = sum(cosine for best in chosen.values() for cosine, _ in best) / 15
+    for item, best in chosen.items():
+        wanted = regression(matrix, item, [other for _, other in best], L2)
+        for found, weights in ((regressed, wanted), (near, {o: c / mean for c, o in best})):
+            own = dict(zip(found.ids[item].tolist(), found.weights[item].tolist(), strict=True))
+            own.pop(0, None)
+            assert own == pytest.approx(weights, abs=1e-5)
+        assert regressed.ids[item].tolist()[: len(best)] == [other for _, other in best]
+
+
+def test_all_neighbours_make_ease_and_blocks_make_no_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dense = np.random.default_rng(0).random((60, 30)) < 0.5
+    dense[:, 0] = False
+    catalogue = Catalogue(*torch.from_numpy(np.array(dense.nonzero())), 60, 30)
+    whole = ease(catalogue, L2)
+    for size in (1 << 24, 50):
+        monkeypatch.setattr(item_models, "COUNTS_AT_ONCE", size)
+        found = neighbour_ease(catalogue, L2, 28)
+        weights = torch.zeros(30, 30).scatter_add_(1, found.ids, found.weights)
+        assert torch.allclose(weights[1:], whole.T[1:], atol=1e-4)
+
+
+def test_co_occurrences_that_are_not_kept_count_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = random_case(7, user_num=40, item_num=30)
+    monkeypatch.setattr(item_models, "KEPT", 0)  # four times k of each item
+    matrix = matrix_of(case)
+    kept = {item: {other for _, other in cosines(matrix, item)[:4]} for item in range(1, 30)}
+    found = neighbour_ease(case.catalogue, L2, 1)
+    for item in range(1, 30):
+        ((cosine, other),) = cosines(matrix, item)[:1]
+        assert found.ids[item].tolist() == [other]
+        assert other in kept[item]
+        shared = matrix[:, item] @ matrix[:, other]
+        assert float(found.weights[item, 0]) == pytest.approx(
+            shared / (matrix[:, other].sum() + L2)
+        )
+        assert cosine > 0
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
+@pytest.mark.parametrize("bitmap", [True, False])
+@pytest.mark.parametrize("kind", ["ease", "itemknn"])
+def test_values_of_pairs_by_table_and_by_neighbours(
+    kind: str, bitmap: bool, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = random_case(5, user_num=9)
+    given = case.catalogue
+    catalogue = Catalogue(given.owners, given.positives.long(), 9, 16, bitmap=bitmap)
+    table = learned(kind, catalogue, L2, 4)
+    monkeypatch.setattr(pair_priors, "TABLE_LIMIT", 0)
+    if not compiled:
+        monkeypatch.setattr(kernels, "available", lambda *tensors: False)
+    summed = learned(kind, catalogue, L2, 4)
+    assert isinstance(table, PairTable)
+    assert isinstance(summed, NeighbourPairs)
+    users = torch.arange(9)
+    items = torch.arange(16).expand(9, 1, 16).contiguous()
+    found = summed(users, items)
+    assert found.shape == items.shape
+    for user in range(1, 9):
+        for item in range(1, 16):
+            parts = zip(summed.ids[item].tolist(), summed.weights[item].tolist(), strict=True)
+            wanted = sum(w for other, w in parts if other in case.taken[user])
+            assert float(found[user, 0, item]) == pytest.approx(wanted, abs=1e-5)
+            assert float(table(users, items)[user, 0, item]) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_where_no_table_fits_ease_keeps_the_greatest_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = random_case(5)
+    monkeypatch.setattr(pair_priors, "TABLE_LIMIT", 0)
+    monkeypatch.setattr(pair_priors, "NEIGHBOURS", 3)
+    prior, whole = learned("ease", case.catalogue, L2, 0), ease(case.catalogue, L2).numpy()
+    for item in range(1, 16):
+        best = sorted(np.abs(whole[:, item]), reverse=True)[:3]
+        assert np.abs(prior.weights[item].numpy()) == pytest.approx(best)
+        assert prior.weights[item].numpy() == pytest.approx(whole[prior.ids[item].numpy(), item])
+
+
+def slow_gain(case: Case, user: int, item: int, other: int, p: float, gamma: float) -> float:
+    """log info + gamma · log (1 - P)."""
+    info = 1 - sigmoid(case.scores[user][item] - case.scores[user][other])
+    return float(np.log(info) + gamma * np.log(1 - p))
+
+
+@pytest.mark.parametrize("kind", ["table", "factor"])
+@pytest.mark.parametrize(
+    ("args", "gamma", "scale"),
+    [
+        ({}, 2.0, 2.0),
+        ({"gamma": 0.5, "prior_scale": 0.3}, 0.5, 0.3),
+        ({"gamma": {"start": 1.0, "step": 1.0, "stop": 3.0}}, 3.0, 2.0),
+        ({"prior_scale": {"start": 4.0, "step": -0.5}}, 2.0, 2.0),
+    ],
+)
+def test_greatest_gain(args: dict[str, Any], gamma: float, scale: float, kind: str) -> None:
+    case = random_case(11, ties=False)
+    weights, matrix = ease(case.catalogue, L2).numpy(), matrix_of(case)
+    given = {"candidate_num": 4, "prior_l2": L2, **args}
+    for n in (1, 2):
+        sampler = build("bns_plus", case.catalogue, given, seed=3)
+        sampler.begin_epoch(4, None)
+        seen = record_candidates(sampler)
+        ids = sampler.sample(case.users, case.items, n, scorer_of(case.scores, kind)).tolist()
+        rows = zip(case.users.tolist(), case.items.tolist(), seen[0], ids, strict=True)
+        for user, item, sets, chosen in rows:
+            for candidates, one in zip(sets, chosen, strict=True):
+                gains = {}
+                for other in filter(None, candidates):
+                    value = float(np.float16(matrix[user] @ weights[:, other]))
+                    p = min(max(scale * value, 0), 0.98)
+                    gains[other] = slow_gain(case, user, item, other, p, gamma)
+                if gains and one in gains:
+                    assert gains[one] == pytest.approx(max(gains.values()), abs=1e-3)
+                else:  # a set ran dry: filled up with another negative
+                    assert one in case.negatives(user)
+
+
+def test_without_trust_in_the_prior_it_is_dns_and_with_much_it_follows_the_prior() -> None:
+    case = random_case(3, ties=False)
+    scorer = scorer_of(case.scores)
+    for gamma in (0.0, 1e6):
+        args = {"candidate_num": "all", "gamma": gamma, "prior_l2": L2}
+        sampler = build("bns_plus", case.catalogue, args)
+        ids = sampler.sample(case.users, case.items, 1, scorer)[:, 0].tolist()
+        for user, chosen in zip(case.users.tolist(), ids, strict=True):
+            negatives = case.negatives(user)
+            prior = sampler.prior_of(torch.tensor([user]), torch.tensor([negatives]))[0].tolist()
+            if gamma:
+                assert prior[negatives.index(chosen)] == min(prior)
+            else:
+                assert case.scores[user][chosen] == max(case.scores[user][i] for i in negatives)
+
+
+def test_the_likelihood_of_the_scores_goes_with_a_learned_prior() -> None:
+    case = random_case(3, ties=False)
+    args = {"likelihood": "cdf", "candidate_num": "all", "criterion": "posterior", "prior_l2": L2}
+    sampler = build("bns_plus", case.catalogue, args)
+    ids = sampler.sample(case.users, case.items, 1, scorer_of(case.scores))[:, 0].tolist()
+    for user, chosen in zip(case.users.tolist(), ids, strict=True):
+        owners, items = torch.tensor([user]), torch.tensor([case.negatives(user)])
+        p = sampler.prior_of(owners, items)
+        f = sampler.scores_and_cdf(owners, items, scorer_of(case.scores))[1]
+        unbias = ((1 - f) * (1 - p) / ((1 - f) * (1 - p) + f * p))[0]
+        assert float(unbias[case.negatives(user).index(chosen)]) == pytest.approx(
+            float(unbias.max())
+        )
+
+
+def test_own_sparse_matrix(tmp_path: Path) -> None:
+    case, path = random_case(3), str(tmp_path / "p.npz")
+    table = np.random.default_rng(0).random((7, 16)) * (np.arange(16) % 3 == 0)
+    users, items = torch.arange(7), torch.arange(16).expand(7, 16)
+    for values in (table, np.zeros((7, 16))):
+        save_npz(path, csr_matrix(values))
+        prior = build("bns", case.catalogue, {"prior": path}).prior
+        assert prior(users, items).numpy() == pytest.approx(values)
+    for wrong, sentence in (
+        (np.zeros((7, 15)), "got a matrix of shape (7, 15), allowed is (7, 16): RecBole's"),
+        (np.full((7, 16), 1.5), "the matrix has values outside [0, 1] or NaN."),
+    ):
+        save_npz(path, csr_matrix(wrong))
+        with pytest.raises(UsageError) as error:
+            build("bns", case.catalogue, {"prior": path})
+        assert str(error.value).startswith(f"neg_sampler_args.prior: {sentence}")
+    Path(path).write_bytes(b"no archive")
+    with pytest.raises(UsageError, match=r"^neg_sampler_args.prior: cannot read"):
+        build("bns", case.catalogue, {"prior": path})
+
+
+@pytest.mark.parametrize("kind", ["isotonic", "logistic"])
+def test_a_curve_finds_the_probability_behind_the_labels(kind: str) -> None:
+    source = np.random.default_rng(0)
+    values = source.normal(size=200_000)
+    truth = 1 / (1 + np.exp(3 - 2 * values))
+    labels = source.random(len(values)) < truth
+    pairs = Labelled(torch.tensor(values).float(), torch.tensor(labels))
+    points, shares = curve(kind, pairs)
+    assert bool((points.diff() > 0).all())
+    assert bool((shares.diff() >= 0).all())
+    asked = torch.linspace(-2, 2, 41)
+    wanted = torch.sigmoid(2 * asked - 3)
+    assert torch.allclose(along(asked, points, shares), wanted, atol=0.03)
+
+
+def test_along_a_curve() -> None:
+    points, shares = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.1, 0.3, 0.5])
+    asked = torch.tensor([[-5.0, 0.0, 0.5], [1.0, 2.5, 9.0]])
+    wanted = np.interp(asked.numpy(), points.numpy(), shares.numpy())
+    assert along(asked, points, shares).numpy() == pytest.approx(wanted)
+    assert along(asked, points[:1], shares[:1]).unique().tolist() == [shares[0]]
+
+
+def test_labels_are_held_out_interactions_that_the_prior_has_not_seen() -> None:
+    case = random_case(8, user_num=60, item_num=30)
+    learnt: list[Catalogue] = []
+
+    def learn(catalogue: Catalogue) -> torch.nn.Module:
+        learnt.append(catalogue)
+        return PairTable(catalogue.positive_mask(torch.arange(60)).float())
+
+    pairs = labelled(case.catalogue, learn, 1)
+    total, rest = len(case.catalogue.positives), len(learnt[0].positives)
+    assert total - rest == round(total / 10)
+    assert not pairs.values.any()  # nothing that was asked is an interaction of the rest
+    assert 0 < int(pairs.held_out.sum()) < len(pairs.held_out) / 5
+
+
+@pytest.mark.parametrize("kind", ["isotonic", "logistic"])
+def test_a_calibrated_prior_is_the_curve_of_its_values(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = random_case(8, user_num=60, item_num=30)
+    args = {"prior_calibration": kind, "prior_l2": L2, "prior_items": 20, "prior_scale": 3.0}
+    table = build("bns_plus", case.catalogue, args, seed=2)
+    monkeypatch.setattr(pair_priors, "TABLE_LIMIT", 0)
+    summed = build("bns_plus", case.catalogue, args, seed=2)
+    assert isinstance(summed.prior, Calibrated)
+    items = torch.arange(30).expand(len(case.users), -1).contiguous()
+    given = [each.prior_of(case.users, items) for each in (table, summed)]
+    assert (given[0] - given[1]).abs().mean() < 0.01  # half precision, at the curve's steps
+    assert given[0].unique().numel() > 5
+    raw = learned("ease", case.catalogue, L2, 20)(case.users, items)
+    read = along(raw, summed.prior.points, summed.prior.shares)
+    assert torch.allclose((3 * read).clamp(0, 0.98), given[1])
+
+
+@pytest.mark.parametrize("prior", ["popularity", "oracle", "x.npy", {"model": "EASE"}])
+def test_only_what_is_learned_here_is_calibrated(prior: Any) -> None:
+    with pytest.raises(UsageError, match=r"^neg_sampler_args.prior_calibration: got 'isotonic'"):
+        build("bns", random_case(0).catalogue, {"prior": prior, "prior_calibration": "isotonic"})
