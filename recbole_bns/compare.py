@@ -121,7 +121,7 @@ def _start(plan: Plan, folder: Path, run: Run, record: Mapping[str, Any], thread
     for ending in (".json", ".npz"):
         beside(place, ending).unlink(missing_ok=True)
     job = {
-        "model": plan.model,
+        "model": plan.model_of(run[0]),
         "dataset": plan.dataset,
         "config_files": plan.config_files,
         "settings": plan.given(run),

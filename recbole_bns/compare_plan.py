@@ -63,6 +63,10 @@ class Plan:
         """All runs, seed by seed, so that an unfinished table is a fair one."""
         return [(sampler, seed) for seed in self.seeds for sampler in self.samplers]
 
+    def model_of(self, row: str) -> str | None:
+        """A variant's own model, else that of the table."""
+        return self.own.get(row, {}).get("model", self.model)
+
     def given(self, run: Run) -> dict[str, Any]:
         """The settings that the user's words come to for one run."""
         return given(self.settings, run[0], self.own.get(run[0], {}), run[1])
@@ -76,7 +80,8 @@ class Plan:
     def resolved(self, sampler: str, own: Mapping[str, Any]) -> dict[str, Any]:
         """Every setting of a sampler's runs but the seed, as it is written to their files."""
         words = given(self.settings, sampler, own, self.seeds[0])
-        config = BNSConfig(self.model, self.dataset, self.config_files, words)
+        model = own.get("model", self.model)
+        config = BNSConfig(model, self.dataset, self.config_files, words)
         values = settings_of(config)
         left_out = ("seed",) if values["neg_record"] else ("seed", *RECORD_KEYS)
         return dict(json.loads(json.dumps({k: v for k, v in values.items() if k not in left_out})))
@@ -118,7 +123,7 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     for sampler in reversed(samplers):  # the first one is left
         words = given(settings, sampler, own.get(sampler, {}), seeds[0])
         with _named_after(sampler):
-            config = BNSConfig(model, dataset, files, words)
+            config = BNSConfig(own.get(sampler, {}).get("model", model), dataset, files, words)
     _check_words(flags, config)
     check_files(config)
     folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")

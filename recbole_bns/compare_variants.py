@@ -11,13 +11,14 @@ from .sampling import available
 from .settings import NO_SAMPLER, read_yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]*")
-SHARED = ("model", "dataset", "data_path", "seed", "metrics", "topk", "config_files", "out",
-          "result_file")  # fmt: skip
+SHARED = ("dataset", "data_path", "seed", "metrics", "topk", "config_files", "out", "result_file")
 """What all rows of a table have in common."""
 
 
 def read_variants(path: Any) -> dict[str, dict[str, Any]]:
     """Read ``{NAME: {neg_sampler: bns, neg_sampler_args: {...}, ...}, ...}``.
+
+    A variant may have a model of its own: ``{EASE: {neg_sampler: none, model: EASE}}``.
 
     Args:
         path: of the YAML file, or None.

@@ -47,6 +47,7 @@ Train samplers side by side, each with several seeds, and write tables with pair
   --SAMPLER.KEY=VALUE     a parameter of one sampler: --dns.candidate_num=10
   --variants=FILE.yaml    more rows, several of one sampler:
                           hard: {neg_sampler: dns, neg_sampler_args: {candidate_num: 20}}
+                          or another model: EASE: {neg_sampler: none, model: EASE}
   --seeds=N               seeds 1 to N (default 5), or a list: --seeds=3,7,9
   --reference=NAME        what the others are tested against (default: rns, or the first)
   --metrics, --topk       default: Recall, Precision, NDCG at 5, 10, 20

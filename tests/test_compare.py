@@ -189,6 +189,20 @@ def test_variants_are_trained_and_named(settings, in_tmp, in_process, capsys):
     )
 
 
+def test_a_variant_may_have_a_model_of_its_own(settings, in_tmp, in_process):
+    Path("v.yaml").write_text("Closed: {neg_sampler: none, model: EASE}", encoding="utf-8")
+    words = words_of(settings, "--epochs=1", "--variants=v.yaml", "--samplers=rns,closed")
+    plan = read_plan(parse_flags(words))
+    assert plan.resolved("Closed", plan.own["Closed"])["model"] == "EASE"
+    assert [plan.model_of(row) for row in plan.samplers] == ["BPR", "EASE"]
+    assert main(["compare", *words, "--seeds=1", "--out=cmp"]) == 0
+    content = json.loads(Path("cmp/compare.json").read_text(encoding="utf-8"))
+    assert [run["sampler"] for run in content["runs"]] == ["rns", "Closed"]
+    log = Path("cmp/runs/Closed-1/run.log").read_text(encoding="utf-8")
+    assert "EASE" in log
+    assert "BPR" not in log
+
+
 def test_files_of_a_row_keep_the_dots_of_its_name(tmp_path):
     folder = tmp_path / stem(("rate=0.5", 1))
     for ending in (".json", ".npz", ".log"):
