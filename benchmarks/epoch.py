@@ -69,6 +69,7 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "aobpr-global": ("aobpr", {"definition": "global"}),
     "bns-exact": ("bns", {}),
     "bns-estimated": ("bns", {"cdf": "estimated", "cdf_items": 256}),
+    "bns_plus": ("bns_plus", {}),
 }
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "BPR": ("BPR", {}),
@@ -169,7 +170,9 @@ class Row:
             from recbole_bns.data import create_samplers as ours
             from recbole_bns.dataloader import BNSTrainDataLoader
 
+            start = perf_counter()
             sampler, _ = ours(config, {"train": dataset["train"]})
+            print(f"{name}: sampler made in {perf_counter() - start:.2f} s", file=sys.stderr)
             if name == "floor":
                 users = dataset["train"].inter_feat[dataset["train"].uid_field]
                 sampler.core = Drawn(sampler.core, users)
