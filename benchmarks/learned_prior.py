@@ -2,6 +2,8 @@
 
     python benchmarks/learned_prior.py --data_path DATA            # goes on where it was stopped
     python benchmarks/learned_prior.py --data_path DATA --report   # only results/learned-prior.md
+    python benchmarks/learned_prior.py --data_path DATA --ease     # EASE as a recommender: its L2
+    python benchmarks/learned_prior.py --data_path DATA --reliability   # is P a probability?
 
 BPR on ML-100K. Every variant is trained on the same three cuts with the same initial weights as
 its base, the winner of benchmarks/search.py; the table has the difference to it, cut by cut. The
@@ -14,12 +16,20 @@ import argparse
 import json
 import statistics
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
 import search
+import torch
 from tabulate import tabulate
 from tqdm import tqdm
+
+from recbole_bns.data import catalogue_of
+from recbole_bns.sampling import Catalogue
+from recbole_bns.sampling.calibration import along, curve, labelled
+from recbole_bns.sampling.item_models import ease, interactions
+from recbole_bns.sampling.pair_priors import learned
 
 CELL = ("ml-100k", "BPR")
 FILE = search.ROOT / "results" / "search" / "learned-prior.jsonl"
@@ -153,6 +163,72 @@ def report() -> str:
     return "\n\n".join(parts) + "\n\n" + rest
 
 
+def ease_alone(data_path: str) -> None:
+    """NDCG@20 of EASE itself on the same cuts, by L2."""
+    for dataset in ("ml-100k-bns", "ml-1m-ahns"):
+        bench = search.Bench("BPR", dataset, data_path)
+        found: dict[float, list[float]] = {}
+        for cut in CUTS:
+            config = bench.config("rns", {}, cut)
+            parts = search.split(config, search.create_dataset(config))
+            train, valid = (catalogue_of(parts[phase]) for phase in ("train", "valid"))
+            for l2 in (100.0, 200.0, 300.0, 500.0, 800.0, 1200.0):
+                values = torch.from_numpy(interactions(train) @ ease(train, l2).numpy())
+                found.setdefault(l2, []).append(ndcg(values, train, valid))
+        for l2, numbers in found.items():
+            mean = statistics.mean(numbers)
+            print(dataset, f"L2 {l2:g}: {mean:.4f}", " ".join(f"{n:.4f}" for n in numbers))
+
+
+def reliability(data_path: str) -> None:
+    """Mean P beside the share of pairs that are held out, in ten groups of pairs; a picture.
+
+    Curves are fitted to one tenth of the training interactions and looked at on another.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
+    for axis, dataset in zip(axes, ("ml-100k-bns", "ml-1m-ahns"), strict=True):
+        bench = search.Bench("BPR", dataset, data_path)
+        config = bench.config("rns", {}, 0)
+        train = catalogue_of(search.split(config, search.create_dataset(config))["train"])
+        learn = partial(learned, "ease", l2=300.0 if dataset == "ml-100k-bns" else 500.0, k=0)
+        fitted, other = (labelled(train, learn, seed) for seed in (1, 2))
+        held = other.held_out.double()
+        for name in ("as it is", "isotonic", "logistic"):
+            p = other.values.clamp(0, 0.98)
+            if name != "as it is":
+                p = along(other.values, *curve(name, fitted))
+            edges = torch.linspace(0, 1, 11)
+            group = torch.bucketize(p, edges[1:-1])
+            parts = [(p[group == g].double(), held[group == g]) for g in range(10)]
+            rows = [(x.mean(), y.mean(), len(x)) for x, y in parts if len(x) >= 50]
+            axis.plot([r[0] for r in rows], [r[1] for r in rows], marker="o", label=name)
+            error = sum(n * abs(float(x - y)) for x, y, n in rows) / len(p)
+            brier = float(((p - held) ** 2).mean())
+            print(f"{dataset} {name}: calibration error {error:.4f}, Brier {brier:.5f}; "
+                  + ", ".join(f"{x:.2f} {y:.3f}" for x, y, _ in rows))  # fmt: skip
+        axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        axis.set(title=dataset, xlabel="P", ylabel="share held out (a tenth)")
+        axis.legend()
+    figure.savefig(search.ROOT / "results" / "pictures" / "reliability.png", dpi=110)
+
+
+def ndcg(values: torch.Tensor, train: Catalogue, held: Catalogue, k: int = 20) -> float:
+    """Mean NDCG@k over the users with held-out items, of values (U, I)."""
+    users = torch.arange(train.user_num)
+    values[train.positive_mask(users)] = float("-inf")
+    values[:, 0] = float("-inf")
+    hits = held.is_positive(users.unsqueeze(1), values.topk(k, 1).indices).double()
+    weight = 1 / torch.log2(torch.arange(k) + 2.0)
+    many = held.indptr.diff()
+    ideal = weight.cumsum(0)[many.clamp(1, k) - 1]
+    return float(((hits * weight).sum(1) / ideal)[many > 0].mean())
+
+
 MARK = "<!-- What follows is written by hand. -->"
 
 
@@ -161,7 +237,15 @@ def main() -> None:
     parser.add_argument("--data_path", default="DATA")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--ease", action="store_true", help="EASE by itself, and nothing else")
+    parser.add_argument("--reliability", action="store_true", help="the diagram, and nothing else")
     args = parser.parse_args()
+    if args.reliability:
+        reliability(args.data_path)
+        return
+    if args.ease:
+        ease_alone(args.data_path)
+        return
     if not args.report:
         run(args.data_path, args.jobs)
     PAGE.write_text(report(), encoding="utf-8")

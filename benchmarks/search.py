@@ -83,9 +83,11 @@ BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("ml-100k", "LightGCN"): {"train_batch_size": 1024, "epochs": 120},
     ("ml-1m", "BPR"): {"train_batch_size": 2048, "epochs": 40},
     ("ml-1m", "LightGCN"): {"train_batch_size": 8192, "epochs": 24},
+    ("ml-1m", "BPR-64"): {"train_batch_size": 2048, "epochs": 40},
 }
 MODEL: dict[str, dict[str, Any]] = {
     "BPR": {"embedding_size": 32},
+    "BPR-64": {"embedding_size": 64},
     "LightGCN": {"embedding_size": 32, "n_layers": 1, "require_pow": True},
 }
 RANGES: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
@@ -102,6 +104,7 @@ PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
                               (0.005, 0.006), (0.01, 0.006), (0.001, 0.006)],
     ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03)],
     ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015)],
+    ("ml-1m", "BPR-64"): [(0.003, 0.02)] * 3 + [(0.005, 0.03)] * 3,
 }  # fmt: skip
 """Learning rate and regularisation of trial k where there are too few trials to draw them."""
 EFFORT = {
@@ -109,6 +112,7 @@ EFFORT = {
     ("ml-100k", "LightGCN"): (11, 2, 3),
     ("ml-1m", "BPR"): (4, 1, 1),
     ("ml-1m", "LightGCN"): (2, 1, 1),
+    ("ml-1m", "BPR-64"): (6, 1, 1),
 }
 """For each sampler: trials, finalists, cuts that a finalist is trained on."""
 FROM = {
@@ -117,10 +121,31 @@ FROM = {
     ("ml-1m", "LightGCN"): ("ml-1m", "BPR"),
 }
 """Where the sampler's own parameters come from; without an entry they are drawn."""
+GIVEN: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {
+    ("ml-1m", "BPR-64"): {
+        "dns": [{"candidate_num": 5}, {"candidate_num": 10}, {"candidate_num": 20}],
+        "ahns": [
+            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -2.0},
+            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -1.0},
+            {"candidate_num": 8, "alpha": 1.0, "beta": 1.0, "p": -1.0},
+        ],
+        "bns_plus": [
+            {"candidate_num": 20, "gamma": 2.0, "prior_scale": 1.0, "prior_l2": 500.0},
+            {"candidate_num": 20, "gamma": 1.0, "prior_scale": 1.0, "prior_l2": 500.0},
+            {"candidate_num": 40, "gamma": 2.0, "prior_scale": 1.0, "prior_l2": 500.0},
+        ],
+    },
+}
+"""The sampler's own parameters, given in turn; the first of ahns are its paper's."""
 FROM_TRIALS = {("ml-1m", "BPR"): 4}
 """Trials whose parameters come from there, where they are not all; the others are drawn."""
 BIG = {"bns": {"cdf": "estimated"}}
 """In the search on ML-1M F is estimated from 256 items, for speed; what is written has it exact."""
+
+
+def name_of(model: str) -> str:
+    """RecBole's name of a model: ``BPR`` of ``BPR-64``."""
+    return model.partition("-")[0]
 
 
 def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
@@ -135,7 +160,9 @@ def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
             key: float(f"{np.exp(common.uniform(np.log(low), np.log(high))):.2g}")
             for key, (low, high) in ranges.items()
         }
-    if cell in FROM and trial < FROM_TRIALS.get(cell, trial + 1):
+    if cell in GIVEN:
+        args = dict(GIVEN[cell][sampler][trial % len(GIVEN[cell][sampler])])
+    elif cell in FROM and trial < FROM_TRIALS.get(cell, trial + 1):
         records = read(file_of(FROM[cell]))
         best = finalists(FROM[cell], records, sampler)
         place = best[trial % len(best)]
@@ -171,7 +198,7 @@ class Bench:
     """A model and a data set, read once; trials on its cuts."""
 
     def __init__(self, model: str, dataset: str, data_path: str) -> None:
-        self.model, self.dataset, self.data_path = model, dataset, data_path
+        self.model, self.dataset, self.data_path = name_of(model), dataset, data_path
         config = self.config("rns", {}, 0)
         self.cell = (config["tuned_as"], model)
         self.parts: dict[int, dict[str, Any]] = {}
@@ -186,7 +213,7 @@ class Bench:
 
     def trial(self, sampler: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Train on the cut of a seed; the best validation value and its epoch."""
-        given = {**MODEL[self.model], **BASE[self.cell], **settings}
+        given = {**MODEL[self.cell[1]], **BASE[self.cell], **settings}
         config = self.config(sampler, given, seed)
         if seed not in self.parts:
             self.parts[seed] = split(config, create_dataset(config))  # which can be split once
@@ -308,6 +335,9 @@ def write(cell: tuple[str, str]) -> None:
         content = {**MODEL[cell[1]], **BASE[cell], "epochs": found["epochs"], **settings}
         if args:
             content["neg_sampler_args"] = args
+        if name_of(cell[1]) != cell[1]:  # of another width than what is shipped
+            print(f"{sampler}: {found['mean']:.4f} {content}")
+            continue
         path = ROOT / "properties" / "tuned" / cell[0] / cell[1] / f"{sampler}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         values = ", ".join(f"{value:.4f}" for value in found["values"])
@@ -360,8 +390,12 @@ def report() -> str:
                 f"{found['epochs']}", f"{statistics.median(values):.4f}",
                 f"{sum(r['seconds'] for r in mine) / 60:.0f}",
             ])  # fmt: skip
-        own = f"from the finalists of {' '.join(FROM[cell])}" if cell in FROM else "drawn from"
-        own += "" if cell in FROM else f" `{OWN}`"
+        if cell in GIVEN:
+            own = f"`{GIVEN[cell]}` in turn"
+        elif cell in FROM:
+            own = f"from the finalists of {' '.join(FROM[cell])}"
+        else:
+            own = f"drawn from `{OWN}`"
         heads = ["", "trials", "validation N@20", "settings", "median of stage 1", "minutes"]
         parts.append(
             f"## {cell[1]} on {cell[0]}\n\nFor each sampler {trials} trials, then {best} of "
@@ -394,7 +428,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the winners, run nothing")
     args = parser.parse_args()
     words = (args.model, args.dataset, args.data_path)
-    tuned_as = BNSConfig(*words[:2], None, {"data_path": args.data_path})["tuned_as"]
+    tuned_as = BNSConfig(name_of(args.model), args.dataset, None, {"data_path": args.data_path})[
+        "tuned_as"
+    ]
     cell = (tuned_as, args.model)
     if cell not in BASE:
         parser.error(f"no ranges for {args.model} on {args.dataset}; allowed: {list(BASE)}")
