@@ -14,10 +14,12 @@ from .analysis.recorder import NegativeRecorder
 from .checks import record_epochs
 from .dataloader import BNSTrainDataLoader, on_device
 from .errors import UsageError
+from .nproc import check_team
 from .sampler import BNSSampler, EvalSampler, RepeatableEvalSampler
 from .sampling import ALL, Catalogue, NegativeSampler, build, get, parse
 from .scorers import Columns, check_served
 from .settings import derive_train_neg_sample_args, sampler_settings
+from .team import current
 
 PHASES = ["train", "valid", "test"]
 
@@ -43,7 +45,11 @@ def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
     Args:
         config: a ``Config`` with ``neg_sampler``.
         parts: by phase, of :func:`split`; the training part and others.
+
+    Raises:
+        UsageError: bad settings, or ``nproc`` where nobody has started the processes.
     """
+    check_team(config, parts["train"])
     train, evaluation = create_samplers(config, parts)
     train_data = BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])
     if config["neg_record"]:
@@ -172,6 +178,8 @@ def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler
     side = {need: _side(need, train, held_out) for need in cls.side_data(params)}
     core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
     check_served(core, config.model_class)
+    if current().size > 1:
+        core.divide(current())
     columns = Columns(
         train.uid_field,
         train.iid_field,
