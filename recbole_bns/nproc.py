@@ -52,6 +52,8 @@ def _reason(config: Any, nproc: int) -> str:
     cores = max(os.cpu_count() or 1, AT_LEAST)
     if not torch.distributed.is_available():
         return "this PyTorch was built without torch.distributed; allowed is 1"
+    if config["device"].type == "cpu" and nproc > cores:
+        return f"this machine has {os.cpu_count()} cores; allowed is 1 to {cores}"
     if config["neg_sampler"] == NO_SAMPLER:
         return (
             f"neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, which is not divided; allowed "
@@ -76,7 +78,7 @@ def _reason(config: Any, nproc: int) -> str:
         return f"a batch has {positives} positives (train_batch_size), less than one for each"
     if config["device"].type == "cuda":
         return _too_few_gpus(str(config["gpu_id"]), nproc)
-    return f"this machine has {os.cpu_count()} cores; allowed is 1 to {cores}" * (nproc > cores)
+    return ""
 
 
 def _too_few_gpus(gpu_id: str, nproc: int) -> str:
