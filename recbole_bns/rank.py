@@ -68,8 +68,18 @@ def work(job: Job) -> None:
     except PeerLost as error:
         how, text = "lost", str(error)
     except Exception as error:
-        how, text = "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-    with whole_file(job.outcome) as file:
+        how, text = "failed", _failure(error)
+    say(job.outcome, how, text)
+
+
+def _failure(error: Exception) -> str:
+    first = " ".join(str(error).split())
+    return f"{type(error).__name__}: {first}\n{traceback.format_exc()}"
+
+
+def say(outcome: Path, how: str, text: str) -> None:
+    """Write how a process ended; see :func:`work`."""
+    with whole_file(outcome) as file:
         file.write(json.dumps([how, text]).encode())
 
 
@@ -103,11 +113,20 @@ def log_team() -> None:
 def main() -> None:
     """Read a job and do it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback: who started it tells the user
-    paths, modules = pickle.load(sys.stdin.buffer)
+    try:
+        paths, modules, outcome = pickle.load(sys.stdin.buffer)
+    except EOFError:  # who started it has thought better of it
+        return
     sys.path[:] = paths
-    for name in modules:  # of the model and the sampler, which are registered by being imported
-        import_module(name)
-    job = pickle.load(sys.stdin.buffer)
+    try:
+        for name in modules:  # of the model and the sampler, which are registered by being imported
+            import_module(name)
+        job = pickle.load(sys.stdin.buffer)
+    except EOFError:
+        return
+    except Exception as error:
+        say(outcome, "failed", _failure(error))
+        return
     threading.Thread(target=_end_with_parent, daemon=True).start()
     work(job)
 

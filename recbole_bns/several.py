@@ -51,6 +51,8 @@ class Process:
         known = {name: os.environ.get(name, threads) for name in THREADS}
         if sys.platform == "linux":  # gloo asks for the machine's own name, which may lead nowhere
             known["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
+        if job.gpu_id:  # before anything in it counts GPUs: the process is to see its own alone
+            known["CUDA_VISIBLE_DEVICES"] = job.gpu_id
         self.log = job.scratch / f"said-{job.rank}.txt"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -63,8 +65,9 @@ class Process:
             )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
+        head = sys.path, list(modules), job.outcome
         with suppress(BrokenPipeError):  # it died at once, which its status tells
-            self._pipe.write(pickle.dumps((sys.path, list(modules))) + pickle.dumps(job))
+            self._pipe.write(pickle.dumps(head) + pickle.dumps(job))
             self._pipe.flush()
 
     def status(self) -> int | None:

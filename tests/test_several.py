@@ -5,6 +5,7 @@ Most tests fork their processes, which costs no import; the last ones start them
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -113,7 +114,7 @@ def die() -> None:
 @pytest.mark.parametrize(
     ("model", "nproc", "more"),
     [
-        ("BPR", 2, {}),
+        ("BPR", 2, {"stopping_step": 1, "epochs": 20}),
         ("BPR", 3, {"train_batch_size": 100, "clip_grad_norm": {"max_norm": 0.01},
                     "reg_weight": 0.01}),
         ("LightGCN", 2, {"reg_weight": 0.01, "require_pow": True, "neg_sample_num": 2}),
@@ -130,7 +131,8 @@ def test_with_the_same_negatives_the_weights_are_those_of_one_process(
         run(own, tmp_path / folder, processes, model=model, learning_rate=0.01)
     assert len(forked) == nproc
     (one, weights), (other, others) = (outcome(tmp_path / name) for name in ("one", "several"))
-    assert one["best_epoch"] == other["best_epoch"]
+    assert (one["best_epoch"], one["epochs"]) == (other["best_epoch"], other["epochs"])
+    assert one["epochs"] < 20
     for part in ("best_valid_result", "test_result"):
         assert one[part] == pytest.approx(other[part], abs=1e-6)
     moved = 0.0
@@ -396,6 +398,23 @@ def test_more_than_there_are_is_refused(settings, monkeypatch):
 def test_gpus_are_given_out_where_none_is_named(settings, monkeypatch, given, gpu_id):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert make_config({**settings, "use_gpu": True, **given})["gpu_id"] == gpu_id
+
+
+def test_a_process_sees_its_own_gpu_alone(tmp_path, monkeypatch):
+    given: dict[str, Any] = {}
+
+    class Popen:
+        stdin = io.BytesIO()
+
+        def __init__(self, words: Any, **kwargs: Any) -> None:
+            given.update(kwargs["env"])
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    several.Process(Job(1, 2, tmp_path, tmp_path, "7", 1.0, (None, None, None, {})), [])
+    assert given["CUDA_VISIBLE_DEVICES"] == "7"
+    assert given["OMP_NUM_THREADS"] == "4"
 
 
 def test_a_class_of_the_script_itself_is_refused(settings):
