@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
 import threading
@@ -127,13 +128,14 @@ def main() -> None:
     except Exception as error:
         say(outcome, "failed", _failure(error))
         return
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(job.scratch,), daemon=True).start()
     work(job)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(scratch: Path) -> None:
     """Wait until the other end of the pipe is closed, which its owner's end does too."""
     os.read(sys.stdin.fileno(), 1)
+    shutil.rmtree(scratch, ignore_errors=True)  # it was killed, or would have done so itself
     os._exit(130)
 
 

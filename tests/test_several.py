@@ -484,13 +484,15 @@ def alive(pid: int) -> bool:
 def test_a_signal_ends_all_processes_and_the_command_that_it_names_goes_on(
     settings, tmp_path, number
 ):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     own = {**settings, "neg_sampler": "bns", "epochs": 3000, "stopping_step": 5000, "nproc": 2}
     words = ["run", "--model=BPR", "--dataset=tiny", "--out=mine",
              *(f"--{key}={value}" for key, value in own.items())]  # fmt: skip
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
         [sys.executable, "-m", "recbole_bns.cli", *words], cwd=tmp_path, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, "PYTHONPATH": path},
+        text=True, env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(scratch)},
     )  # fmt: skip
     begun, folder = time.time(), tmp_path / "mine"
     while not (folder / "checkpoints" / FILE).is_file():
@@ -513,8 +515,31 @@ def test_a_signal_ends_all_processes_and_the_command_that_it_names_goes_on(
     while any(map(alive, pids)):
         assert time.time() < until
         time.sleep(0.05)
-    before = checkpoint.load(folder / "checkpoints" / FILE)
-    assert len(before["others"]) == 1
+    assert not list(scratch.glob("recbole-bns-*"))
+    assert len(checkpoint.load(folder / "checkpoints" / FILE)["others"]) == 1
+
+
+@pytest.mark.slow
+def test_a_sampler_of_a_module_beside_the_script_is_found(settings, in_tmp):
+    Path("mine.py").write_text(
+        "from recbole_bns import register\n"
+        "from recbole_bns.sampling.methods.rns import RNS\n\n"
+        "@register\nclass Mine(RNS):\n    name = 'mine'\n",
+        encoding="utf-8",
+    )
+    script = (
+        "import json, sys, mine\nfrom recbole_bns import run_recbole_bns\n"
+        "print(run_recbole_bns('BPR', 'tiny', None, json.loads(sys.argv[1]), nproc=2))\n"
+    )
+    Path("script.py").write_text(script, encoding="utf-8")
+    given = json.dumps({**settings, "neg_sampler": "mine"})
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "script.py", given], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "'neg_sampler': 'mine'" in done.stdout
 
 
 @pytest.mark.slow
