@@ -92,7 +92,8 @@ def check_keys(given: Mapping[str, Any], model: type) -> None:
             raise UsageError(f"setting '{key}' is not known{hint}.")
 
 
-_COUNTS = ("epochs", "train_batch_size", "eval_batch_size", "embedding_size", "neg_sample_num")
+_COUNTS = ("epochs", "train_batch_size", "eval_batch_size", "embedding_size", "neg_sample_num",
+           "nproc")  # fmt: skip
 _MAPPINGS = {
     "lr_schedule": "{step_size: 20, gamma: 0.1}",
     "clip_grad_norm": "{max_norm: 1}",

@@ -14,6 +14,7 @@ from .compare_variants import read_variants
 from .config import BNSConfig
 from .datasets import check_files
 from .errors import UsageError, nearest
+from .nproc import check_alone
 from .run_folder import settings_of
 from .sampling import available
 from .settings import NO_SAMPLER, read_yaml
@@ -124,6 +125,7 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
         words = given(settings, sampler, own.get(sampler, {}), seeds[0])
         with _named_after(sampler):
             config = BNSConfig(own.get(sampler, {}).get("model", model), dataset, files, words)
+        check_alone(config, "compare trains a run in each process and --jobs=N of them at once")
     _check_words(flags, config)
     check_files(config)
     folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")

@@ -118,8 +118,9 @@ class BNSConfig(Config):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         if not final["use_gpu"]:
             final["gpu_id"] = ""
-        elif visible is not None and "gpu_id" not in self.external_config_dict:
-            final["gpu_id"] = visible
+        elif "gpu_id" not in self.external_config_dict:
+            several = ",".join(map(str, range(final["nproc"])))  # a GPU for each process
+            final["gpu_id"] = several if visible is None else visible
         super()._init_device()
         if final["gpu_id"] == "":  # the CPU needs no change of what others may see
             del os.environ["CUDA_VISIBLE_DEVICES"]

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from recbole.data import data_preparation as recbole_data_preparation
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
-from torch import Tensor
 
 from .analysis.recorder import NegativeRecorder
 from .checks import record_epochs
 from .dataloader import BNSTrainDataLoader, on_device
 from .errors import UsageError
-from .prior_models import prior_values
+from .nproc import check_team
 from .sampler import BNSSampler, EvalSampler, RepeatableEvalSampler
 from .sampling import ALL, Catalogue, NegativeSampler, build, get, parse
-from .sampling.build_prior import MODEL
 from .scorers import Columns, check_served
 from .settings import derive_train_neg_sample_args, sampler_settings
+from .side_data import held_out_pairs, side_data
+from .team import current
 
 PHASES = ["train", "valid", "test"]
 
@@ -45,7 +45,11 @@ def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
     Args:
         config: a ``Config`` with ``neg_sampler``.
         parts: by phase, of :func:`split`; the training part and others.
+
+    Raises:
+        UsageError: bad settings, or ``nproc`` where nobody has started the processes.
     """
+    check_team(config, parts["train"])
     train, evaluation = create_samplers(config, parts)
     train_data = BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])
     if config["neg_record"]:
@@ -171,12 +175,12 @@ def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler
     catalogue = catalogue_of(train).to(config["device"])
     cls = get(name)
     params = parse(cls.Params, args, "neg_sampler_args")
-    side = {need: _side(need, train, held_out) for need in cls.side_data(params) if need != MODEL}
-    if MODEL in cls.side_data(params):
-        pairs = held_out_pairs(held_out)
-        side[MODEL] = prior_values(params.prior, config, train, catalogue, pairs)
+    needs = cls.side_data(params)
+    side = {need: side_data(need, params, config, train, catalogue, held_out) for need in needs}
     core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
     check_served(core, config.model_class)
+    if current().size > 1:
+        core.divide(current())
     columns = Columns(
         train.uid_field,
         train.iid_field,
@@ -219,25 +223,3 @@ def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
             "candidates are all that they have."
         )
     return notes
-
-
-def held_out_pairs(parts: list[Any]) -> Tensor:
-    """``(2, N)`` user and item of each interaction of these parts."""
-    fields = (parts[0].uid_field, parts[0].iid_field)
-    return torch.stack([torch.cat([part.inter_feat[f] for part in parts]) for f in fields])
-
-
-def _side(need: str, train: Any, held_out: list[Any]) -> Tensor:
-    if need == "held_out":
-        return held_out_pairs(held_out)
-    column = need.removeprefix("user:")
-    known = list(train.user_feat.interaction) if train.user_feat is not None else []
-    if column not in known:
-        found = ", ".join(name for name in known if name != train.uid_field) or "none"
-        raise UsageError(
-            f"neg_sampler_args.prior: '{column}' is no column of the data set's .user file (loaded "
-            f"columns: {found}); allowed: popularity, uniform, ease, itemknn, oracle, a .npy, "
-            ".npz or .pt file, {model: NAME}, or such a column, loaded with load_col: "
-            f"{{user: [{train.uid_field}, {column}]}}."
-        )
-    return train.user_feat[column].long()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .errors import UsageError
 from .sampler import BNSSampler
+from .team import current
 
 if TYPE_CHECKING:
     from .analysis.recorder import NegativeRecorder
@@ -27,7 +28,7 @@ class BNSTrainDataLoader(TrainDataLoader):
     A batch holds the same positives whatever ``neg_sample_num`` is: ``train_batch_size`` of them
     for pairwise models, half as many for pointwise ones, as RecBole has with one negative.
     Batches are slices of one permutation, on the model's device. Users without a negative are
-    left out.
+    left out. One of several processes gets its share of each batch, whose :attr:`weight` it is.
 
     Args:
         config: RecBole's ``Config``; ``train_neg_sample_args`` as :mod:`.config` derives them.
@@ -56,6 +57,7 @@ class BNSTrainDataLoader(TrainDataLoader):
             )
         self.rows = has_negative.nonzero().squeeze(1)
         self.epoch = 0
+        self.team, self.weight = current(), 1.0
         self.on_batch: Callable[[], None] | None = None
         self.recorder: NegativeRecorder | None = None
         super().__init__(config, dataset, sampler, shuffle=shuffle)
@@ -97,24 +99,38 @@ class BNSTrainDataLoader(TrainDataLoader):
         order = self.rows
         if self.shuffle:
             order = order[torch.randperm(len(order), generator=self.generator)]
+        shares = [self._share(start) for start in range(0, len(order), self.step)]
+        if self.team.size > 1:
+            order = torch.cat([order[first:end] for first, end, _ in shares])
         feat = self._dataset.inter_feat.interaction
         columns = {name: value[order].to(self.device) for name, value in feat.items()}
         self._sampler.core.announce(columns[self.uid_field])
-        for start in range(0, len(order), self.step):
-            part = {name: value[start : start + self.step] for name, value in columns.items()}
+        start = 0
+        for first, end, self.weight in shares:
+            rows = slice(start, start + end - first)
+            start = rows.stop
+            part = {name: value[rows] for name, value in columns.items()}
             yield self._neg_sampling(self._join(Interaction(part)))
+
+    def _share(self, start: int) -> tuple[int, int, float]:
+        """First row and end of our share of the batch that begins at ``start``, and its weight."""
+        first, end, weight = self.team.share(min(self.step, self.sample_size - start))
+        return start + first, start + end, weight
 
     def _collated(self) -> Iterator[Interaction]:
         """RecBole's way to a batch, for its transforms and distributed samplers.
 
         Workers fetch and transform; the negatives are drawn here, from one stream.
         """
-        for data in super().__iter__():
+        for number, data in enumerate(super().__iter__()):
+            self.weight = self._share(number * self.step)[2]
             yield self._neg_sampling(data.to(self.device))
 
     def collate_fn(self, index: Any) -> Interaction:
         """The positives of a batch, transformed."""
-        return self.transform(self._dataset, self._dataset[self.rows[np.array(index)]])
+        first, end, _ = self.team.share(len(index))
+        rows = self.rows[np.array(index[first:end])]
+        return self.transform(self._dataset, self._dataset[rows])
 
     def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
         users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]

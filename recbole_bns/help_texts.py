@@ -12,6 +12,8 @@ Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.
   --config_files A.yaml B.yaml   settings from files
   --neg_record=True       measure the negatives of every epoch (negatives.csv, items.csv);
                           --neg_record_scores=1,10,50: score histograms at these epochs
+  --nproc=N               N processes train together, on the CPU or a GPU each (--gpu_id=0,1);
+                          train_batch_size stays a step's batch, which they share
   --out=DIR               folder for all that the run writes (default: runs/...)
   --result_file=PATH      write result.json there too
   --resume=auto|DIR       go on with the newest unfinished run of these settings, or the one in DIR

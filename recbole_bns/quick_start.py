@@ -20,13 +20,17 @@ from .analysis.record_file import RecordFolder
 from .data import data_preparation, stock_data_preparation
 from .datasets import check_cuts, check_files
 from .errors import UsageError, refusals
+from .nproc import check_run, number_of
 from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
+from .rank import log_team
 from .results import epochs_table, result_of
 from .resume import AUTO, RESULT, SETTINGS, alone, check_same, find, folder_of, is_finished
 from .run_folder import check_file, log_to, make_folder, write_settings
 from .run_state import Keeper, read_state
 from .settings import NO_SAMPLER
+from .several import launch
+from .team import current
 from .trainer import get_trainer
 
 INSTALLED_AS = {"faiss": "faiss-cpu"}
@@ -42,6 +46,7 @@ def run_recbole_bns(
     result_file: str | Path | None = None,
     per_user: str | Path | None = None,
     resume: str | Path | None = None,
+    nproc: int | None = None,
 ) -> dict[str, Any]:
     """Train a RecBole model with a negative sampler, test it, and keep everything in a folder.
 
@@ -56,13 +61,18 @@ def run_recbole_bns(
         per_user: an ``.npz`` file for the test metrics of every user; see :mod:`.per_user`.
         resume: folder of a run that goes on, with its own settings but for more epochs; ``auto``:
             the newest unfinished run with these settings below the current folder, else a new one.
+        nproc: processes that train it together, each on a GPU or all on the CPU; the same as the
+            setting. ``train_batch_size`` stays the size of a step's batch, which they share.
 
     Returns:
         the content of ``result.json``: metrics flat and unrounded, epochs counted from 1.
 
     Raises:
-        UsageError: bad settings or data, or a training that diverged.
+        UsageError: bad settings or data, a training that diverged, or one of several processes
+            that died.
     """
+    if nproc is not None:
+        config_dict = {**(config_dict or {}), "nproc": nproc}
     if resume is not None and out is not None:
         raise UsageError(f"out: got '{out}', but a run that goes on stays in its folder.")
     going_on = resume is not None and str(resume) != AUTO
@@ -70,6 +80,7 @@ def run_recbole_bns(
         held = folder_of(str(resume))
         config_file_list = [str(held / SETTINGS), *(config_file_list or [])]
     config = BNSConfig(model, dataset, config_file_list, config_dict)
+    check_run(config)
     check_files(config)
     if result_file is not None:
         check_file(result_file)
@@ -85,15 +96,41 @@ def run_recbole_bns(
         if is_finished(folder, config["epochs"]):
             return _finished(folder, result_file)
         print(f"the run in {folder} goes on")
-    config["checkpoint_dir"] = str(folder / "checkpoints")
-    with alone(folder), quiet(), log_to(folder / "run.log"):
+    with alone(folder):
         try:
-            return _run(config, folder, result_file, per_user)
+            if number_of(config) == 1:
+                return train(config, folder, result_file, per_user)
+            given = (model, dataset, config_file_list, dict(config_dict or {}))
+            return launch(config, given, folder, result_file, per_user)
         except KeyboardInterrupt:
             raise Stopped(
                 f"stopped; all that is done lies in {folder}; go on with: "
                 f"recbole-bns run --resume={shlex.quote(str(folder))}"
             ) from None
+
+
+def train(
+    config: Any, folder: Path, result_file: str | Path | None, per_user: str | Path | None
+) -> dict[str, Any]:
+    """Train and test in this process, which may be one of several; the first one writes for all.
+
+    Args:
+        config: of the run.
+        folder: of the run, with its settings; the state in it is gone on from.
+        result_file: see :func:`run_recbole_bns`.
+        per_user: see there.
+
+    Returns:
+        the content of ``result.json``.
+
+    Raises:
+        UsageError: bad data, no room to write, or a training that diverged.
+    """
+    own = current().own(folder)
+    config["checkpoint_dir"] = str(own / "checkpoints")
+    with quiet(), log_to(own / "run.log"):
+        try:
+            return _run(config, folder, result_file, per_user)
         except OSError as error:
             place = f" '{error.filename}'" if error.filename else ""
             raise UsageError(
@@ -124,6 +161,8 @@ def _finished(folder: Path, result_file: str | Path | None) -> dict[str, Any]:
 def _run(
     config: Any, folder: Path, result_file: str | Path | None, per_user: str | Path | None
 ) -> dict[str, Any]:
+    team, own = current(), current().own(folder)
+    log_team()
     init_seed(config["seed"], config["reproducibility"])
     stock = config["neg_sampler"] == NO_SAMPLER
     prepare = stock_data_preparation if stock else data_preparation
@@ -133,7 +172,7 @@ def _run(
         check_cuts(config, dataset)
         train_data, valid_data, test_data = prepare(config, dataset)
     name = config["model"]
-    trainer = make_trainer(config, train_data, folder)
+    trainer = make_trainer(config, train_data, own)
     if trainer.eval_step <= 0:
         valid_data = None
     file = "best.pt" if valid_data else "last.pt"
@@ -144,6 +183,7 @@ def _run(
         logging.getLogger().warning(remark)
     if state is not None:
         keeper.restore(state)
+    team.wait()  # nobody writes before all have read
     core = None if stock else train_data._sampler.core
     label = "RecBole's sampling" if core is None else core.label
     with (
@@ -155,7 +195,7 @@ def _run(
             bigger=config["valid_metric_bigger"],
             shown=bool(config["show_progress"]),
         ) as progress,
-        (folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
+        (own / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
     ):
         trainer.on_epoch = epochs_table(table, progress, trainer.reports)
         train_data.on_batch = progress.batch
@@ -172,12 +212,12 @@ def _run(
     if recorder:
         items = train_data._dataset.field2id_token[train_data._dataset.iid_field]
         recorder.finish(max(config["topk"]), items)
-    if per_user is not None:
+    if per_user is not None and team.rank == 0:
         save(per_user, users_of(test_data), trainer.evaluator.values)
     result = result_of(config, core, trainer, best, test, folder)
     text = json.dumps(result, indent=2) + "\n"
     for path in (folder / "result.json", result_file):
-        if path is not None:
+        if path is not None and team.rank == 0:
             Path(path).write_text(text, encoding="utf-8")
     return result
 
@@ -195,4 +235,7 @@ def make_trainer(config: Any, train_data: Any, folder: Path) -> Any:
     model = model_class(config, train_data._dataset).to(config["device"])
     logging.getLogger().info(model)
     with tensorboard_in(folder / "tensorboard"):
-        return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    if current().size > 1:  # the weights are equal, what is drawn from now on is not
+        init_seed(current().seed(config["seed"]), config["reproducibility"])
+    return trainer

@@ -92,7 +92,7 @@ def check_same(folder: Path, config: Any) -> None:
 
 def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
     plain = json.loads(json.dumps(dict(settings)))
-    return {key: value for key, value in plain.items() if key not in FREE}
+    return {"nproc": 1} | {key: value for key, value in plain.items() if key not in FREE}
 
 
 def _read(folder: Path) -> dict[str, Any]:

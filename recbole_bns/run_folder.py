@@ -99,6 +99,8 @@ def settings_of(config: Any, args: dict[str, Any] | None = None) -> dict[str, An
         for key, value in config.final_config_dict.items()
         if key not in _DERIVED or (stock and key == "train_neg_sample_args")
     }
+    if values.get("nproc") == 1:
+        del values["nproc"]
     values |= {
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
         "data_path": str(Path(config["data_path"]).resolve().parent),

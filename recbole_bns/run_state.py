@@ -17,11 +17,14 @@ import torch
 
 from . import __version__, checkpoint
 from .errors import UsageError
+from .team import current, without_doubles
 from .trainer import EpochReport
 
 FORMAT = 1
 """Of the file; another one cannot be gone on from."""
 FILE, PREVIOUS = "resume.pt", "resume-previous.pt"
+PRIVATE = ("sampler", "random")
+"""What every process has for itself; those of all are in the file of the first."""
 
 
 def random_states() -> dict[str, Any]:
@@ -74,7 +77,10 @@ class Keeper:
             self.save(epoch)
 
     def save(self, epoch: int) -> None:
-        """Write the state before epoch ``epoch``; the file before it stays until this is whole."""
+        """Write the state before epoch ``epoch``; the file before it stays until this is whole.
+
+        All processes make the call, the first one writes.
+        """
         trainer = self.trainer
         state = {
             **trainer.state_of(epoch - 1),
@@ -86,6 +92,10 @@ class Keeper:
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
         }
+        mine, *others = current().collect({key: state[key] for key in PRIVATE})
+        if current().rank:
+            return
+        state["others"] = [without_doubles(mine, other) for other in others]
         recorder = getattr(self.train_data, "recorder", None)
         if recorder is not None:
             state["drawn"] = recorder.draws
@@ -93,7 +103,9 @@ class Keeper:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Bring a training back to where it was; generators follow when its epoch begins."""
-        trainer = self.trainer
+        trainer, rank = self.trainer, current().rank
+        if rank:
+            state = {**state, **state["others"][rank - 1]}
         trainer.take_up(state)
         trainer.best_epoch = state["best_epoch"]
         if state["best_valid_result"] is not None:
@@ -106,7 +118,8 @@ class Keeper:
 
     def finish(self) -> None:
         """The training is over: one state is enough to add epochs to it."""
-        (self.folder / PREVIOUS).unlink(missing_ok=True)
+        if current().rank == 0:
+            (self.folder / PREVIOUS).unlink(missing_ok=True)
 
 
 def read_state(folder: Path, config: Any, device: Any) -> tuple[dict[str, Any] | None, str]:
@@ -115,8 +128,9 @@ def read_state(folder: Path, config: Any, device: Any) -> tuple[dict[str, Any] |
     Raises:
         UsageError: it is of another model, data set, sampler or format.
     """
-    for torn in folder.glob(".*.tmp"):
-        torn.unlink(missing_ok=True)
+    if current().rank == 0:
+        for torn in folder.glob(".*.tmp"):
+            torn.unlink(missing_ok=True)
     remark = ""
     for name in (FILE, PREVIOUS):
         path = folder / name
@@ -141,3 +155,9 @@ def _check(state: Mapping[str, Any], config: Any, path: Path) -> None:
                 f"{' (it was written by version ' + str(state.get('version')) + ')'}; begin a new "
                 "run."
             )
+    size = len(state.get("others", ())) + 1
+    if size != current().size:
+        raise UsageError(
+            f"checkpoint '{path}': it is of {size} processes, wanted is nproc {current().size}; "
+            f"go on with --nproc={size}, or begin a new run."
+        )

@@ -18,6 +18,8 @@ from torch.utils.tensorboard.summary import scalar
 from . import checkpoint, signals
 from .errors import UsageError
 from .sampling import param, parse
+from .team import current
+from .together import Together
 
 if TYPE_CHECKING:
     from recbole.trainer import Trainer as _Host
@@ -142,9 +144,11 @@ class TrainerMixin(_Host):
         )
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        """Write :meth:`state_of`, whole or not at all."""
+        """Write :meth:`state_of`, whole or not at all; of several processes the first one does."""
         path = kwargs.get("saved_model_file", self.saved_model_file)
-        checkpoint.save(self.state_of(epoch), path)
+        if current().rank == 0:
+            checkpoint.save(self.state_of(epoch), path)
+        current().wait()
         self.best_epoch = epoch + 1
 
     def state_of(self, epoch: int) -> dict[str, Any]:
@@ -219,8 +223,9 @@ class TrainerMixin(_Host):
 
 
 @cache
-def _with_mixin(base: type) -> type:
-    return type(f"BNS{base.__name__}", (TrainerMixin, base), {})
+def _with_mixin(base: type, together: bool) -> type:
+    mixins = (TrainerMixin, Together) if together else (TrainerMixin,)
+    return type(f"BNS{base.__name__}", (*mixins, base), {})
 
 
 def get_trainer(model_type: Any, model_name: str) -> type:
@@ -228,4 +233,4 @@ def get_trainer(model_type: Any, model_name: str) -> type:
 
     Takes the place of ``recbole.utils.get_trainer``.
     """
-    return _with_mixin(recbole_trainer(model_type, model_name))
+    return _with_mixin(recbole_trainer(model_type, model_name), current().size > 1)

@@ -3,6 +3,7 @@
 from .base import ALL, CandidateSampler, NegativeSampler, NoParams
 from .catalogue import Catalogue
 from .params import Schedule, param, parse
+from .peers import Peers
 from .proposals import Proposal
 from .registry import available, build, get, register
 from .scoring import FactorScorer, Scorer
@@ -15,6 +16,7 @@ __all__ = [
     "FactorScorer",
     "NegativeSampler",
     "NoParams",
+    "Peers",
     "Proposal",
     "Schedule",
     "Scorer",

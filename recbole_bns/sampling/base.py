@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recbole_bns.errors import UsageError
 
 from .catalogue import Catalogue
+from .peers import Divisible
 from .proposals import Proposal, first_distinct
 from .scoring import Scorer
 
@@ -25,7 +26,7 @@ class NoParams:
     """Parameters of a method that has none."""
 
 
-class NegativeSampler(nn.Module, ABC):
+class NegativeSampler(Divisible, nn.Module, ABC):
     """Maps users and positives to negatives.
 
     Ids returned are int64 on the inputs' device, never 0, never a training positive of that

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from .catalogue import Catalogue
 
-KEPT = 1 << 27
+KEPT = 1 << 26
 """Co-occurrences kept in all, at least four times the neighbours."""
 COUNTS_AT_ONCE = 1 << 24
 """Co-occurrences that a block of items may have, as a bound of memory."""
@@ -64,70 +64,84 @@ def ease(catalogue: Catalogue, l2: float) -> Tensor:
     return weights.fill_diagonal_(0)
 
 
-def nearest(catalogue: Catalogue, k: int) -> tuple[Any, np.ndarray]:
-    """The k items of the greatest cosine with each item.
+class Nearest(NamedTuple):
+    """The items of the greatest cosine with each item, those of item l in its slice of ``starts``.
 
-    Returns:
-        a SciPy CSR matrix (I, I) whose row l counts the users that each of them shares with l,
-        and ``(I,)`` the users of each item.
+    The greatest first; of equals the smaller id.
     """
-    from scipy.sparse import csr_matrix
 
+    starts: np.ndarray
+    """``(I + 1,)``."""
+    ids: np.ndarray
+    """``(N,)`` int32."""
+    counts: np.ndarray
+    """``(N,)`` float32, users that the two items share."""
+    users: np.ndarray
+    """``(I,)`` users of each item."""
+
+    def first(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first k of each item: ids (I, k), 0 for none, and their cosines, 0 for none."""
+        row = np.repeat(np.arange(len(self.users)), np.diff(self.starts))
+        place = np.arange(len(row)) - self.starts[row]
+        kept = place < k
+        row, place, other = row[kept], place[kept], self.ids[kept]
+        ids, cosine = np.zeros((len(self.users), k), np.int64), np.zeros((len(self.users), k))
+        ids[row, place] = other
+        cosine[row, place] = self.counts[kept] / np.sqrt(self.users[row] * self.users[other])
+        return ids, cosine
+
+
+def nearest(catalogue: Catalogue, k: int) -> Nearest:
+    """The k items of the greatest cosine with each item, fewer where fewer share a user."""
     matrix = interactions(catalogue)
     turned, items = matrix.T.tocsr(), catalogue.item_num
     users = np.diff(turned.indptr).astype(np.float64)
+    norm = np.sqrt(np.maximum(users, 1))
     work = (turned @ np.diff(matrix.indptr).astype(np.float64)).cumsum()  # counts, at most
     edges = np.searchsorted(work, np.arange(COUNTS_AT_ONCE, work[-1], COUNTS_AT_ONCE))
-    edges = np.unique([0, *(edges + 1), items])
-    rows, columns, counts = [], [], []
-    for low, high in pairwise(edges):
-        block = (turned[low:high] @ matrix).tocoo()
-        other = block.row + low != block.col
-        row, column, count = block.row[other] + low, block.col[other], block.data[other]
-        cosine = count / np.sqrt(users[row] * users[column])
-        order = np.lexsort((column, -cosine, row))
-        row, column, count = row[order], column[order], count[order]
-        kept = np.arange(len(row)) - np.searchsorted(row, row) < k
-        rows.append(row[kept])
-        columns.append(column[kept])
-        counts.append(count[kept])
-    places = np.concatenate(rows), np.concatenate(columns)
-    return csr_matrix((np.concatenate(counts), places), shape=(items, items)), users
-
-
-def ranked(counts: Any, users: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first k neighbours of each row of :func:`nearest`: ids (I, k), 0 for none, and cosine."""
-    row = np.repeat(np.arange(len(users)), np.diff(counts.indptr))
-    cosine = counts.data / np.sqrt(users[row] * users[counts.indices])
-    order = np.lexsort((counts.indices, -cosine, row))
-    place = np.arange(len(row)) - counts.indptr[row]
-    kept = place < k
-    ids, values = np.zeros((len(users), k), np.int64), np.zeros((len(users), k))
-    ids[row[kept], place[kept]] = counts.indices[order][kept]
-    values[row[kept], place[kept]] = cosine[order][kept]
-    return ids, values
+    ids, counts, sizes = [np.empty(0, np.int32)], [np.empty(0, np.float32)], [0]
+    for low, high in pairwise(np.unique([0, *(edges + 1), items])):
+        block = turned[low:high] @ matrix
+        for row in range(high - low):
+            part = slice(block.indptr[row], block.indptr[row + 1])
+            other, count = block.indices[part], block.data[part]
+            cosine = np.where(other == low + row, -1.0, count / norm[other])
+            least = np.partition(cosine, -k)[-k] if len(other) > k else 0.0
+            best = np.flatnonzero((cosine >= least) & (cosine > 0))
+            best = best[np.lexsort((other[best], -cosine[best]))][:k]
+            ids.append(other[best])
+            counts.append(count[best])
+            sizes.append(len(best))
+    return Nearest(np.cumsum(sizes), np.concatenate(ids), np.concatenate(counts), users)
 
 
 def item_knn(catalogue: Catalogue, k: int) -> Neighbours:
     """Cosines of the k nearest items of each item, over the mean of their sums."""
-    ids, cosine = ranked(*nearest(catalogue, k), k)
+    ids, cosine = nearest(catalogue, k).first(k)
     weights = cosine / max(cosine.sum(1)[1:].mean(), 1e-12)
     return Neighbours(torch.from_numpy(ids), torch.from_numpy(weights).float())
 
 
 def neighbour_ease(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
     """Ridge regression of each item on its k nearest; see the top of this module."""
-    counts, users = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num))
-    ids, _ = ranked(counts, users, k)
-    wide = counts.maximum(counts.T).tocsr()
+    found = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num))
+    ids, _ = found.first(k)
     weights = np.zeros(ids.shape, np.float32)
-    own = np.zeros(len(ids), np.float64)
+    place = np.full(len(ids), -1)
     for item in np.flatnonzero(ids[:, 0]):
         mine = ids[item][ids[item] > 0]
-        row = slice(wide.indptr[item], wide.indptr[item + 1])
-        own[wide.indices[row]] = wide.data[row]
-        system = wide[mine][:, mine].toarray().astype(np.float64)
-        system.flat[:: len(mine) + 1] = users[mine] + l2
-        weights[item, : len(mine)] = np.linalg.solve(system, own[mine])
-        own[wide.indices[row]] = 0
+        size = len(mine)
+        place[mine] = np.arange(size)
+        parts = [slice(found.starts[i], found.starts[i + 1]) for i in mine]
+        row = np.repeat(np.arange(size), [part.stop - part.start for part in parts])
+        column = place[np.concatenate([found.ids[part] for part in parts])]
+        inside = column >= 0
+        row, column = row[inside], column[inside]
+        system = np.zeros((size, size))
+        system[row, column] = np.concatenate([found.counts[part] for part in parts])[inside]
+        system = np.maximum(system, system.T)  # one of the two may not have been kept
+        system.flat[:: size + 1] = found.users[mine] + l2
+        own = slice(found.starts[item], found.starts[item] + size)
+        weights[item, :size] = np.linalg.solve(system, found.counts[own])
+        place[mine] = -1
     return Neighbours(torch.from_numpy(ids), torch.from_numpy(weights))

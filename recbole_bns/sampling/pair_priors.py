@@ -52,7 +52,7 @@ class PairTable(nn.Module):
     def forward(self, users: Tensor, candidates: Tensor) -> Tensor:
         """Values of candidates ``(B, ...)`` of users (B,): the shape of the candidates, float32."""
         first = users.view(-1, *[1] * (candidates.dim() - 1)) * self.table.shape[1]
-        places = (first + candidates).view(-1)
+        places = (first + candidates).flatten()
         return self.table.view(-1).index_select(0, places).float().view(candidates.shape)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..nproc import check_alone
 from ..settings import NO_SAMPLER
 from .flags import gpus, number, one_of, seconds
 from .space import Dimension, Space, as_grid, default_space, grid_size, space_of_file
@@ -122,6 +123,9 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
         rest["valid_metric"] = str(metric)
     recipe = make_recipe(model, dataset, files, {"epochs": EPOCHS, **rest})
     config = recipe.config()
+    check_alone(
+        config, "tune trains a trial in each process and --max_concurrent=N of them at once"
+    )
     sampler = config["neg_sampler"]
     if sampler == NO_SAMPLER:
         raise UsageError("neg_sampler: got 'none', allowed in a sweep is one of our samplers.")

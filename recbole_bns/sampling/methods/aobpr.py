@@ -38,6 +38,7 @@ from recbole_bns.errors import UsageError
 
 from ..base import NegativeSampler
 from ..params import param
+from ..peers import Peers
 from ..ranks import RankLaw, by_factor, by_rank, ranking
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
@@ -107,6 +108,18 @@ class AOBPR(NegativeSampler):
             self.counters["draws"] = self.refresh_every if scorer is None else 0
             if scorer is not None:
                 self.rank(scorer)
+
+    def announce(self, users: Tensor) -> None:
+        """With ``ranks: epoch`` they serve exactly these draws, (N,), and are then forgotten."""
+        super().announce(users)
+        if self.by_epoch:
+            self.refresh_every = max(1, len(users))
+
+    def divide(self, peers: Peers) -> None:
+        """Each process has lists of its own, from the same weights, as old as one alone has."""
+        self.draw_apart(peers)
+        if not self.by_epoch:
+            self.refresh_every = max(1, self.refresh_every // peers.size)
 
     def scorer_needed(self) -> type[Scorer] | None:
         """Vectors for the factor form, any scores for the global one."""

@@ -39,6 +39,7 @@ from recbole_bns.errors import UsageError
 from .. import memory_kernels
 from ..base import NegativeSampler
 from ..params import param
+from ..peers import Peers
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
 from ..streams import new_key, uniforms
@@ -134,6 +135,14 @@ class SRNS(NegativeSampler):
         else:
             self.user_history = _push(self.user_history, self._all_scores(scorer))
 
+    def divide(self, peers: Peers) -> None:
+        """Keep one memory: every process has all of it and redraws a share of a step's users.
+
+        What is drawn depends on key and user alone, so all keep the same generator, and the
+        memory is the one that a single process would have.
+        """
+        self.peers = peers
+
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
         assert scorer is not None, "srns needs a scorer"
@@ -144,7 +153,8 @@ class SRNS(NegativeSampler):
         best = value.topk(size, 1).indices if n > 1 else value.argmax(1, keepdim=True)
         chosen = memory.gather(1, best)
         if params.new_num and self.epoch % params.update_every == 0:
-            self._update(scorer.groups(users).users, scorer)
+            due = scorer.groups(users).users
+            self.peers.rewrite(self.memory, due, lambda rows: self._update(rows, scorer))
         if n == 1:
             return chosen
         return self.complete(torch.nn.functional.pad(chosen, (0, n - size)), users)
