@@ -90,17 +90,13 @@ def test_co_occurrences_that_are_not_kept_count_as_none(monkeypatch: pytest.Monk
     case = random_case(7, user_num=40, item_num=30)
     monkeypatch.setattr(item_models, "KEPT", 0)  # four times k of each item
     matrix = matrix_of(case)
-    kept = {item: {other for _, other in cosines(matrix, item)[:4]} for item in range(1, 30)}
     found = neighbour_ease(case.catalogue, L2, 1)
     for item in range(1, 30):
-        ((cosine, other),) = cosines(matrix, item)[:1]
-        assert found.ids[item].tolist() == [other]
-        assert other in kept[item]
-        shared = matrix[:, item] @ matrix[:, other]
-        assert float(found.weights[item, 0]) == pytest.approx(
-            shared / (matrix[:, other].sum() + L2)
-        )
-        assert cosine > 0
+        (other,) = found.ids[item].tolist()
+        near = {other: cosine for cosine, other in cosines(matrix, item)}
+        assert near[other] == pytest.approx(max(near.values()))  # equal ones differ by rounding
+        wanted = matrix[:, item] @ matrix[:, other] / (matrix[:, other].sum() + L2)
+        assert float(found.weights[item, 0]) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
