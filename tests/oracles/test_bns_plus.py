@@ -87,16 +87,22 @@ def test_all_neighbours_make_ease_and_blocks_make_no_difference(
 
 
 def test_co_occurrences_that_are_not_kept_count_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = random_case(7, user_num=40, item_num=30)
     monkeypatch.setattr(item_models, "KEPT", 0)  # four times k of each item
-    matrix = matrix_of(case)
-    found = neighbour_ease(case.catalogue, L2, 1)
-    for item in range(1, 30):
-        (other,) = found.ids[item].tolist()
-        near = {other: cosine for cosine, other in cosines(matrix, item)}
-        assert near[other] == pytest.approx(max(near.values()))  # equal ones differ by rounding
-        wanted = matrix[:, item] @ matrix[:, other] / (matrix[:, other].sum() + L2)
-        assert float(found.weights[item, 0]) == pytest.approx(wanted)
+    matrix = (np.random.default_rng(1).random((900, 20)) < 0.3) * 1.0
+    matrix[:, 0] = 0
+    pairs = torch.from_numpy(np.array(matrix.nonzero()))
+    found, lost = neighbour_ease(Catalogue(*pairs, 900, 20), L2, 2), 0
+    kept = {item: {other for _, other in cosines(matrix, item)[:8]} for item in range(1, 20)}
+    for item in range(1, 20):
+        one, two = [other for _, other in cosines(matrix, item)[:2]]
+        assert found.ids[item].tolist() == [one, two]
+        shared = matrix[:, [one, two]].T @ matrix[:, [one, two, item]]
+        if two not in kept[one] and one not in kept[two]:
+            shared[0, 1] = shared[1, 0] = 0
+            lost += 1
+        wanted = np.linalg.solve(shared[:, :2] + L2 * np.eye(2), shared[:, 2])
+        assert found.weights[item].numpy() == pytest.approx(wanted, rel=1e-4)
+    assert 0 < lost < 19
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
