@@ -61,7 +61,7 @@ def recorder_of(config: Any, parts: dict[str, Any], sampler: BNSSampler) -> Nega
     """What measures the training negatives; it alone is told the held-out labels."""
     return NegativeRecorder(
         sampler.core.catalogue,
-        held_out_pairs([part for phase, part in parts.items() if phase != "train"]),
+        pairs_of([part for phase, part in parts.items() if phase != "train"]),
         sampler.columns,
         record_epochs(config["neg_record_scores"]),
         config["seed"],
@@ -216,7 +216,7 @@ def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
     return notes
 
 
-def held_out_pairs(parts: list[Any]) -> Tensor:
+def pairs_of(parts: list[Any]) -> Tensor:
     """``(2, N)`` user and item of each interaction of these parts."""
     fields = (parts[0].uid_field, parts[0].iid_field)
     return torch.stack([torch.cat([part.inter_feat[f] for part in parts]) for f in fields])
@@ -224,7 +224,7 @@ def held_out_pairs(parts: list[Any]) -> Tensor:
 
 def _side(need: str, train: Any, held_out: list[Any]) -> Tensor:
     if need == "held_out":
-        return held_out_pairs(held_out)
+        return pairs_of(held_out)
     column = need.removeprefix("user:")
     known = list(train.user_feat.interaction) if train.user_feat is not None else []
     if column not in known:

@@ -14,12 +14,13 @@ from .config import BNSConfig
 
 # isort: split
 from recbole.data import create_dataset
-from recbole.utils import get_model, init_seed
+from recbole.utils import init_seed
 
 from .analysis.record_file import RecordFolder
 from .data import data_preparation, stock_data_preparation
 from .datasets import check_cuts, check_files
 from .errors import UsageError, refusals
+from .model import make_model
 from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
 from .results import epochs_table, result_of
@@ -190,9 +191,7 @@ def make_trainer(config: Any, train_data: Any, folder: Path) -> Any:
         train_data: the loader of the training part.
         folder: for TensorBoard's files.
     """
-    init_seed(config["seed"], config["reproducibility"])
-    model_class = config.model_class or get_model(config["model"])
-    model = model_class(config, train_data._dataset).to(config["device"])
+    model = make_model(config, train_data._dataset)
     logging.getLogger().info(model)
     with tensorboard_in(folder / "tensorboard"):
         return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)

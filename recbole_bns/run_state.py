@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import __version__, checkpoint
+from . import checkpoint
 from .errors import UsageError
+from .results import plain_metrics
 from .trainer import EpochReport
 
-FORMAT = 1
-"""Of the file; another one cannot be gone on from."""
 FILE, PREVIOUS = "resume.pt", "resume-previous.pt"
 
 
@@ -78,10 +77,8 @@ class Keeper:
         trainer = self.trainer
         state = {
             **trainer.state_of(epoch - 1),
-            "format": FORMAT,
-            "version": __version__,
             "best_epoch": trainer.best_epoch,
-            "best_valid_result": checkpoint.plain_metrics(trainer.best_valid_result),
+            "best_valid_result": plain_metrics(trainer.best_valid_result),
             "reports": [asdict(report) for report in trainer.reports],
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
@@ -94,7 +91,7 @@ class Keeper:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Bring a training back to where it was; generators follow when its epoch begins."""
         trainer = self.trainer
-        trainer.take_up(state)
+        trainer.take_up(state, self.folder)
         trainer.best_epoch = state["best_epoch"]
         if state["best_valid_result"] is not None:
             trainer.best_valid_result = dict(state["best_valid_result"])
@@ -127,17 +124,6 @@ def read_state(folder: Path, config: Any, device: Any) -> tuple[dict[str, Any] |
         except UsageError as error:
             remark = f"{error} The one before it is used, if there is one."
             continue
-        _check(state, config, path)
+        checkpoint.check(state, path, config, "begin a new run")
         return state, remark
     return None, remark
-
-
-def _check(state: Mapping[str, Any], config: Any, path: Path) -> None:
-    wanted = {key: config[key] for key in ("model", "dataset", "neg_sampler")} | {"format": FORMAT}
-    for key, value in wanted.items():
-        if state.get(key) != value:
-            raise UsageError(
-                f"checkpoint '{path}': its {key} is {state.get(key)!r}, wanted is {value!r}"
-                f"{' (it was written by version ' + str(state.get('version')) + ')'}; begin a new "
-                "run."
-            )

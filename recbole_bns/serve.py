@@ -18,17 +18,18 @@ from .config import BNSConfig
 
 # isort: split
 from recbole.data import create_dataset
-from recbole.utils import get_model, init_seed
+from recbole.utils import init_seed
 
-from .data import split
+from .data import pairs_of, split
 from .dataloader import on_device
 from .datasets import check_files
 from .errors import UsageError, nearest, refusals
+from .flags import EXCLUDED
+from .model import make_model
 from .resume import CHECKPOINTS, SETTINGS, folder_of
 from .sampling import Catalogue
 from .scorers import Columns, best_scorer, factors, scoring_mode
 
-EXCLUDED = ("all", "train", "none")
 STEP = 1 << 22
 """Scores at once."""
 
@@ -75,24 +76,10 @@ def load(path: str | Path) -> Trained:
     init_seed(config["seed"], config["reproducibility"])
     with quiet(), refusals(f"data set '{config['dataset']}'"):
         parts = split(config, create_dataset(config))
-        model = get_model(config["model"])(config, parts["train"]).to(config["device"])
+        model = make_model(config, parts["train"])
     state = checkpoint.load(file, config["device"])
-    for key in ("model", "dataset"):
-        if state.get(key) != config[key]:
-            raise UsageError(
-                f"checkpoint '{file}': its {key} is {state.get(key)!r}, the run's is "
-                f"{config[key]!r}; name the run that it belongs to."
-            )
-    try:
-        model.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
-        raise UsageError(
-            f"checkpoint '{file}': its weights do not fit the data set, which has "
-            f"{parts['train'].user_num - 1} users and {parts['train'].item_num - 1} items now."
-        ) from error
-    model.load_other_parameter(
-        {name: checkpoint.unplain(value) for name, value in state["other_parameter"].items()}
-    )
+    checkpoint.check(state, file, config, "name the run that it belongs to")
+    checkpoint.restore(model, state, file)
     return Trained(config, model.eval(), parts)
 
 
@@ -112,7 +99,7 @@ def recommend(
         columns user, item (as the data set calls them), ``rank`` from 1, ``score``.
 
     Raises:
-        UsageError: an unknown user, or a model that scores by more than user and item.
+        UsageError: an unknown user or ``exclude``, or a model that scores by more than two ids.
     """
     train = trained.parts["train"]
     rows = _numbers(trained.users, users)
@@ -151,14 +138,13 @@ def _table(
 
 
 def _seen(trained: Trained, exclude: str) -> Catalogue | None:
+    if exclude not in EXCLUDED:
+        raise UsageError(f"--exclude: got '{exclude}', allowed: {', '.join(EXCLUDED)}.")
     if exclude == "none":
         return None
     train = trained.parts["train"]
     parts = [part for phase, part in trained.parts.items() if exclude == "all" or phase == "train"]
-    users, items = (
-        torch.cat([part.inter_feat[name] for part in parts])
-        for name in (train.uid_field, train.iid_field)
-    )
+    users, items = pairs_of(parts)
     return Catalogue(users, items, train.user_num, train.item_num)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import torch
 from tiny import Settings
 
 import recbole_bns.quick_start
-from recbole_bns import UsageError, checkpoint
+from recbole_bns import UsageError, __version__, checkpoint
 from recbole_bns.cli import main
 from recbole_bns.quick_start import run_recbole_bns
 from recbole_bns.run_state import FILE, PREVIOUS, Keeper, random_states, set_random_states
@@ -208,9 +209,19 @@ def test_a_state_of_something_else_says_what_differs(settings, tmp_path, monkeyp
             run({**settings, "neg_sampler": "dns"}, tmp_path / "a")
     path = tmp_path / "a" / "checkpoints" / FILE
     state = checkpoint.load(path)
-    for key, value in (("neg_sampler", "bns"), ("format", 99), ("model", "LightGCN")):
-        checkpoint.save({**state, key: value}, path)
-        with pytest.raises(UsageError, match=rf"its {key} is {value!r}, wanted is .*begin a new"):
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"model": "LightGCN"}, "its model is 'LightGCN', wanted is 'BPR' (it was written by "
+         f"version {__version__}); begin a new run."),
+        ({"dataset": "ml-1m"}, "its dataset is 'ml-1m', wanted is 'tiny' (it"),
+        ({"neg_sampler": "bns"}, "its neg_sampler is 'bns', wanted is 'dns' (it"),
+        ({"format": 99, "version": "9.1"}, f"its format is 99, wanted is {checkpoint.FORMAT}; it "
+         f"was written by recbole-bns 9.1, this is {__version__}: install that one."),
+        ({"state_dict": {k: v[1:] for k, v in state["state_dict"].items()}}, "its weights do not "
+         "fit the model, user_embedding.weight is [40, 8], wanted is [41, 8]; the data set"),
+    ]  # fmt: skip
+    for change, sentence in changes:
+        checkpoint.save({**state, **change}, path)
+        with pytest.raises(UsageError, match=re.escape(sentence)):
             run_recbole_bns(resume=tmp_path / "a")
 
 

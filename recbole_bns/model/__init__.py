@@ -1,7 +1,8 @@
 """RecBole's own models with what sampling needs: propagation shared with the scorer, batch L2."""
 
+from .make import make_model
 from .propagation import SharedLightGCN
 from .regularised import RegularisedBPR
 from .upgrade import upgrade
 
-__all__ = ["RegularisedBPR", "SharedLightGCN", "upgrade"]
+__all__ = ["RegularisedBPR", "SharedLightGCN", "make_model", "upgrade"]
