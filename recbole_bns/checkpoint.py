@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
+from torch import nn
 
 from . import __version__
 from .errors import UsageError
@@ -87,6 +88,15 @@ def check(
                 f"checkpoint '{path}': its {key} is {state.get(key)!r}, wanted is {config[key]!r} "
                 f"(it was written by version {version}); {remedy}."
             )
+
+
+def others(model: Any) -> dict[str, Any]:
+    """What a model of RecBole keeps beside its weights, as plain values.
+
+    Modules are left out (SASRecF names its feature tables): their weights are the model's.
+    """
+    kept = model.other_parameter().items()
+    return {name: plain(value) for name, value in kept if not isinstance(value, nn.Module)}
 
 
 def restore(model: Any, state: Mapping[str, Any], path: str | Path) -> None:

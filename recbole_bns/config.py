@@ -84,6 +84,7 @@ class BNSConfig(Config):
         name = self.external_config_dict.get("neg_sampler", known.get("neg_sampler"))
         known["neg_sampler"] = str(name).lower() if name is not None else NO_SAMPLER
         sampler = known["neg_sampler"]
+        merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, settings.read_own(own / f"sampler/{sampler}.yaml"))
         tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{sampler}.yaml"
         known["tuned_file"] = None
@@ -142,3 +143,15 @@ class BNSConfig(Config):
                 f"neg_sampler: got '{final['neg_sampler']}', but {self.model} {reason}; allowed is "
                 f"'{NO_SAMPLER}'."
             )
+
+
+def _protocol(model_class: type, sampler: str) -> dict[str, Any]:
+    """How models of other kinds than the general are tested, whatever the data set's file says.
+
+    Sequential ones on each user's last items, as RecBole has it; context-aware ones that are
+    trained on negatives by ranking, since the data set has no labels then.
+    """
+    kind = getattr(model_class, "type", None)
+    if kind == ModelType.SEQUENTIAL:
+        return {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    return {"mode": "full"} if kind == ModelType.CONTEXT and sampler != NO_SAMPLER else {}

@@ -25,10 +25,10 @@ from .dataloader import on_device
 from .datasets import check_files
 from .errors import UsageError, nearest, refusals
 from .flags import EXCLUDED
-from .model import make_model
+from .model import make_model, scoring_mode
 from .resume import CHECKPOINTS, SETTINGS, folder_of
 from .sampling import Catalogue
-from .scorers import Columns, best_scorer, factors, scoring_mode
+from .scorers import Columns, best_scorer, factors
 
 STEP = 1 << 22
 """Scores at once."""

@@ -157,9 +157,7 @@ class TrainerMixin(_Host):
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
             "state_dict": model.state_dict(),
-            "other_parameter": {
-                name: checkpoint.plain(value) for name, value in model.other_parameter().items()
-            },
+            "other_parameter": checkpoint.others(model),
             "optimizer": self.optimizer.state_dict(),
             "sampler": core.state_dict() if core is not None else None,
         }
