@@ -24,7 +24,18 @@ from .model import make_model
 from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
 from .results import epochs_table, result_of
-from .resume import AUTO, RESULT, SETTINGS, alone, check_same, find, folder_of, is_finished
+from .resume import (
+    AUTO,
+    LOG,
+    RESULT,
+    SETTINGS,
+    alone,
+    check_same,
+    extend,
+    find,
+    folder_of,
+    is_finished,
+)
 from .run_folder import check_file, log_to, make_folder, write_settings
 from .run_state import Keeper, read_state
 from .settings import NO_SAMPLER
@@ -87,8 +98,9 @@ def run_recbole_bns(
             return _finished(folder, result_file)
         print(f"the run in {folder} goes on")
     config["checkpoint_dir"] = str(folder / "checkpoints")
-    with alone(folder), quiet(), log_to(folder / "run.log"):
+    with alone(folder), quiet(), log_to(folder / LOG):
         try:
+            extend(folder, config["epochs"])
             return _run(config, folder, result_file, per_user)
         except KeyboardInterrupt:
             raise Stopped(
@@ -160,9 +172,8 @@ def _run(
     ):
         trainer.on_epoch = epochs_table(table, progress, trainer.reports)
         train_data.on_batch = progress.batch
-        recorder = getattr(train_data, "recorder", None)
-        if recorder:
-            recorder.folder = RecordFolder(
+        if keeper.recorder:
+            keeper.recorder.folder = RecordFolder(
                 folder, config["neg_record_format"], before=trainer.start_epoch
             )
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
@@ -170,9 +181,9 @@ def _run(
     trainer.evaluator = PerUserEvaluator(config)
     test = trainer.evaluate(test_data, load_best_model=True)
     trainer.tensorboard.close()
-    if recorder:
+    if keeper.recorder:
         items = train_data._dataset.field2id_token[train_data._dataset.iid_field]
-        recorder.finish(max(config["topk"]), items)
+        keeper.recorder.finish(max(config["topk"]), items)
     if per_user is not None:
         save(per_user, users_of(test_data), trainer.evaluator.values)
     result = result_of(config, core, trainer, best, test, folder)

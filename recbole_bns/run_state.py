@@ -60,6 +60,7 @@ class Keeper:
     def __init__(self, trainer: Any, train_data: Any, folder: Path, every: int = 1) -> None:
         self.trainer, self.train_data = trainer, train_data
         self.folder, self.every = folder, every
+        self.recorder = getattr(train_data, "recorder", None)
         self._found: Mapping[str, Any] | None = None
         trainer.before_epoch = self
 
@@ -83,9 +84,8 @@ class Keeper:
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
         }
-        recorder = getattr(self.train_data, "recorder", None)
-        if recorder is not None:
-            state["drawn"] = recorder.draws
+        if self.recorder is not None:
+            state["drawn"] = self.recorder.draws
         checkpoint.save(state, self.folder / FILE, previous=self.folder / PREVIOUS)
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -96,9 +96,8 @@ class Keeper:
         if state["best_valid_result"] is not None:
             trainer.best_valid_result = dict(state["best_valid_result"])
         trainer.reports = [EpochReport(**report) for report in state["reports"]]
-        recorder = getattr(self.train_data, "recorder", None)
-        if recorder is not None and "drawn" in state:
-            recorder.draws = state["drawn"].to(recorder.draws.device)
+        if self.recorder is not None and "drawn" in state:
+            self.recorder.draws = state["drawn"].to(self.recorder.draws.device)
         self._found = state
 
     def finish(self) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from tiny import Settings
 
 import recbole_bns.quick_start
@@ -183,6 +184,28 @@ def test_more_epochs_are_allowed_and_other_changes_named(settings, tmp_path, mon
         run_recbole_bns(config_dict={"epochs": 2}, resume=tmp_path / "short")
     run_recbole_bns(config_dict={"epochs": EPOCHS}, resume=tmp_path / "short")
     assert_same(tmp_path / "short", tmp_path / "long")
+
+
+def test_added_epochs_are_remembered(settings, tmp_path, monkeypatch, capsys):
+    own = {**settings, "neg_sampler": "dns", "stopping_step": 100}
+    short, long = tmp_path / "short", tmp_path / "long"
+    first = run(own, short, epochs=3)
+    run(own, long)
+    before = yaml.safe_load((short / "settings.yaml").read_text())
+    with monkeypatch.context() as patch:
+        die_at(patch, 4, "batch")
+        with pytest.raises(Killed):
+            run_recbole_bns(config_dict={"epochs": EPOCHS}, resume=short)
+    assert yaml.safe_load((short / "settings.yaml").read_text()) == {**before, "epochs": EPOCHS}
+    assert json.loads((short / "result-3.json").read_text()) == first
+    assert not (short / "result.json").exists()
+    result = run_recbole_bns(resume=short)
+    assert result["epochs"] == EPOCHS
+    assert_same(short, long)
+    capsys.readouterr()
+    for more in ({}, {"epochs": EPOCHS}):
+        assert run_recbole_bns(config_dict=more, resume=short) == result
+        assert f"the run in {short} is finished already" in capsys.readouterr().out
 
 
 def test_a_damaged_state_gives_way_to_the_one_before(settings, tmp_path, monkeypatch, capsys):
