@@ -18,6 +18,7 @@ from .config import BNSConfig
 
 # isort: split
 from recbole.data import create_dataset
+from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import init_seed
 
 from .data import pairs_of, split
@@ -55,12 +56,13 @@ class Trained:
         return [str(token) for token in train.field2id_token[train.iid_field]]
 
 
-def load(path: str | Path) -> Trained:
+def load(path: str | Path, model_class: type | None = None) -> Trained:
     """The model of a run.
 
     Args:
         path: the run's folder, or a checkpoint in it; without one named, the weights that were
             tested.
+        model_class: of a model that is not RecBole's.
 
     Raises:
         UsageError: there is no run, its data is gone, or the checkpoint is damaged.
@@ -71,7 +73,7 @@ def load(path: str | Path) -> Trained:
     file = next((each for each in found if each.is_file()), None)
     if file is None:
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
-    config = BNSConfig(None, None, [str(folder / SETTINGS)], {})
+    config = BNSConfig(model_class, None, [str(folder / SETTINGS)], {})
     check_files(config)
     init_seed(config["seed"], config["reproducibility"])
     with quiet(), refusals(f"data set '{config['dataset']}'"):
@@ -99,8 +101,14 @@ def recommend(
         columns user, item (as the data set calls them), ``rank`` from 1, ``score``.
 
     Raises:
-        UsageError: an unknown user or ``exclude``, or a model that scores by more than two ids.
+        UsageError: an unknown user or ``exclude``, or a model that scores by more than ids.
     """
+    if not isinstance(trained.model, GeneralRecommender):
+        raise UsageError(
+            f"model: {trained.config['model']} scores by an item sequence or features too, which "
+            "predict does not serve; allowed are models that score by user and item, such as BPR, "
+            "LightGCN, NeuMF."
+        )
     train = trained.parts["train"]
     rows = _numbers(trained.users, users)
     seen = _seen(trained, exclude)
@@ -178,7 +186,7 @@ def embeddings(trained: Trained) -> dict[str, tuple[list[str], np.ndarray]]:
         raise UsageError(
             f"model: {trained.config['model']} has no vectors whose dot products are its scores; "
             "allowed are BPR, LightGCN, SpectralCF and models registered with "
-            "recbole_bns.factors; predict works for every model."
+            "recbole_bns.factors; predict works for every model that scores by user and item."
         )
     arrays = [vectors.detach().cpu().float().numpy()[1:] for vectors in found]
     return {"users": (trained.users[1:], arrays[0]), "items": (trained.items[1:], arrays[1])}

@@ -14,6 +14,9 @@ from recbole_bns import UsageError, __version__, checkpoint, serve
 from recbole_bns.cli import main
 from recbole_bns.quick_start import run_recbole_bns
 
+# isort: split
+from recbole.model.general_recommender import BPR
+
 
 @pytest.fixture(scope="module")
 def folders(data_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -121,6 +124,34 @@ def test_products_of_exported_vectors_are_the_scores(folders, in_tmp, model, kin
 def test_a_model_without_vectors_says_so(folders, in_tmp, capsys):
     assert main(["export", f"--checkpoint={folders['NeuMF']}"]) == 2
     assert "NeuMF has no vectors whose dot products are its scores" in capsys.readouterr().err
+
+
+def test_a_model_that_scores_by_more_than_ids_is_refused(data_path, in_tmp, capsys):
+    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 1, "show_progress": False,
+             "neg_sampler": "rns", "load_col": {"inter": ["user_id", "item_id"]}}  # fmt: skip
+    run_recbole_bns("FM", "tiny", None, given, out="fm")
+    assert main(["predict", "--checkpoint=fm"]) == 2
+    assert capsys.readouterr().err == (
+        "recbole-bns: model: FM scores by an item sequence or features too, which predict does not "
+        "serve; allowed are models that score by user and item, such as BPR, LightGCN, NeuMF.\n"
+    )
+
+
+class Mine(BPR):
+    """A model of the user's own."""
+
+
+def test_a_model_of_the_users_own_is_served_with_its_class(folders, data_path, tmp_path):
+    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 1, "show_progress": False,
+             "neg_sampler": "rns", "embedding_size": 8}  # fmt: skip
+    run_recbole_bns(Mine, "tiny", None, given, out=tmp_path / "mine")
+    trained = serve.load(tmp_path / "mine", Mine)
+    assert type(trained.model) is Mine
+    best = checkpoint.load(tmp_path / "mine" / "checkpoints" / "best.pt")["state_dict"]
+    assert torch.equal(trained.model.item_embedding.weight, best["item_embedding.weight"])
+    assert len(serve.recommend(trained, ["u1"], 5)) == 5
+    with pytest.raises(UsageError, match="model: got 'Mine'"):
+        serve.load(tmp_path / "mine")
 
 
 NEWER = checkpoint.FORMAT + 1
