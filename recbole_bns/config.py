@@ -22,8 +22,8 @@ from .errors import UsageError, refusals  # noqa: E402
 from .settings import NO_SAMPLER, derive_train_neg_sample_args, merge  # noqa: E402
 
 UNSAMPLED = {"MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec",
-             "LDiffRec", "NCEPLRec"}  # fmt: skip
-"""General models that RecBole trains without negatives: on whole user rows, or in closed form."""
+             "LDiffRec", "NCEPLRec", "CORE", "RepeatNet"}  # fmt: skip
+"""Models that RecBole trains without negatives: on whole rows, or in closed form."""
 
 
 class BNSConfig(Config):
@@ -136,6 +136,8 @@ class BNSConfig(Config):
             reason = "trains without negatives"
         elif kind == ModelType.KNOWLEDGE:
             reason = "draws negatives of its own from the knowledge graph"
+        elif self.model == "BERT4Rec" or final.get("train_stage") == "pretrain":
+            reason = "draws negatives of its own for the items that it masks"
         elif final.get("loss_type") == "CE":
             reason = "has loss_type CE, which trains without negatives (use --loss_type=BPR)"
         if reason:

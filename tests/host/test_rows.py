@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +13,14 @@ from tiny import Settings, build_model, prepare
 
 from recbole_bns import BNSConfig, UsageError, checkpoint, get_trainer, run_recbole_bns
 from recbole_bns.checks import known_models
+from recbole_bns.cli import main
 from recbole_bns.per_user import PerUserEvaluator
 from recbole_bns.run_state import Keeper
 from recbole_bns.scorers import CatalogueScorer, PairScorer, scorer_kind
 
 # isort: split
 import recbole.model.context_aware_recommender as context
+import recbole.model.sequential_recommender as sequential
 from recbole.data.interaction import Interaction
 from recbole.model.context_aware_recommender import FM
 from recbole.model.loss import BPRLoss
@@ -295,6 +299,52 @@ def test_a_run_tests_the_weights_that_it_kept(settings, tmp_path, name, monkeypa
 def test_models_of_every_kind_are_tested_in_their_way(data_path, model, dataset, more, wanted):
     config = BNSConfig(model, dataset, None, {"data_path": str(data_path), **more})
     assert {key: config["eval_args"][key] for key in wanted} == wanted
+
+
+def test_a_sequence_needs_its_times(data_path, tmp_path, capsys):
+    words = ["run", "--model=SASRec", "--loss_type=BPR", "--dataset=tiny",
+             f"--data_path={data_path}", f"--out={tmp_path / 'run'}"]  # fmt: skip
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        "recbole-bns: load_col.inter: got ['user_id', 'item_id'], allowed are lists with "
+        "['user_id', 'item_id', 'timestamp'] in them (eval_args.order: TO sorts by time, as "
+        "sequential models need it).\n"
+    )
+    more = ["--TIME_FIELD=year", "--load_col={inter: [user_id, item_id, year]}"]
+    assert main([*words, *more]) == 2
+    assert "tiny.inter, line 1: there is no column 'year'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("RepeatNet", "trains without negatives"),
+        ("CORE", "trains without negatives"),
+        ("BERT4Rec", "draws negatives of its own for the items that it masks"),
+        ("S3Rec", "draws negatives of its own for the items that it masks"),
+    ],
+)
+def test_a_sequential_model_that_would_not_see_our_negatives_is_refused(data_path, name, reason):
+    given = {"data_path": str(data_path), "loss_type": "BPR"}
+    with pytest.raises(UsageError) as caught:
+        BNSConfig(name, "tiny", None, given)
+    assert str(caught.value) == (f"neg_sampler: got 'bns', but {name} {reason}; allowed is 'none'.")
+    if name == "S3Rec":
+        BNSConfig(name, "tiny", None, {**given, "train_stage": "finetune"})
+
+
+def test_the_losses_of_all_other_sequential_models_read_them(data_path):
+    """RecBole's attribute for the column of negatives, or the labels that mark them."""
+    checked = 0
+    for name in sorted({n for n in vars(sequential) if n in known_models()}):
+        try:
+            BNSConfig(name, "tiny", None, {"data_path": str(data_path), "loss_type": "BPR"})
+        except UsageError:
+            continue
+        text = Path(inspect.getfile(get_model(name))).read_text(encoding="utf-8")
+        assert "self.NEG_ITEM_ID]" in text or "self.LABEL_FIELD]" in text, name
+        checked += 1
+    assert checked > 20
 
 
 def test_a_model_whose_loss_takes_no_negatives_is_refused(data_path):
