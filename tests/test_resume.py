@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from tiny import Settings
+from tiny import Settings, build_model, prepare
 
 import recbole_bns.quick_start
-from recbole_bns import UsageError, __version__, checkpoint
+from recbole_bns import UsageError, __version__, checkpoint, get_trainer
 from recbole_bns.cli import main
 from recbole_bns.quick_start import run_recbole_bns
 from recbole_bns.run_state import FILE, PREVIOUS, Keeper, random_states, set_random_states
@@ -337,3 +337,20 @@ def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings,
     result = run_recbole_bns(config_dict={"epochs": 150}, resume=tmp_path / "mine")
     assert result["epochs"] == 150
     assert before < 149
+
+
+def test_a_trainer_refuses_a_file_of_something_else(make, tmp_path):
+    config = make("BPR", neg_sampler="dns", checkpoint_dir=str(tmp_path))
+    train, _, test = prepare(config)
+    trainer = get_trainer(config["MODEL_TYPE"], "BPR")(config, build_model(config, train))
+    trainer.fit(train, saved=False)
+    trainer.tensorboard.close()
+    path, state = tmp_path / "other.pt", trainer.state_of(1)
+    checkpoint.save({**state, "neg_sampler": "bns"}, path)
+    assert trainer.evaluate(test, model_file=str(path)) == trainer.evaluate(test, False)
+    with pytest.raises(UsageError, match="its neg_sampler is 'bns', wanted is 'dns'"):
+        trainer.resume_checkpoint(path)
+    checkpoint.save({**state, "dataset": "ml-1m"}, path)
+    for use in (trainer.resume_checkpoint, lambda file: trainer.evaluate(test, model_file=file)):
+        with pytest.raises(UsageError, match="its dataset is 'ml-1m', wanted is 'tiny'"):
+            use(path)
