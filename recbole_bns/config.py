@@ -22,7 +22,7 @@ from .errors import UsageError, refusals  # noqa: E402
 from .settings import NO_SAMPLER, derive_train_neg_sample_args, merge  # noqa: E402
 
 UNSAMPLED = {"MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec",
-             "LDiffRec", "NCEPLRec", "CORE", "RepeatNet"}  # fmt: skip
+             "LDiffRec", "NCEPLRec", "CORE", "RepeatNet", "GRU4RecCPR", "SASRecCPR"}  # fmt: skip
 """Models that RecBole trains without negatives: on whole rows, or in closed form."""
 
 
