@@ -46,10 +46,10 @@ def test_recommendations_are_the_best_untouched_items(folders, data_path, model)
     pairs = {"user_id": everyone.repeat_interleave(60), "item_id": torch.arange(1, 61).repeat(40)}
     with torch.no_grad():
         scores = trained.model.predict(pairs).view(40, 60)
-    names = np.array(trained.items)[1:]
+    names, seen = np.array(trained.items)[1:], touched(data_path)
     for user, rows in table.groupby("user_id"):
         number = dataset.token2id("user_id", str(user))
-        free = {i for i in range(60) if names[i] not in touched(data_path)[str(user)]}
+        free = {i for i in range(60) if names[i] not in seen[str(user)]}
         chosen = [names.tolist().index(item) for item in rows["item_id"]]
         assert rows["rank"].tolist() == list(range(1, 8))
         assert set(chosen) <= free
