@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
+from torch import nn
 
+from . import __version__
 from .errors import UsageError
 from .whole_file import whole_file
+
+FORMAT = 1
+"""Of the files; one of another format is not read."""
+OF = ("model", "dataset", "neg_sampler")
+"""Settings that a checkpoint belongs to."""
 
 
 def save(state: dict[str, Any], path: str | Path, *, previous: Path | None = None) -> None:
     """Write ``state`` to ``path``; the file appears whole or not at all.
+
+    The format and our version are written with it.
 
     Args:
         state: tensors and plain values.
@@ -24,12 +34,7 @@ def save(state: dict[str, Any], path: str | Path, *, previous: Path | None = Non
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path, previous=previous) as file:
-        torch.save(state, file)
-
-
-def plain_metrics(result: Any) -> dict[str, float] | None:
-    """Metrics as plain numbers; None where there are none."""
-    return {str(k): float(v) for k, v in result.items()} if result else None
+        torch.save({"format": FORMAT, "version": __version__, **state}, file)
 
 
 def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:
@@ -50,6 +55,74 @@ def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:
     if not isinstance(state, dict) or "state_dict" not in state:
         raise UsageError(f"checkpoint '{path}': holds no model weights.")
     return state
+
+
+def check(
+    state: Mapping[str, Any],
+    path: str | Path,
+    config: Any,
+    remedy: str,
+    keys: Sequence[str] = OF,
+) -> None:
+    """Make sure that a checkpoint can be used for what a ``Config`` describes.
+
+    Args:
+        state: of :func:`load`.
+        path: where it is from.
+        config: with the settings ``keys``.
+        remedy: what to do with a checkpoint of something else.
+        keys: settings that must be those of the checkpoint.
+
+    Raises:
+        UsageError: names what differs: the format, or a setting.
+    """
+    version = state.get("version", "unknown")
+    if state.get("format", FORMAT) != FORMAT:
+        raise UsageError(
+            f"checkpoint '{path}': its format is {state['format']!r}, wanted is {FORMAT}; it was "
+            f"written by recbole-bns {version}, this is {__version__}: install that one."
+        )
+    for key in keys:
+        if state.get(key) != config[key]:
+            raise UsageError(
+                f"checkpoint '{path}': its {key} is {state.get(key)!r}, wanted is {config[key]!r} "
+                f"(it was written by version {version}); {remedy}."
+            )
+
+
+def others(model: Any) -> dict[str, Any]:
+    """What a model of RecBole keeps beside its weights, as plain values.
+
+    Modules are left out (SASRecF names its feature tables): their weights are the model's.
+    """
+    kept = model.other_parameter().items()
+    return {name: plain(value) for name, value in kept if not isinstance(value, nn.Module)}
+
+
+def restore(model: Any, state: Mapping[str, Any], path: str | Path) -> None:
+    """Give a model the weights of a checkpoint, and what else it keeps.
+
+    Args:
+        model: of RecBole.
+        state: of :func:`load`.
+        path: where it is from.
+
+    Raises:
+        UsageError: they are those of a model of another size.
+    """
+    kept, own = state["state_dict"], model.state_dict()
+    for name in [*own, *kept]:
+        sizes = [f"{list(s[name].shape)}" if name in s else "missing" for s in (kept, own)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(
+                f"checkpoint '{path}': its weights do not fit the model, {name} is {sizes[0]}, "
+                f"wanted is {sizes[1]}; the data set or the model's settings have changed since, "
+                "bring them back or train anew."
+            )
+    model.load_state_dict(kept)
+    model.load_other_parameter(
+        {name: unplain(value) for name, value in state["other_parameter"].items()}
+    )
 
 
 def plain(value: Any) -> Any:

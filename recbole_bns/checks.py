@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .analysis.record_file import check_format
 from .errors import UsageError, nearest
+from .parquet import check_format
 from .sampling import get, parse
 from .settings import NO_SAMPLER, PROPERTIES, read_own, sampler_settings
 
@@ -146,7 +146,7 @@ def check_record(final: Mapping[str, Any]) -> None:
     if record_epochs(final.get("neg_record_scores")) and not final.get("neg_record"):
         raise UsageError("neg_record_scores: it needs neg_record: True, which records.")
     if final.get("neg_record"):
-        check_format(final.get("neg_record_format", "csv"))
+        check_format(final.get("neg_record_format", "csv"), "neg_record_format")
 
 
 def record_epochs(value: Any) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import UsageError
+from .flags import EXCLUDED
 from .flags import parse_flags as parse_flags
 from .help_texts import (
     COMPARE_HELP,
@@ -94,7 +95,7 @@ def compare(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(COMPARE_HELP)
         return 0
-    flags = parse_flags(["--neg_record=True" if w == "--record" else w for w in arguments])
+    flags = parse_flags(arguments, {"--record": "--neg_record=True"})
     from . import compare as module
 
     command = f"recbole-bns compare {shlex.join(arguments)}".rstrip()
@@ -106,7 +107,7 @@ def tune(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(TUNE_HELP)
         return 0
-    flags = parse_flags([f"{word}=True" if word == "--resume" else word for word in arguments])
+    flags = parse_flags(arguments, {"--resume": "--resume=True"})
     resume = flags.pop("resume", False)
     if not isinstance(resume, bool):
         raise UsageError(f"--resume: got {resume!r}, allowed is --resume without a value.")
@@ -175,7 +176,7 @@ def predict(arguments: Sequence[str]) -> int:
     parser.add_argument("--k", type=int, default=20, help="items a user")
     parser.add_argument(
         "--exclude",
-        choices=["all", "train", "none"],
+        choices=EXCLUDED,
         default="all",
         help="leave out what the user has touched: all of it, in training, or nothing",
     )
@@ -204,7 +205,7 @@ def export(arguments: Sequence[str]) -> int:
     from . import serve, serve_files
 
     paths = {name: options.out / f"{name}.{options.format}" for name in ("users", "items")}
-    serve_files.check_path(paths["users"], (".npz", ".csv", ".parquet"))
+    serve_files.check_path(paths["users"], (".npz", ".csv", ".parquet"), "--format")
     for name, (ids, vectors) in serve.embeddings(serve.load(options.checkpoint)).items():
         serve_files.write_embeddings(f"{name[:-1]}_id", ids, vectors, paths[name])
         print(f"written: {paths[name]}, {len(ids)} vectors of {vectors.shape[1]} numbers")

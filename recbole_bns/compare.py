@@ -12,8 +12,8 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from .compare_records import check_held, read_records, stem
 from .compare_report import Origin, Report
 from .compare_worker import Worker, beside, write_json, write_text
 from .errors import UsageError
+from .locks import alone
 from .progress import RunsProgress
 from .results import versions
 from .signals import terminated_is_interrupted
@@ -203,20 +204,10 @@ def _report(
     )
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> AbstractContextManager[None]:
     """Keep a second comparison out of the folder, where the system can."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"--out: another comparison is at work in '{folder}'; wait for it, or name another "
-                "folder with --out=DIR."
-            ) from None
-        yield
+    return alone(
+        folder / ".lock",
+        f"--out: another comparison is at work in '{folder}'; wait for it, or name another folder "
+        "with --out=DIR.",
+    )

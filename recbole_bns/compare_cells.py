@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,9 +25,9 @@ def _plain_value(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def draw(rows: list[list[str]], heads: list[str]) -> str:
+def draw(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
     """A table of GitHub's Markdown."""
-    return tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+    return str(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
 
 
 def title(metric: str) -> str:

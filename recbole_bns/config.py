@@ -22,8 +22,8 @@ from .errors import UsageError, refusals  # noqa: E402
 from .settings import NO_SAMPLER, derive_train_neg_sample_args, merge  # noqa: E402
 
 UNSAMPLED = {"MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec",
-             "LDiffRec", "NCEPLRec"}  # fmt: skip
-"""General models that RecBole trains without negatives: on whole user rows, or in closed form."""
+             "LDiffRec", "NCEPLRec", "CORE", "RepeatNet", "GRU4RecCPR", "SASRecCPR"}  # fmt: skip
+"""Models that RecBole trains without negatives: on whole rows, or in closed form."""
 
 
 class BNSConfig(Config):
@@ -84,6 +84,7 @@ class BNSConfig(Config):
         name = self.external_config_dict.get("neg_sampler", known.get("neg_sampler"))
         known["neg_sampler"] = str(name).lower() if name is not None else NO_SAMPLER
         sampler = known["neg_sampler"]
+        merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, settings.read_own(own / f"sampler/{sampler}.yaml"))
         tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{sampler}.yaml"
         known["tuned_file"] = None
@@ -136,6 +137,8 @@ class BNSConfig(Config):
             reason = "trains without negatives"
         elif kind == ModelType.KNOWLEDGE:
             reason = "draws negatives of its own from the knowledge graph"
+        elif self.model == "BERT4Rec" or final.get("train_stage") == "pretrain":
+            reason = "draws negatives of its own for the items that it masks"
         elif final.get("loss_type") == "CE":
             reason = "has loss_type CE, which trains without negatives (use --loss_type=BPR)"
         if reason:
@@ -143,3 +146,15 @@ class BNSConfig(Config):
                 f"neg_sampler: got '{final['neg_sampler']}', but {self.model} {reason}; allowed is "
                 f"'{NO_SAMPLER}'."
             )
+
+
+def _protocol(model_class: type, sampler: str) -> dict[str, Any]:
+    """How models of other kinds than the general are tested, whatever the data set's file says.
+
+    Sequential ones on each user's last items, as RecBole has it; context-aware ones that are
+    trained on negatives by ranking, since the data set has no labels then.
+    """
+    kind = getattr(model_class, "type", None)
+    if kind == ModelType.SEQUENTIAL:
+        return {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    return {"mode": "full"} if kind == ModelType.CONTEXT and sampler != NO_SAMPLER else {}

@@ -18,7 +18,7 @@ from .sampler import BNSSampler, EvalSampler, RepeatableEvalSampler
 from .sampling import ALL, Catalogue, NegativeSampler, build, get, parse
 from .scorers import Columns, check_served
 from .settings import derive_train_neg_sample_args, sampler_settings
-from .side_data import held_out_pairs, side_data
+from .side_data import pairs_of, side_data
 from .team import current
 
 PHASES = ["train", "valid", "test"]
@@ -67,7 +67,7 @@ def recorder_of(config: Any, parts: dict[str, Any], sampler: BNSSampler) -> Nega
     """What measures the training negatives; it alone is told the held-out labels."""
     return NegativeRecorder(
         sampler.core.catalogue,
-        held_out_pairs([part for phase, part in parts.items() if phase != "train"]),
+        pairs_of([part for phase, part in parts.items() if phase != "train"]),
         sampler.columns,
         record_epochs(config["neg_record_scores"]),
         config["seed"],

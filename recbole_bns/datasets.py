@@ -32,18 +32,21 @@ def check_files(config: Any) -> None:
             f"benchmark_filename: got {parts!r}, allowed are two parts [train, test] or three "
             "[train, valid, test]."
         )
-    needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
+    ids = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
+    by_time = parts is None and config["eval_args"].get("order") == "TO"
+    needed = [*ids, config["TIME_FIELD"]] if by_time else ids
     loaded = (config["load_col"] or {}).get("inter", "*")
     if loaded != "*" and not set(needed) <= set(loaded or ()):
+        reason = " (eval_args.order: TO sorts by time, as sequential models need it)" * by_time
         raise UsageError(
-            f"load_col.inter: got {loaded!r}, allowed are lists with {needed} in them."
+            f"load_col.inter: got {loaded!r}, allowed are lists with {needed} in them{reason}."
         )
     files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
     for file in files:
         if not (folder / file).is_file():
             raise UsageError(_missing(config, folder / file))
         check_lines(folder / file, config, needed)
-    for suffix, column in zip(("user", "item"), needed, strict=True):
+    for suffix, column in zip(("user", "item"), ids, strict=True):
         path = folder / f"{name}.{suffix}"
         if path.is_file() and (config["load_col"] is None or config["load_col"].get(suffix)):
             check_lines(path, config, [column], filled=False)
@@ -89,7 +92,7 @@ def check_lines(path: Path, config: Any, needed: Sequence[str], *, filled: bool 
             if name not in [field.partition(":")[0] for field in fields]:
                 raise UsageError(
                     f"{path}, line 1: there is no column '{name}' (columns: {', '.join(fields)}); "
-                    "USER_ID_FIELD and ITEM_ID_FIELD name the columns of users and items."
+                    "USER_ID_FIELD, ITEM_ID_FIELD, TIME_FIELD name those of users, items, times."
                 )
         floats = [i for i, field in enumerate(fields) if field.endswith(":float")]
         number = _first_bad(lines, separator, len(fields), floats, filled)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import UsageError
 
+EXCLUDED = ("all", "train", "none")
+"""``--exclude`` of ``predict``: items that a user has touched and is not recommended."""
 
-def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
+
+def parse_flags(arguments: Sequence[str], short: Mapping[str, str] | None = None) -> dict[str, Any]:
     """``--key=value`` and ``--key value`` as a mapping; values become what they spell.
 
     ``--config_files`` takes one or more paths.
+
+    Args:
+        arguments: the words.
+        short: words without a value, and what each stands for.
 
     Raises:
         UsageError: not a flag, no value, or a flag given twice with different values.
@@ -19,7 +26,7 @@ def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
     from .settings import typed
 
     flags: dict[str, Any] = {}
-    rest = list(arguments)
+    rest = [(short or {}).get(word, word) for word in arguments]
     while rest:
         word = rest.pop(0)
         if not word.startswith("--") or len(word) == 2:

@@ -14,18 +14,21 @@ from .config import BNSConfig
 
 # isort: split
 from recbole.data import create_dataset
-from recbole.utils import get_model, init_seed
+from recbole.utils import init_seed
 
 from .analysis.record_file import RecordFolder
 from .data import data_preparation, stock_data_preparation
 from .datasets import check_cuts, check_files
 from .errors import UsageError, refusals
+from .model import make_model
 from .nproc import check_run, number_of
 from .per_user import PerUserEvaluator, save, users_of
 from .progress import Progress
 from .rank import log_team
 from .results import epochs_table, result_of
-from .resume import AUTO, RESULT, SETTINGS, alone, check_same, find, folder_of, is_finished
+from .resume import (
+    AUTO, LOG, RESULT, SETTINGS, alone, check_same, extend, find, folder_of, is_finished,
+)  # fmt: skip
 from .run_folder import check_file, log_to, make_folder, write_settings
 from .run_state import Keeper, read_state
 from .settings import NO_SAMPLER
@@ -128,8 +131,10 @@ def train(
     """
     own = current().own(folder)
     config["checkpoint_dir"] = str(own / "checkpoints")
-    with quiet(), log_to(own / "run.log"):
+    with quiet(), log_to(own / LOG):
         try:
+            if not current().rank:
+                extend(folder, config["epochs"])
             return _run(config, folder, result_file, per_user)
         except OSError as error:
             place = f" '{error.filename}'" if error.filename else ""
@@ -199,9 +204,8 @@ def _run(
     ):
         trainer.on_epoch = epochs_table(table, progress, trainer.reports)
         train_data.on_batch = progress.batch
-        recorder = getattr(train_data, "recorder", None)
-        if recorder:
-            recorder.folder = RecordFolder(
+        if keeper.recorder:
+            keeper.recorder.folder = RecordFolder(
                 folder, config["neg_record_format"], before=trainer.start_epoch
             )
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
@@ -209,9 +213,9 @@ def _run(
     trainer.evaluator = PerUserEvaluator(config)
     test = trainer.evaluate(test_data, load_best_model=True)
     trainer.tensorboard.close()
-    if recorder:
+    if keeper.recorder:
         items = train_data._dataset.field2id_token[train_data._dataset.iid_field]
-        recorder.finish(max(config["topk"]), items)
+        keeper.recorder.finish(max(config["topk"]), items)
     if per_user is not None and team.rank == 0:
         save(per_user, users_of(test_data), trainer.evaluator.values)
     result = result_of(config, core, trainer, best, test, folder)
@@ -230,9 +234,7 @@ def make_trainer(config: Any, train_data: Any, folder: Path) -> Any:
         train_data: the loader of the training part.
         folder: for TensorBoard's files.
     """
-    init_seed(config["seed"], config["reproducibility"])
-    model_class = config.model_class or get_model(config["model"])
-    model = model_class(config, train_data._dataset).to(config["device"])
+    model = make_model(config, train_data._dataset)
     logging.getLogger().info(model)
     with tensorboard_in(folder / "tensorboard"):
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)

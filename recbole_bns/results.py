@@ -49,8 +49,8 @@ def result_of(
         "seed": config["seed"],
         "versions": versions(),
         "valid_metric": config["valid_metric"].lower(),
-        "best_valid_result": None if best is None else _plain(best),
-        "test_result": _plain(test),
+        "best_valid_result": plain_metrics(best),
+        "test_result": plain_metrics(test),
         "best_epoch": trainer.best_epoch,
         "epochs": len(trainer.reports),
         "train_epoch_seconds": [report.seconds for report in trainer.reports],
@@ -71,8 +71,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name.lower(): float(value) for name, value in metrics.items()}
+def plain_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """Metrics as plain numbers under lower-case names; None where there are none."""
+    return {name.lower(): float(value) for name, value in metrics.items()} if metrics else None
 
 
 def _line(report: EpochReport) -> dict[str, Any]:

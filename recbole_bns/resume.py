@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from . import locks
 from .compare_records import flat
 from .errors import UsageError
 from .run_folder import settings_of
 from .run_state import FILE, PREVIOUS
+from .whole_file import whole_file
 
 AUTO = "auto"
 SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
+LOG = "run.log"
 FREE = {"epochs", "show_progress", "data_path", "gpu_id", "use_gpu", "checkpoint_every"}
 """Settings that a run may go on with in another way; epochs may become more."""
 DEPTH = 5
@@ -50,7 +53,11 @@ def find(config: Any) -> Path | None:
     found = []
     for folder in _runs(Path(".")):
         held = _read(folder)
-        if _compared(held) != wanted or held.get("epochs", epochs) > epochs or _busy(folder):
+        if (
+            _compared(held) != wanted
+            or held.get("epochs", epochs) > epochs
+            or locks.is_held(folder / LOG)
+        ):
             continue
         done = is_finished(folder, epochs)
         if done or any((folder / CHECKPOINTS / name).is_file() for name in (FILE, PREVIOUS)):
@@ -112,35 +119,30 @@ def _runs(root: Path) -> Iterator[Path]:
             yield Path(place)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[None]:
     """Keep a second process out of a run, where the system can.
 
     Raises:
         UsageError: one is at work there.
     """
-    with (folder / SETTINGS).open(encoding="utf-8") as file:
-        if not _lock(file):
-            raise UsageError(
-                f"--resume: another process is training the run in '{folder}'; wait for it, or "
-                "begin a new run."
-            )
-        yield
+    return locks.alone(
+        folder / LOG,
+        f"--resume: another process is training the run in '{folder}'; wait for it, or begin a new "
+        "run.",
+    )
 
 
-def _busy(folder: Path) -> bool:
-    with (folder / SETTINGS).open(encoding="utf-8") as file:
-        return not _lock(file)
+def extend(folder: Path, epochs: int) -> None:
+    """Write down how many epochs the run has now, before the first of those that are new.
 
-
-def _lock(file: Any) -> bool:
-    """Lock an open file until it is closed; whether it could be."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    Else they would be forgotten where it is ended once more. The result of the fewer epochs
+    stays, as ``result-<epochs>.json``.
+    """
+    held = _read(folder)
+    if held["epochs"] == epochs:
+        return
+    if (folder / RESULT).is_file():
+        (folder / RESULT).replace(folder / f"result-{held['epochs']}.json")
+    text = yaml.safe_dump({**held, "epochs": epochs}, sort_keys=True, allow_unicode=True)
+    with whole_file(folder / SETTINGS) as file:
+        file.write(text.encode())

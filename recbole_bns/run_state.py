@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import __version__, checkpoint
+from . import checkpoint
 from .errors import UsageError
+from .results import plain_metrics
 from .team import current, without_doubles
 from .trainer import EpochReport
 
-FORMAT = 1
-"""Of the file; another one cannot be gone on from."""
 FILE, PREVIOUS = "resume.pt", "resume-previous.pt"
 PRIVATE = ("sampler", "random")
 """What every process has for itself; those of all are in the file of the first."""
@@ -64,6 +63,7 @@ class Keeper:
     def __init__(self, trainer: Any, train_data: Any, folder: Path, every: int = 1) -> None:
         self.trainer, self.train_data = trainer, train_data
         self.folder, self.every = folder, every
+        self.recorder = getattr(train_data, "recorder", None)
         self._found: Mapping[str, Any] | None = None
         trainer.before_epoch = self
 
@@ -84,10 +84,8 @@ class Keeper:
         trainer = self.trainer
         state = {
             **trainer.state_of(epoch - 1),
-            "format": FORMAT,
-            "version": __version__,
             "best_epoch": trainer.best_epoch,
-            "best_valid_result": checkpoint.plain_metrics(trainer.best_valid_result),
+            "best_valid_result": plain_metrics(trainer.best_valid_result),
             "reports": [asdict(report) for report in trainer.reports],
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
@@ -96,9 +94,8 @@ class Keeper:
         if current().rank:
             return
         state["others"] = [without_doubles(mine, other) for other in others]
-        recorder = getattr(self.train_data, "recorder", None)
-        if recorder is not None:
-            state["drawn"] = recorder.draws
+        if self.recorder is not None:
+            state["drawn"] = self.recorder.draws
         checkpoint.save(state, self.folder / FILE, previous=self.folder / PREVIOUS)
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -106,14 +103,13 @@ class Keeper:
         trainer, rank = self.trainer, current().rank
         if rank:
             state = {**state, **state["others"][rank - 1]}
-        trainer.take_up(state)
+        trainer.take_up(state, self.folder)
         trainer.best_epoch = state["best_epoch"]
         if state["best_valid_result"] is not None:
             trainer.best_valid_result = dict(state["best_valid_result"])
         trainer.reports = [EpochReport(**report) for report in state["reports"]]
-        recorder = getattr(self.train_data, "recorder", None)
-        if recorder is not None and "drawn" in state:
-            recorder.draws = state["drawn"].to(recorder.draws.device)
+        if self.recorder is not None and "drawn" in state:
+            self.recorder.draws = state["drawn"].to(self.recorder.draws.device)
         self._found = state
 
     def finish(self) -> None:
@@ -141,20 +137,14 @@ def read_state(folder: Path, config: Any, device: Any) -> tuple[dict[str, Any] |
         except UsageError as error:
             remark = f"{error} The one before it is used, if there is one."
             continue
-        _check(state, config, path)
+        checkpoint.check(state, path, config, "begin a new run")
+        _check_size(state, path)
         return state, remark
     return None, remark
 
 
-def _check(state: Mapping[str, Any], config: Any, path: Path) -> None:
-    wanted = {key: config[key] for key in ("model", "dataset", "neg_sampler")} | {"format": FORMAT}
-    for key, value in wanted.items():
-        if state.get(key) != value:
-            raise UsageError(
-                f"checkpoint '{path}': its {key} is {state.get(key)!r}, wanted is {value!r}"
-                f"{' (it was written by version ' + str(state.get('version')) + ')'}; begin a new "
-                "run."
-            )
+def _check_size(state: Mapping[str, Any], path: Path) -> None:
+    """Refuse the state of another number of processes."""
     size = len(state.get("others", ())) + 1
     if size != current().size:
         raise UsageError(

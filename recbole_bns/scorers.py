@@ -7,8 +7,8 @@ call the model in eval mode, without gradients and without its train/eval side e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -19,7 +19,7 @@ from recbole.model.general_recommender import BPR, LightGCN, SpectralCF
 from torch import Tensor, nn
 
 from .errors import UsageError
-from .model import SharedLightGCN
+from .model import SharedLightGCN, scoring_mode
 from .sampling import FactorScorer, NegativeSampler, Scorer, available
 
 PAIRS_AT_ONCE = 1 << 18
@@ -51,31 +51,6 @@ def _(model: BPR) -> tuple[Tensor, Tensor]:
 def _(model: nn.Module) -> tuple[Tensor, Tensor]:
     users, items = model()
     return users, items
-
-
-@contextmanager
-def scoring_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients, restored afterwards, and so is the global generator.
-
-    Sets the flags directly: SGL rebuilds its graphs whenever ``train()`` is called. Vectors that a
-    model keeps for evaluation (``restore_user_e``) are dropped before and after, so that neither
-    stale ones are used nor ours are left behind. NGCF drops messages in eval mode too.
-    """
-    flags = [(module, module.training) for module in model.modules()]
-    kept = [name for name in getattr(model, "other_parameter_name", []) if "restore" in name]
-    devices = {weight.device for weight in model.parameters() if weight.is_cuda}
-    for module, _ in flags:
-        module.training = False
-    for name in kept:
-        setattr(model, name, None)
-    try:
-        with torch.random.fork_rng(devices), torch.no_grad():
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
-        for name in kept:
-            setattr(model, name, None)
 
 
 @dataclass(frozen=True)
@@ -115,11 +90,7 @@ class ModelScorer(Scorer):
         if isinstance(self.model, GeneralRecommender):
             return {}
         if self.rows is None or len(self.rows) != len(users):
-            raise UsageError(
-                f"neg_sampler: it needs scores outside of a batch, but {type(self.model).__name__} "
-                "scores by the rows of a batch (item sequence or features); take dns, ahns or "
-                "bns, or aobpr with neg_sampler_args.ranks: step."
-            )
+            raise _outside(type(self.model))
         return dict(self.rows.interaction)
 
 
@@ -199,12 +170,22 @@ def scorer_kind(model_class: type[nn.Module]) -> type[Scorer]:
     return CatalogueScorer if overridden else PairScorer
 
 
+def _outside(model_class: type[nn.Module]) -> UsageError:
+    return UsageError(
+        f"neg_sampler: it needs scores outside of a batch, but {model_class.__name__} scores by "
+        "the rows of a batch (item sequence or features); take dns, ahns or bns, aobpr with "
+        "neg_sampler_args.ranks: step, or srns with neg_sampler_args.alpha: 0."
+    )
+
+
 def check_served(sampler: NegativeSampler, model_class: type[nn.Module]) -> None:
-    """Refuse a sampler that needs more than the model can give.
+    """Refuse, before the training, a sampler that needs more than the model can give.
 
     Raises:
         UsageError: names the samplers that work.
     """
+    if not issubclass(model_class, GeneralRecommender) and sampler.looks_between_batches():
+        raise _outside(model_class)
     if sampler.scorer_needed() is not FactorScorer or scorer_kind(model_class) is FactorScorer:
         return
     others = [name for name, cls in available().items() if cls.needs is not FactorScorer]

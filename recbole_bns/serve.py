@@ -18,17 +18,19 @@ from .config import BNSConfig
 
 # isort: split
 from recbole.data import create_dataset
-from recbole.utils import get_model, init_seed
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import init_seed
 
-from .data import split
+from .data import pairs_of, split
 from .dataloader import on_device
 from .datasets import check_files
 from .errors import UsageError, nearest, refusals
+from .flags import EXCLUDED
+from .model import make_model, scoring_mode
 from .resume import CHECKPOINTS, SETTINGS, folder_of
 from .sampling import Catalogue
-from .scorers import Columns, best_scorer, factors, scoring_mode
+from .scorers import Columns, best_scorer, factors
 
-EXCLUDED = ("all", "train", "none")
 STEP = 1 << 22
 """Scores at once."""
 
@@ -54,12 +56,13 @@ class Trained:
         return [str(token) for token in train.field2id_token[train.iid_field]]
 
 
-def load(path: str | Path) -> Trained:
+def load(path: str | Path, model_class: type | None = None) -> Trained:
     """The model of a run.
 
     Args:
         path: the run's folder, or a checkpoint in it; without one named, the weights that were
             tested.
+        model_class: of a model that is not RecBole's.
 
     Raises:
         UsageError: there is no run, its data is gone, or the checkpoint is damaged.
@@ -70,29 +73,15 @@ def load(path: str | Path) -> Trained:
     file = next((each for each in found if each.is_file()), None)
     if file is None:
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
-    config = BNSConfig(None, None, [str(folder / SETTINGS)], {})
+    config = BNSConfig(model_class, None, [str(folder / SETTINGS)], {})
     check_files(config)
     init_seed(config["seed"], config["reproducibility"])
     with quiet(), refusals(f"data set '{config['dataset']}'"):
         parts = split(config, create_dataset(config))
-        model = get_model(config["model"])(config, parts["train"]).to(config["device"])
+        model = make_model(config, parts["train"])
     state = checkpoint.load(file, config["device"])
-    for key in ("model", "dataset"):
-        if state.get(key) != config[key]:
-            raise UsageError(
-                f"checkpoint '{file}': its {key} is {state.get(key)!r}, the run's is "
-                f"{config[key]!r}; name the run that it belongs to."
-            )
-    try:
-        model.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
-        raise UsageError(
-            f"checkpoint '{file}': its weights do not fit the data set, which has "
-            f"{parts['train'].user_num - 1} users and {parts['train'].item_num - 1} items now."
-        ) from error
-    model.load_other_parameter(
-        {name: checkpoint.unplain(value) for name, value in state["other_parameter"].items()}
-    )
+    checkpoint.check(state, file, config, "name the run that it belongs to")
+    checkpoint.restore(model, state, file)
     return Trained(config, model.eval(), parts)
 
 
@@ -112,8 +101,14 @@ def recommend(
         columns user, item (as the data set calls them), ``rank`` from 1, ``score``.
 
     Raises:
-        UsageError: an unknown user, or a model that scores by more than user and item.
+        UsageError: an unknown user or ``exclude``, or a model that scores by more than ids.
     """
+    if not isinstance(trained.model, GeneralRecommender):
+        raise UsageError(
+            f"model: {trained.config['model']} scores by an item sequence or features too, which "
+            "predict does not serve; allowed are models that score by user and item, such as BPR, "
+            "LightGCN, NeuMF."
+        )
     train = trained.parts["train"]
     rows = _numbers(trained.users, users)
     seen = _seen(trained, exclude)
@@ -151,14 +146,13 @@ def _table(
 
 
 def _seen(trained: Trained, exclude: str) -> Catalogue | None:
+    if exclude not in EXCLUDED:
+        raise UsageError(f"--exclude: got '{exclude}', allowed: {', '.join(EXCLUDED)}.")
     if exclude == "none":
         return None
     train = trained.parts["train"]
     parts = [part for phase, part in trained.parts.items() if exclude == "all" or phase == "train"]
-    users, items = (
-        torch.cat([part.inter_feat[name] for part in parts])
-        for name in (train.uid_field, train.iid_field)
-    )
+    users, items = pairs_of(parts)
     return Catalogue(users, items, train.user_num, train.item_num)
 
 
@@ -192,7 +186,7 @@ def embeddings(trained: Trained) -> dict[str, tuple[list[str], np.ndarray]]:
         raise UsageError(
             f"model: {trained.config['model']} has no vectors whose dot products are its scores; "
             "allowed are BPR, LightGCN, SpectralCF and models registered with "
-            "recbole_bns.factors; predict works for every model."
+            "recbole_bns.factors; predict works for every model that scores by user and item."
         )
     arrays = [vectors.detach().cpu().float().numpy()[1:] for vectors in found]
     return {"users": (trained.users[1:], arrays[0]), "items": (trained.items[1:], arrays[1])}

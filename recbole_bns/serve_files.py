@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import UsageError
+from .parquet import check_format
 from .whole_file import whole_file
 
 
@@ -50,8 +50,13 @@ def write_embeddings(name: str, ids: Sequence[str], vectors: np.ndarray, path: P
         np.savez(file, ids=np.array(ids), vectors=vectors)
 
 
-def check_path(path: Path, endings: Sequence[str]) -> None:
+def check_path(path: Path, endings: Sequence[str], setting: str = "--out") -> None:
     """Make sure, before anything is computed, that the file can be of its kind.
+
+    Args:
+        path: of the file.
+        endings: that are allowed.
+        setting: that asks for the kind.
 
     Raises:
         UsageError: another ending, or Parquet without its package.
@@ -59,8 +64,8 @@ def check_path(path: Path, endings: Sequence[str]) -> None:
     if path.suffix not in endings:
         allowed = ", ".join(endings)
         raise UsageError(f"--out: got '{path}', allowed are names that end in {allowed}.")
-    if path.suffix == ".parquet" and not find_spec("pyarrow"):
-        raise UsageError("--out: Parquet needs pyarrow; pip install pyarrow, or write .csv.")
+    if path.suffix == ".parquet":
+        check_format("parquet", setting)
 
 
 @contextmanager

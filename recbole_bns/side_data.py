@@ -13,7 +13,7 @@ from .sampling import Catalogue
 from .sampling.build_prior import MODEL
 
 
-def held_out_pairs(parts: list[Any]) -> Tensor:
+def pairs_of(parts: list[Any]) -> Tensor:
     """``(2, N)`` user and item of each interaction of these parts."""
     fields = (parts[0].uid_field, parts[0].iid_field)
     return torch.stack([torch.cat([part.inter_feat[f] for part in parts]) for f in fields])
@@ -36,9 +36,9 @@ def side_data(
         UsageError: there is no such column, or no such model.
     """
     if need == "held_out":
-        return held_out_pairs(held_out)
+        return pairs_of(held_out)
     if need == MODEL:
-        return prior_values(params.prior, config, train, catalogue, held_out_pairs(held_out))
+        return prior_values(params.prior, config, train, catalogue, pairs_of(held_out))
     column = need.removeprefix("user:")
     known = list(train.user_feat.interaction) if train.user_feat is not None else []
     if column not in known:

@@ -154,18 +154,14 @@ class TrainerMixin(_Host):
     def state_of(self, epoch: int) -> dict[str, Any]:
         """Weights, optimiser and sampler after epoch ``epoch`` (0-based), as plain values."""
         core = getattr(self.sampler, "core", None)
-        config, model = self.config, self.model
+        model = self.model
         return {
-            "model": config["model"],
-            "dataset": config["dataset"],
-            "neg_sampler": config["neg_sampler"],
+            **{key: self.config[key] for key in checkpoint.OF},
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
             "state_dict": model.state_dict(),
-            "other_parameter": {
-                name: checkpoint.plain(value) for name, value in model.other_parameter().items()
-            },
+            "other_parameter": checkpoint.others(model),
             "optimizer": self.optimizer.state_dict(),
             "sampler": core.state_dict() if core is not None else None,
         }
@@ -192,14 +188,16 @@ class TrainerMixin(_Host):
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """Go on from a checkpoint: weights, optimiser, counters and, in ``fit``, the sampler."""
-        self.take_up(checkpoint.load(resume_file, self.device))
+        state = checkpoint.load(resume_file, self.device)
+        checkpoint.check(state, resume_file, self.config, "name one of this training")
+        self.take_up(state, resume_file)
 
-    def take_up(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of :meth:`state_of`; the sampler follows in ``fit``."""
+    def take_up(self, state: Mapping[str, Any], path: str | Path) -> None:
+        """Go on from a state of :meth:`state_of`, read from ``path``; the sampler in ``fit``."""
         self.start_epoch = state["epoch"] + 1
         self.cur_step = state["cur_step"]
         self.best_valid_score = state["best_valid_score"]
-        self._restore(state)
+        checkpoint.restore(self.model, state, path)
         self.optimizer.load_state_dict(state["optimizer"])
         self._sampler_state = state["sampler"]
 
@@ -213,13 +211,11 @@ class TrainerMixin(_Host):
         """RecBole's ``evaluate``; the best weights are read without running code from the file."""
         if eval_data and load_best_model:
             path = model_file or self.saved_model_file
-            self._restore(checkpoint.load(path, self.device))
+            state = checkpoint.load(path, self.device)
+            of = ("model", "dataset")
+            checkpoint.check(state, path, self.config, "name one of this training", of)
+            checkpoint.restore(self.model, state, path)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["state_dict"])
-        other = {name: checkpoint.unplain(v) for name, v in state["other_parameter"].items()}
-        self.model.load_other_parameter(other)
 
 
 @cache

@@ -75,7 +75,9 @@ def test_a_file_fits_in_the_head(path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("recbole_bns", ["ray", "plotly", "matplotlib"]),
+        ("recbole_bns", ["ray", "plotly", "matplotlib", "torch", "pandas", "recbole"]),
+        ("recbole_bns.cli", ["ray", "plotly", "matplotlib", "torch", "pandas", "recbole"]),
+        ("recbole_bns.checks", ["ray", "plotly", "matplotlib", "pandas", "recbole"]),
         ("recbole_bns.sampling", ["ray", "plotly", "matplotlib", "recbole"]),
         ("recbole_bns.testing", ["ray", "plotly", "matplotlib", "recbole", "pytest"]),
     ],

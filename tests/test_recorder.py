@@ -17,9 +17,10 @@ from tiny import Settings, build_model, prepare
 
 from recbole_bns import UsageError, data, get_trainer, run_recbole_bns
 from recbole_bns.analysis import recorder as module
-from recbole_bns.analysis.record_file import COLUMNS, RecordFolder, check_format
+from recbole_bns.analysis.record_file import COLUMNS, RecordFolder
 from recbole_bns.checks import record_epochs
 from recbole_bns.cli import main
+from recbole_bns.parquet import check_format
 from recbole_bns.sampling import available
 
 Make = Callable[..., Any]
@@ -219,10 +220,10 @@ def test_weights_and_biases_are_told(make: Make) -> None:
 
 def test_parquet_or_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"'excel', allowed: csv, parquet"):
-        check_format("excel")
-    monkeypatch.setattr("recbole_bns.analysis.record_file.find_spec", lambda name: None)
+        check_format("excel", "neg_record_format")
+    monkeypatch.setattr("recbole_bns.parquet.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install pyarrow"):
-        check_format("parquet")
+        check_format("parquet", "neg_record_format")
     monkeypatch.undo()
     pytest.importorskip("pyarrow")
     import pandas as pd

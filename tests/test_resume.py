@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import Settings
+import yaml
+from tiny import Settings, build_model, prepare
 
 import recbole_bns.quick_start
-from recbole_bns import UsageError, checkpoint
+from recbole_bns import UsageError, __version__, checkpoint, get_trainer
 from recbole_bns.cli import main
 from recbole_bns.quick_start import run_recbole_bns
 from recbole_bns.run_state import FILE, PREVIOUS, Keeper, random_states, set_random_states
@@ -184,6 +186,28 @@ def test_more_epochs_are_allowed_and_other_changes_named(settings, tmp_path, mon
     assert_same(tmp_path / "short", tmp_path / "long")
 
 
+def test_added_epochs_are_remembered(settings, tmp_path, monkeypatch, capsys):
+    own = {**settings, "neg_sampler": "dns", "stopping_step": 100}
+    short, long = tmp_path / "short", tmp_path / "long"
+    first = run(own, short, epochs=3)
+    run(own, long)
+    before = yaml.safe_load((short / "settings.yaml").read_text())
+    with monkeypatch.context() as patch:
+        die_at(patch, 4, "batch")
+        with pytest.raises(Killed):
+            run_recbole_bns(config_dict={"epochs": EPOCHS}, resume=short)
+    assert yaml.safe_load((short / "settings.yaml").read_text()) == {**before, "epochs": EPOCHS}
+    assert json.loads((short / "result-3.json").read_text()) == first
+    assert not (short / "result.json").exists()
+    result = run_recbole_bns(resume=short)
+    assert result["epochs"] == EPOCHS
+    assert_same(short, long)
+    capsys.readouterr()
+    for more in ({}, {"epochs": EPOCHS}):
+        assert run_recbole_bns(config_dict=more, resume=short) == result
+        assert f"the run in {short} is finished already" in capsys.readouterr().out
+
+
 def test_a_damaged_state_gives_way_to_the_one_before(settings, tmp_path, monkeypatch, capsys):
     own = {**settings, "neg_sampler": "bns"}
     run(own, tmp_path / "whole")
@@ -208,9 +232,19 @@ def test_a_state_of_something_else_says_what_differs(settings, tmp_path, monkeyp
             run({**settings, "neg_sampler": "dns"}, tmp_path / "a")
     path = tmp_path / "a" / "checkpoints" / FILE
     state = checkpoint.load(path)
-    for key, value in (("neg_sampler", "bns"), ("format", 99), ("model", "LightGCN")):
-        checkpoint.save({**state, key: value}, path)
-        with pytest.raises(UsageError, match=rf"its {key} is {value!r}, wanted is .*begin a new"):
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"model": "LightGCN"}, "its model is 'LightGCN', wanted is 'BPR' (it was written by "
+         f"version {__version__}); begin a new run."),
+        ({"dataset": "ml-1m"}, "its dataset is 'ml-1m', wanted is 'tiny' (it"),
+        ({"neg_sampler": "bns"}, "its neg_sampler is 'bns', wanted is 'dns' (it"),
+        ({"format": 99, "version": "9.1"}, f"its format is 99, wanted is {checkpoint.FORMAT}; it "
+         f"was written by recbole-bns 9.1, this is {__version__}: install that one."),
+        ({"state_dict": {k: v[1:] for k, v in state["state_dict"].items()}}, "its weights do not "
+         "fit the model, user_embedding.weight is [40, 8], wanted is [41, 8]; the data set"),
+    ]  # fmt: skip
+    for change, sentence in changes:
+        checkpoint.save({**state, **change}, path)
+        with pytest.raises(UsageError, match=re.escape(sentence)):
             run_recbole_bns(resume=tmp_path / "a")
 
 
@@ -303,3 +337,20 @@ def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings,
     result = run_recbole_bns(config_dict={"epochs": 150}, resume=tmp_path / "mine")
     assert result["epochs"] == 150
     assert before < 149
+
+
+def test_a_trainer_refuses_a_file_of_something_else(make, tmp_path):
+    config = make("BPR", neg_sampler="dns", checkpoint_dir=str(tmp_path))
+    train, _, test = prepare(config)
+    trainer = get_trainer(config["MODEL_TYPE"], "BPR")(config, build_model(config, train))
+    trainer.fit(train, saved=False)
+    trainer.tensorboard.close()
+    path, state = tmp_path / "other.pt", trainer.state_of(1)
+    checkpoint.save({**state, "neg_sampler": "bns"}, path)
+    assert trainer.evaluate(test, model_file=str(path)) == trainer.evaluate(test, False)
+    with pytest.raises(UsageError, match="its neg_sampler is 'bns', wanted is 'dns'"):
+        trainer.resume_checkpoint(path)
+    checkpoint.save({**state, "dataset": "ml-1m"}, path)
+    for use in (trainer.resume_checkpoint, lambda file: trainer.evaluate(test, model_file=file)):
+        with pytest.raises(UsageError, match="its dataset is 'ml-1m', wanted is 'tiny'"):
+            use(path)

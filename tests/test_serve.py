@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_bns import UsageError, checkpoint, serve
+from recbole_bns import UsageError, __version__, checkpoint, serve
 from recbole_bns.cli import main
 from recbole_bns.quick_start import run_recbole_bns
+
+# isort: split
+from recbole.model.general_recommender import BPR
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +46,10 @@ def test_recommendations_are_the_best_untouched_items(folders, data_path, model)
     pairs = {"user_id": everyone.repeat_interleave(60), "item_id": torch.arange(1, 61).repeat(40)}
     with torch.no_grad():
         scores = trained.model.predict(pairs).view(40, 60)
-    names = np.array(trained.items)[1:]
+    names, seen = np.array(trained.items)[1:], touched(data_path)
     for user, rows in table.groupby("user_id"):
         number = dataset.token2id("user_id", str(user))
-        free = {i for i in range(60) if names[i] not in touched(data_path)[str(user)]}
+        free = {i for i in range(60) if names[i] not in seen[str(user)]}
         chosen = [names.tolist().index(item) for item in rows["item_id"]]
         assert rows["rank"].tolist() == list(range(1, 8))
         assert set(chosen) <= free
@@ -118,15 +121,89 @@ def test_products_of_exported_vectors_are_the_scores(folders, in_tmp, model, kin
         assert product == pytest.approx(row.score, rel=1e-4, abs=1e-6)
 
 
-def test_a_model_without_vectors_and_a_foreign_checkpoint_say_so(folders, in_tmp, capsys):
+def test_a_model_without_vectors_says_so(folders, in_tmp, capsys):
     assert main(["export", f"--checkpoint={folders['NeuMF']}"]) == 2
     assert "NeuMF has no vectors whose dot products are its scores" in capsys.readouterr().err
+
+
+def test_a_model_that_scores_by_more_than_ids_is_refused(data_path, in_tmp, capsys):
+    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 1, "show_progress": False,
+             "neg_sampler": "rns", "load_col": {"inter": ["user_id", "item_id"]}}  # fmt: skip
+    run_recbole_bns("FM", "tiny", None, given, out="fm")
+    assert main(["predict", "--checkpoint=fm"]) == 2
+    assert capsys.readouterr().err == (
+        "recbole-bns: model: FM scores by an item sequence or features too, which predict does not "
+        "serve; allowed are models that score by user and item, such as BPR, LightGCN, NeuMF.\n"
+    )
+
+
+class Mine(BPR):
+    """A model of the user's own."""
+
+
+def test_a_model_of_the_users_own_is_served_with_its_class(folders, data_path, tmp_path):
+    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 1, "show_progress": False,
+             "neg_sampler": "rns", "embedding_size": 8}  # fmt: skip
+    run_recbole_bns(Mine, "tiny", None, given, out=tmp_path / "mine")
+    trained = serve.load(tmp_path / "mine", Mine)
+    assert type(trained.model) is Mine
+    best = checkpoint.load(tmp_path / "mine" / "checkpoints" / "best.pt")["state_dict"]
+    assert torch.equal(trained.model.item_embedding.weight, best["item_embedding.weight"])
+    assert len(serve.recommend(trained, ["u1"], 5)) == 5
+    with pytest.raises(UsageError, match="model: got 'Mine'"):
+        serve.load(tmp_path / "mine")
+
+
+NEWER = checkpoint.FORMAT + 1
+FOREIGN: list[tuple[dict[str, Any], str]] = [
+    ({"model": "LightGCN"}, "its model is 'LightGCN', wanted is 'BPR' (it was written by version "
+     f"{__version__}); name the run that it belongs to."),
+    ({"dataset": "ml-1m"}, "its dataset is 'ml-1m', wanted is 'tiny' (it"),
+    ({"neg_sampler": "bns"}, "its neg_sampler is 'bns', wanted is 'dns' (it"),
+    ({"format": NEWER, "version": "9.1"}, f"its format is {NEWER}, wanted is {checkpoint.FORMAT}; "
+     f"it was written by recbole-bns 9.1, this is {__version__}: install that one."),
+    ({"state_dict": {"user_embedding.weight": torch.zeros(3, 64)}}, "its weights do not fit the "
+     "model, user_embedding.weight is [3, 64], wanted is [41, 64]; the data set or the model's"),
+    ({"state_dict": {}}, "user_embedding.weight is missing, wanted is [41, 64]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["predict", "export"])
+@pytest.mark.parametrize(("change", "sentence"), FOREIGN)
+def test_a_foreign_checkpoint_says_what_differs(folders, in_tmp, capsys, command, change, sentence):
     path = folders["BPR"] / "checkpoints" / "other.pt"
     state = checkpoint.load(folders["BPR"] / "checkpoints" / "best.pt")
-    checkpoint.save({**state, "model": "LightGCN"}, path)
-    with pytest.raises(UsageError, match="its model is 'LightGCN', the run's is 'BPR'"):
-        serve.load(path)
-    weights = {name: weight[:-1] for name, weight in state["state_dict"].items()}
-    checkpoint.save({**state, "state_dict": weights}, path)
-    with pytest.raises(UsageError, match="do not fit the data set, which has 40 users and 60 item"):
-        serve.load(path)
+    checkpoint.save({**state, **change}, path)
+    assert main([command, f"--checkpoint={path}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"recbole-bns: checkpoint '{path}': ")
+    assert sentence in said
+    assert said.count("\n") == 1
+    assert not list(Path().iterdir()), "something was written"
+
+
+def test_parquet_holds_what_csv_holds(folders, in_tmp):
+    for name in ("a.csv", "a.parquet"):
+        assert main(["predict", f"--checkpoint={folders['BPR']}", f"--out={name}"]) == 0
+    table = pd.read_parquet("a.parquet")
+    assert table.dtypes.astype(str).to_dict() == {
+        "user_id": "object", "item_id": "object", "rank": "int64", "score": "float32"
+    }  # fmt: skip
+    assert len(table) == 40 * 20
+    pd.testing.assert_frame_equal(table, pd.read_csv("a.csv", dtype={"score": "float32"}))
+
+
+def test_without_pyarrow_parquet_is_a_sentence_before_anything_is_read(monkeypatch, capsys):
+    monkeypatch.setattr("recbole_bns.parquet.find_spec", lambda name: None)
+    for words, setting in ((["predict", "--out=a.parquet"], "--out"),
+                           (["export", "--format=parquet"], "--format")):  # fmt: skip
+        assert main([*words, "--checkpoint=nowhere"]) == 2
+        assert capsys.readouterr().err == (
+            f"recbole-bns: {setting}: parquet needs the package 'pyarrow', which is not installed; "
+            "pip install pyarrow, or use csv.\n"
+        )
+
+
+def test_an_unknown_kind_of_exclusion_is_refused_in_python_too(folders):
+    with pytest.raises(UsageError, match="--exclude: got 'some', allowed: all, train, none"):
+        serve.recommend(serve.load(folders["BPR"]), ["u1"], exclude="some")

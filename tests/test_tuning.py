@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,34 @@ if importlib.util.find_spec("ray") is None:
 
 HOME = str(Path(__file__).parents[1])
 SAMPLERS = [name for name, cls in available().items() if "recbole_bns." in cls.__module__]
+
+
+# --- Records -----------------------------------------------------------------------------------
+
+
+def test_every_reported_number_is_kept_whatever_it_is_called(tmp_path, monkeypatch):
+    from recbole_bns.tuning.callback import Recorder
+
+    words = ["--model=BPR", "--dataset=ml-100k", f"--out={tmp_path}", "--show_progress=False"]
+    plan = read_plan(parse_flags(words), "tune")
+    trial = SimpleNamespace(trial_id="t_1", config={"learning_rate": np.float64(0.5)})
+    reports = [{"epoch": e, "train_loss": 0.5, "ndcg@20": 0.25 * e, "gauc": 0.5, "mae": 0.125}
+               for e in (1, 2)]  # fmt: skip
+    with Recorder(plan, {}, shown=False) as recorder:
+        recorder.begin(trial)
+        for numbers in reports:
+            of_ray = {"reported": " ".join(numbers), "node": "n", "time_total_s": 3.0, "done": True}
+            recorder.report(trial, numbers | of_ray)
+        recorder.report(trial, {"error": "lost", "epoch": 9})
+        monkeypatch.setattr(records, "read", None)  # the end of a trial reads no file
+        recorder.end(trial, records.FINISHED)
+    monkeypatch.undo()
+    assert records.read(tmp_path) == recorder.records
+    found = recorder.records["t_1"]
+    assert found.reports == {1: reports[0], 2: reports[1]}
+    assert (found.status, found.node) == (records.FINISHED, "n")
+    assert found.found == {"learning_rate": 0.5}
+    assert found.best("gauc", bigger=True) == (0.5, 1)
 
 
 # --- Spaces ------------------------------------------------------------------------------------

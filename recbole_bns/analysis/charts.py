@@ -56,21 +56,36 @@ def learning(runs: Sequence[RunData]) -> Chart | None:
     )
 
 
-def true_negatives(runs: Sequence[RunData]) -> Chart | None:
-    """TNR and INF by epoch (BNS's Fig. 4)."""
-    names = {"true_negative_rate": "TNR", "informativeness": "INF"}
+def _of_negatives(
+    runs: Sequence[RunData], name: str, title: str, reading: str, panels: dict[str, tuple[str, str]]
+) -> Chart | None:
+    """Columns of ``negatives`` by epoch, each in a panel: its name and what the axis says."""
     table = by_epoch(runs, "negatives")
     if table.empty:
         return None
     return Chart(
+        name,
+        title,
+        reading,
+        _panels(table, "epoch", {column: panel for column, (panel, _) in panels.items()}),
+        "epoch",
+        dict(panels.values()),
+    )
+
+
+def true_negatives(runs: Sequence[RunData]) -> Chart | None:
+    """TNR and INF by epoch (BNS's Fig. 4)."""
+    return _of_negatives(
+        runs,
         "true_negatives",
         "True negative rate and informativeness",
         "A sampler is good where both curves are high: TNR is the share of negatives that are not "
         "held-out positives (validation and test), INF what they teach, false ones counted "
         "against it.",
-        _panels(table, "epoch", names),
-        "epoch",
-        {"TNR": "true negatives (share)", "INF": "informativeness (-1 to 1)"},
+        {
+            "true_negative_rate": ("TNR", "true negatives (share)"),
+            "informativeness": ("INF", "informativeness (-1 to 1)"),
+        },
     )
 
 
@@ -98,45 +113,33 @@ def scores(runs: Sequence[RunData]) -> Chart | None:
 
 def hardness(runs: Sequence[RunData]) -> Chart | None:
     """Hardness and information by epoch (AHNS's Fig. 5)."""
-    table = by_epoch(runs, "negatives")
-    if table.empty:
-        return None
-    names = {"hardness": "hardness", "information": "information"}
-    return Chart(
+    return _of_negatives(
+        runs,
         "hardness",
         "Hardness of negatives",
         "Hardness 1 means that the median negative scores like its positive, 0 that it scores 0, "
         "below 0 that the two differ in sign; information is 1 - σ(positive's - negative's score), "
         "0.5 where the two are equal.",
-        _panels(table, "epoch", names),
-        "epoch",
-        {"hardness": "negative's / positive's score", "information": "mean information (0 to 1)"},
+        {
+            "hardness": ("hardness", "negative's / positive's score"),
+            "information": ("information", "mean information (0 to 1)"),
+        },
     )
 
 
 def drawn(runs: Sequence[RunData]) -> Chart | None:
     """What is drawn: popularity, repeats, coverage, and the time it takes."""
-    table = by_epoch(runs, "negatives")
-    if table.empty:
-        return None
-    names = {
-        "popularity": "popularity",
-        "coverage": "coverage",
-        "repeated": "repeats",
-        "sampling_share": "time",
-    }
-    return Chart(
+    return _of_negatives(
+        runs,
         "drawn",
         "What is drawn",
         "High popularity, low coverage and many repeats mean that a few items serve as negatives "
         "again and again; the last panel says what sampling costs.",
-        _panels(table, "epoch", names),
-        "epoch",
         {
-            "popularity": "mean training interactions",
-            "coverage": "catalogue drawn (share)",
-            "repeats": "repeated pairs (share)",
-            "time": "time spent sampling (share)",
+            "popularity": ("popularity", "mean training interactions"),
+            "coverage": ("coverage", "catalogue drawn (share)"),
+            "repeated": ("repeats", "repeated pairs (share)"),
+            "sampling_share": ("time", "time spent sampling (share)"),
         },
     )
 

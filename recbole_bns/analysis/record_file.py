@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
-from recbole_bns.errors import UsageError
+from recbole_bns.parquet import check_format
 from recbole_bns.whole_file import whole_file
 
 from .quality import Histogram
 
-FORMATS = ("csv", "parquet")
 COLUMNS = (
     "epoch", "negatives", "scored", "true_negative_rate", "informativeness", "information",
     "hardness", "popularity", "popularity_gini", "item_gini", "repeated", "coverage",
@@ -24,21 +22,6 @@ COLUMNS = (
 )  # fmt: skip
 """Of ``negatives.csv``. epoch counts from 1; ``negatives`` were drawn, ``scored`` of them scored;
 popularity is training interactions, hardness a ratio, all others are shares or means in [-1, 1]."""
-
-
-def check_format(name: str) -> None:
-    """Make sure, before hours of training, that the format can be written.
-
-    Raises:
-        UsageError: an unknown format, or a package is missing.
-    """
-    if name not in FORMATS:
-        raise UsageError(f"neg_record_format: got {name!r}, allowed: {', '.join(FORMATS)}.")
-    if name == "parquet" and not (find_spec("pyarrow") or find_spec("fastparquet")):
-        raise UsageError(
-            "neg_record_format: parquet needs the package 'pyarrow', which is not installed; "
-            "pip install pyarrow, or use csv."
-        )
 
 
 class RecordFolder:
@@ -53,7 +36,7 @@ class RecordFolder:
     """
 
     def __init__(self, folder: str | Path, file_format: str = "csv", before: int = 0) -> None:
-        check_format(file_format)
+        check_format(file_format, "neg_record_format")
         self.folder, self.format = Path(folder), file_format
         self._lines: dict[str, list[Mapping[str, Any]]] = {}
         for name in ("negatives", "scores"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,14 +174,18 @@ def by_epoch(runs: Sequence[RunData], table: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
+def _firsts(runs: Sequence[RunData], table: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each label with this table of its first seed, where that has it."""
+    for label in labels(runs):
+        first = next(run for run in runs if run.label == label)
+        if table in first.tables:
+            yield label, first.tables[table]
+
+
 def histograms(runs: Sequence[RunData]) -> pd.DataFrame:
     """Score densities of the first seed of each label: run, epoch, score, density, kind."""
     parts = []
-    for label in labels(runs):
-        first = next(run for run in runs if run.label == label)
-        table = first.tables.get("scores")
-        if table is None:
-            continue
+    for label, table in _firsts(runs, "scores"):
         for kind in ("true_negatives", "false_negatives"):
             total = table.groupby("epoch")[kind].transform("sum").clip(lower=1)
             parts.append(
@@ -208,11 +212,7 @@ def popularity_groups(runs: Sequence[RunData]) -> pd.DataFrame:
     that of a group in what ``kind`` names. Of each label the first seed.
     """
     parts = []
-    for label in labels(runs):
-        first = next(run for run in runs if run.label == label)
-        table = first.tables.get("items")
-        if table is None:
-            continue
+    for label, table in _firsts(runs, "items"):
         order = table["popularity"].rank(method="first")
         group = ((order - 1) * GROUPS // len(table)).astype(int) + 1
         for kind, column in (

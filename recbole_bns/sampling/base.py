@@ -113,6 +113,10 @@ class NegativeSampler(Divisible, nn.Module, ABC):
         """The least capable scorer that serves it with its parameters."""
         return type(self).needs
 
+    def looks_between_batches(self) -> bool:
+        """Whether :meth:`begin_epoch` looks at scores; False by default."""
+        return False
+
     @classmethod
     def side_data(cls, params: Any) -> tuple[str, ...]:
         """Names of the data beside the interactions that these parameters need.
@@ -201,17 +205,15 @@ class CandidateSampler(NegativeSampler):
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Propose, score, choose, gather; see :meth:`NegativeSampler.sample`."""
         if self.warming_up():
-            return self.complete(
-                self.proposal.draw(users, n, self.generator, distinct=n > 1), users
-            )
+            ids = self.proposal.draw(users, n, self.generator, distinct=n > 1)
+            return self.complete(ids, users)
         assert scorer is not None, f"{self.name} needs a scorer"
         candidates = self.propose(users, n)
         direct = self.choose_directly(candidates, users, items, scorer)
         if direct is not None:
             return direct if n == 1 else self.complete(direct, users)
         scores = self.score(users, candidates.flatten(1), scorer).view(candidates.shape)
-        unusable = (candidates == 0) | ~scores.isfinite()
-        scores = scores.masked_fill(unusable, float("-inf"))
+        scores = scores.masked_fill((candidates == 0) | ~scores.isfinite(), float("-inf"))
         chosen = self.choose(candidates, scores, users, items, scorer)
         ids = candidates.gather(2, chosen.unsqueeze(2)).squeeze(2)
         ids = torch.where(ids > 0, ids, candidates.amax(2))

@@ -24,7 +24,7 @@ class Recorder:
     """
 
     def __init__(self, plan: Plan, before: Mapping[str, records.Record], *, shown: bool) -> None:
-        self.plan, self.known = plan, dict(before)
+        self.plan, self.records = plan, dict(before)
         done = sum(r.status != records.RUNNING for r in before.values())
         title = f"{plan.recipe.model} on {plan.recipe.dataset}"
         self.progress = RunsProgress(title, plan.trials, done, shown=shown)
@@ -44,9 +44,11 @@ class Recorder:
         budget = self.plan.time_budget
         self.out_of_time = budget is not None and time() - self.began >= budget
 
-    def write(self, trial: Any, **content: Any) -> None:
-        """Add a line and keep what it says."""
-        records.append(self.plan.out, trial=trial.trial_id, **content)
+    def write(self, trial: Any, **content: Any) -> records.Record:
+        """Add a line to the file and what it says to ``records``; the trial's record."""
+        line = {"trial": trial.trial_id, **content}
+        records.append(self.plan.out, **line)
+        return records.take(self.records, line)
 
     def begin(self, trial: Any) -> None:
         """A trial has been started, for the first time or again."""
@@ -56,16 +58,12 @@ class Recorder:
         """A trial has been evaluated."""
         if "error" in result:
             return
-        metrics = {
-            k: float(v) for k, v in result.items() if "@" in k or k in records.OWN or k == "auc"
-        }
-        metrics |= {k: float(result[k]) for k in (self.plan.metric,) if k in result}
+        metrics = {name: float(result[name]) for name in result["reported"].split()}
         self.write(trial, epoch=result["epoch"], metrics=metrics, node=str(result.get("node", "")))
 
     def end(self, trial: Any, status: str, error: str = "") -> None:
         """A trial is over."""
-        self.write(trial, status=status, error=error)
-        record = records.read(self.plan.out)[trial.trial_id]
+        record = self.write(trial, status=status, error=error)
         best = record.best(self.plan.metric, self.plan.bigger)
         value = f"{self.plan.metric} {best[0]:.4f}" if best else "no result"
         text = f"trial {trial.trial_id} {status} after {record.epochs} epochs, {value}"

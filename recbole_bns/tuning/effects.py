@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from tabulate import tabulate
 
+from ..compare_cells import draw
 from .plan import Plan
 from .records import FAILED, Record
 from .space import LISTS
@@ -39,7 +39,7 @@ def effects(plan: Plan, found: Sequence[Record]) -> list[str]:
     rows.sort(key=lambda row: -float(row[1] or -1))
     return [
         "## Effects",
-        table(rows, ["hyper-parameter", "share of variance", "rank correlation",
+        draw(rows, ["hyper-parameter", "share of variance", "rank correlation",
                      f"mean {plan.metric} (trials)"]),
         f"Over the {len(good)} trials with a result: the share of the variance of {plan.metric} "
         "that the groups in the last column explain, adjusted for their number (ranges are cut "
@@ -99,8 +99,3 @@ def value_of(record: Record, key: str) -> Any:
     head, dot, name = key.partition(".")
     inner = record.found.get(head)
     return inner.get(name) if dot and isinstance(inner, Mapping) else inner
-
-
-def table(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
-    """A table of GitHub's Markdown."""
-    return str(tabulate(rows, heads, tablefmt="github", disable_numparse=True))

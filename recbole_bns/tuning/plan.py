@@ -199,10 +199,13 @@ def resumed_plan(out: Path, flags: Mapping[str, Any], command: str) -> Plan:
         "gpus": number(flags.get("gpus_per_trial", free["gpus"]), "gpus_per_trial", 0, False),
         "at_once": number(flags.get("max_concurrent", free["at_once"]), "max_concurrent", 1, True),
     }
-    space = {key: Dimension(*next(iter(d.items()))) for key, d in held["space"].items()}
     return Plan(
         recipe=recipe,
-        space={key: Dimension(d.kind, tuple(d.values)) for key, d in space.items()},
+        space={
+            key: Dimension(kind, tuple(values))
+            for key, dimension in held["space"].items()
+            for kind, values in dimension.items()
+        },
         metric=held["metric"],
         bigger=bool(config["valid_metric_bigger"]),
         trials=held["trials"],

@@ -58,16 +58,22 @@ def read(folder: Path) -> dict[str, Record]:
     """Trials by number, in the order in which they began; a torn last line is left out."""
     records: dict[str, Record] = {}
     for line in _lines(folder / FILE):
-        trial = records.setdefault(str(line["trial"]), Record(str(line["trial"])))
-        if "found" in line:
-            trial.found, trial.node = line["found"], line.get("node", "")
-            trial.status, trial.error = RUNNING, ""
-        elif "status" in line:
-            trial.status, trial.error = line["status"], line.get("error", "")
-        else:
-            trial.reports[int(line["epoch"])] = line["metrics"]
-            trial.node = line.get("node", trial.node)
+        take(records, line)
     return records
+
+
+def take(records: dict[str, Record], line: Mapping[str, Any]) -> Record:
+    """Add what a line says to the trials by number; the trial that it is about."""
+    trial = records.setdefault(str(line["trial"]), Record(str(line["trial"])))
+    if "found" in line:
+        trial.found, trial.node = line["found"], line.get("node", "")
+        trial.status, trial.error = RUNNING, ""
+    elif "status" in line:
+        trial.status, trial.error = line["status"], line.get("error", "")
+    else:
+        trial.reports[int(line["epoch"])] = line["metrics"]
+        trial.node = line.get("node", trial.node)
+    return trial
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
+from ..compare_cells import draw
 from ..compare_worker import write_text
 from ..quick_start import run_recbole_bns
 from ..report import result_table
 from ..run_folder import settings_of
-from .effects import cell, effects, table, value_of
+from .effects import cell, effects, value_of
 from .plan import Plan
 from .records import FAILED, OWN, RUNNING, Record, best_of
 
@@ -152,7 +153,7 @@ def markdown(
     repeat = shlex.join(["recbole-bns", "run", "--config_files", str(plan.out / "best.yaml")])
     parts = [
         f"# {plan.recipe.model} on {plan.recipe.dataset} with {sampler}: {len(found)} trials",
-        table(rows, heads),
+        draw(rows, heads),
         f"Validation values of each trial's best epoch, best first ({counts}). Trials that ASHA "
         "stopped early had fewer epochs to reach theirs.",
         "What is searched:\n\n" + "\n".join(f"- `{k}`: {d.text}" for k, d in plan.space.items()),

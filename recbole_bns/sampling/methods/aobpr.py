@@ -125,6 +125,10 @@ class AOBPR(NegativeSampler):
         """Vectors for the factor form, any scores for the global one."""
         return FactorScorer if self.params.definition == "factor" else Scorer
 
+    def looks_between_batches(self) -> bool:
+        """For ranks that hold for an epoch."""
+        return self.by_epoch
+
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
         assert scorer is not None, "aobpr needs a scorer"

@@ -143,6 +143,10 @@ class SRNS(NegativeSampler):
         """
         self.peers = peers
 
+    def looks_between_batches(self) -> bool:
+        """For the history, which only alpha weighs."""
+        return bool(self.params.alpha > 0)
+
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
         assert scorer is not None, "srns needs a scorer"
