@@ -27,7 +27,16 @@ from .progress import Progress
 from .rank import log_team
 from .results import epochs_table, result_of
 from .resume import (
-    AUTO, LOG, RESULT, SETTINGS, alone, check_same, extend, find, folder_of, is_finished,
+    AUTO,
+    LOG,
+    SETTINGS,
+    alone,
+    check_same,
+    extend,
+    find,
+    finished,
+    folder_of,
+    is_finished,
 )  # fmt: skip
 from .run_folder import check_file, log_to, make_folder, write_settings
 from .run_state import Keeper, read_state
@@ -97,7 +106,7 @@ def run_recbole_bns(
         folder = found
         check_same(folder, config)
         if is_finished(folder, config["epochs"]):
-            return _finished(folder, result_file)
+            return finished(folder, result_file)
         print(f"the run in {folder} goes on")
     with alone(folder):
         try:
@@ -152,15 +161,6 @@ def train(
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C or SIGTERM during a run; the text says where it lies and how it goes on."""
-
-
-def _finished(folder: Path, result_file: str | Path | None) -> dict[str, Any]:
-    """The result of a run that is over."""
-    print(f"the run in {folder} is finished already")
-    text = (folder / RESULT).read_text(encoding="utf-8")
-    if result_file is not None:
-        Path(result_file).write_text(text, encoding="utf-8")
-    return dict(json.loads(text))
 
 
 def _run(

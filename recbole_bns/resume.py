@@ -146,3 +146,12 @@ def extend(folder: Path, epochs: int) -> None:
     text = yaml.safe_dump({**held, "epochs": epochs}, sort_keys=True, allow_unicode=True)
     with whole_file(folder / SETTINGS) as file:
         file.write(text.encode())
+
+
+def finished(folder: Path, result_file: str | Path | None) -> dict[str, Any]:
+    """The result of a run that is over."""
+    print(f"the run in {folder} is finished already")
+    text = (folder / RESULT).read_text(encoding="utf-8")
+    if result_file is not None:
+        Path(result_file).write_text(text, encoding="utf-8")
+    return dict(json.loads(text))

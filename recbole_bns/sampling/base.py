@@ -154,8 +154,7 @@ class NegativeSampler(Divisible, nn.Module, ABC):
     def complete(self, ids: Tensor, users: Tensor) -> Tensor:
         """Make ``ids`` (B, n) different from one another and replace the zeros.
 
-        Gaps are filled with uniform negatives of the user; a user with fewer than n negatives
-        gets one of them again.
+        Gaps are filled with uniform negatives, again with one where a user has fewer than n.
         """
         if ids.shape[1] > 1:
             spare = self.proposal.draw(users, ids.shape[1], self.generator, distinct=True)
