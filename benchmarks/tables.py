@@ -50,7 +50,7 @@ class Comparison:
 
 
 ALL = "--samplers=rns,pns,aobpr,dns,srns,bns,ahns --reference=bns"
-EIGHT = "--samplers=rns,pns,aobpr,dns,srns,bns,ahns,bns_plus,EASE --reference=bns_plus"
+EIGHT = "--reference=bns_plus --samplers=rns,pns,aobpr,dns,srns,bns,ahns,bns_plus,EASE"
 ML, BNS = "ml-100k-bns", "benchmarks/variants"
 COMPARISONS = {
     "table2-ml-100k-BPR": Comparison("II", "BPR", ML, f"{ALL} --seeds=5"),
@@ -66,7 +66,7 @@ COMPARISONS = {
         f"--epochs=100 {AHNS}",
     ),
     "plus-ml-100k-BPR": Comparison(
-        "plus", "BPR", ML, f"{EIGHT} --variants={BNS}/plus-ml-100k.yaml --seeds=5"
+        "plus", "BPR", ML, f"{EIGHT},dns-40,bns-40 --variants={BNS}/plus-ml-100k-BPR.yaml --seeds=5"
     ),
     "plus-ml-100k-LightGCN": Comparison(
         "plus", "LightGCN", ML, f"{EIGHT} --variants={BNS}/plus-ml-100k.yaml --seeds=5"
