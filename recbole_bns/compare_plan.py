@@ -15,7 +15,7 @@ from .config import BNSConfig
 from .datasets import check_files
 from .errors import UsageError, nearest
 from .nproc import check_alone
-from .run_folder import settings_of
+from .run_folder import flat, settings_of
 from .sampling import available
 from .settings import NO_SAMPLER, read_yaml
 
@@ -72,11 +72,10 @@ class Plan:
         """The settings that the user's words come to for one run."""
         return given(self.settings, run[0], self.own.get(run[0], {}), run[1])
 
-    def says(self, key: str) -> bool:
-        """Whether the user's words set a dotted key, for all rows or for one."""
-        words = [self.settings, *self.own.values(), *map(read_yaml, self.config_files or [])]
-        head = key.partition(".")[0]
-        return any(key in given or head in given for given in words)
+    def says(self, key: str, row: str) -> bool:
+        """Whether the user's words set a dotted key for a row."""
+        words = [self.settings, self.own.get(row, {}), *map(read_yaml, self.config_files or [])]
+        return any(key in flat(given) for given in words)
 
     def resolved(self, sampler: str, own: Mapping[str, Any]) -> dict[str, Any]:
         """Every setting of a sampler's runs but the seed, as it is written to their files."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from .compare_plan import Plan, Run
 from .errors import UsageError
+from .run_folder import flat
 
 
 def stem(run: Run) -> str:
@@ -53,21 +54,12 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
             wanted[sampler] = flat(plan.resolved(sampler, own))
         held, asked = flat(record["settings"]), wanted[sampler]
         for key in sorted(held | asked):
-            new = key not in held and not plan.says(key)  # a setting that is younger than the run
+            new = key not in held and not plan.says(
+                key, sampler
+            )  # a setting that is younger than the run
             if held.get(key) != asked.get(key) and not new:
                 raise UsageError(
                     f"--out: '{plan.out}' holds {sampler} with seed {run[1]} trained with {key} "
                     f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "
                     "another folder with --out=DIR."
                 )
-
-
-def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with the entries of mappings under dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
-        else:
-            flat[key] = value
-    return flat

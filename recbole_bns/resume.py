@@ -12,9 +12,8 @@ from typing import Any
 import yaml
 
 from . import locks
-from .compare_records import flat
 from .errors import UsageError
-from .run_folder import settings_of
+from .run_folder import flat, settings_of
 from .run_state import FILE, PREVIOUS
 from .whole_file import whole_file
 

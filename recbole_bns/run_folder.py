@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -141,3 +141,14 @@ def log_to(path: Path) -> Iterator[None]:
 def _drop_colours(record: logging.LogRecord) -> bool:
     record.msg = re.sub(r"\x1b\[[0-9;]*m", "", str(record.msg))
     return True
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the entries of mappings under dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        else:
+            flat[key] = value
+    return flat

@@ -189,6 +189,17 @@ def test_variants_are_trained_and_named(settings, in_tmp, in_process, capsys):
     )
 
 
+def test_what_the_words_set_for_one_row_they_do_not_set_for_others(settings, tmp_path):
+    """So that a parameter that is younger than a held run spoils it only where it was asked for."""
+    file = tmp_path / "v.yaml"
+    file.write_text(VARIANTS, encoding="utf-8")
+    plan = plan_of(settings, f"--variants={file}", "--samplers=rns,dns,hard", "--epochs=7")
+    key = "neg_sampler_args.candidate_num"
+    assert [plan.says(key, row) for row in plan.samplers] == [False, False, True]
+    assert not plan.says("neg_sampler_args.beta", "hard")
+    assert all(plan.says("epochs", row) for row in plan.samplers)
+
+
 def test_a_variant_may_have_a_model_of_its_own(settings, in_tmp, in_process):
     Path("v.yaml").write_text("Closed: {neg_sampler: none, model: EASE}", encoding="utf-8")
     words = words_of(settings, "--epochs=1", "--variants=v.yaml", "--samplers=rns,closed")
