@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logging import getLogger
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -175,9 +176,10 @@ def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler
     catalogue = catalogue_of(train).to(config["device"])
     cls = get(name)
     params = parse(cls.Params, args, "neg_sampler_args")
-    needs = cls.side_data(params)
+    start, needs = perf_counter(), cls.side_data(params)
     side = {need: side_data(need, params, config, train, catalogue, held_out) for need in needs}
     core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
+    getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
     check_served(core, config.model_class)
     if current().size > 1:
         core.divide(current())

@@ -156,8 +156,8 @@ class BNS(CandidateSampler):
 
     @property
     def label(self) -> str:
-        """``bns``; with the oracle prior a name that warns."""
-        return "bns (oracle: sees test labels)" if self._oracle else self.name
+        """The name; with the oracle prior one that warns."""
+        return f"{self.name} (oracle: sees test labels)" if self._oracle else self.name
 
     def warming_up(self) -> bool:
         """Uniform negatives during the first ``warmup_epochs``."""
