@@ -104,7 +104,7 @@ PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
                               (0.005, 0.006), (0.01, 0.006), (0.001, 0.006)],
     ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03)],
     ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015)],
-    ("ml-1m", "BPR-64"): [(0.003, 0.02)] * 3 + [(0.005, 0.03)] * 3,
+    ("ml-1m", "BPR-64"): [(0.003, 0.02)] * 3 + [(0.005, 0.03)],
 }  # fmt: skip
 """Learning rate and regularisation of trial k where there are too few trials to draw them."""
 EFFORT = {
@@ -112,7 +112,7 @@ EFFORT = {
     ("ml-100k", "LightGCN"): (11, 2, 3),
     ("ml-1m", "BPR"): (4, 1, 1),
     ("ml-1m", "LightGCN"): (2, 1, 1),
-    ("ml-1m", "BPR-64"): (6, 1, 1),
+    ("ml-1m", "BPR-64"): (4, 1, 1),
 }
 """For each sampler: trials, finalists, cuts that a finalist is trained on."""
 MORE = {("ml-100k", "BPR", "bns_plus"): 40}
