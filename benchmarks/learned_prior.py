@@ -4,6 +4,7 @@
     python benchmarks/learned_prior.py --data_path DATA --report   # only results/learned-prior.md
     python benchmarks/learned_prior.py --data_path DATA --ease     # EASE as a recommender: its L2
     python benchmarks/learned_prior.py --data_path DATA --reliability   # is P a probability?
+    python benchmarks/learned_prior.py --information runs/information   # see variants/
 
 BPR on ML-100K. Every variant is trained on the same three cuts with the same initial weights as
 its base, the winner of benchmarks/search.py; the table has the difference to it, cut by cut. The
@@ -18,8 +19,11 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import search
 import torch
 from tabulate import tabulate
@@ -209,6 +213,40 @@ def reliability(data_path: str) -> None:
     figure.savefig(search.ROOT / "results" / "pictures" / "reliability.png", dpi=110)
 
 
+def information(folder: Path) -> None:
+    """True negative rate against mean information of the recorded runs; a table and a picture.
+
+    Means over the second half of the epochs. Between two of its points a sampler's rate is taken
+    to be linear in the information.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    points: dict[str, list[tuple[float, float, str]]] = {}
+    for file in folder.glob("runs/*/negatives.csv"):
+        table = pd.read_csv(file).tail(15)
+        row = file.parent.name.rpartition("-")[0]
+        means = table["information"].mean(), table["true_negative_rate"].mean()
+        points.setdefault(row.partition("-")[0], []).append((*means, row))
+    figure, axis = pyplot.subplots(figsize=(5, 3.6), layout="constrained")
+    lines = []
+    x, y, _ = zip(*sorted(points["dns"]), strict=True)
+    for sampler, found in points.items():
+        found.sort()
+        axis.plot([p[0] for p in found], [p[1] for p in found], marker="o", label=sampler)
+        for info, rate, row in found:
+            dns = f"{np.interp(info, x, y):.4f}" if x[0] <= info <= x[-1] else ""
+            lines.append([row, f"{info:.3f}", f"{rate:.4f}", dns if sampler != "dns" else ""])
+    axis.set(xlabel="mean information of the negatives", ylabel="true negative rate")
+    axis.legend()
+    axis.grid(alpha=0.3)
+    figure.savefig(search.ROOT / "results" / "pictures" / "information.png", dpi=110)
+    heads = ["", "information", "TNR", "TNR of dns at this information"]
+    print(tabulate(lines, heads, tablefmt="github", disable_numparse=True))
+
+
 def ndcg(values: torch.Tensor, train: Catalogue, held: Catalogue, k: int = 20) -> float:
     """Mean NDCG@k over the users with held-out items, of values (U, I)."""
     users = torch.arange(train.user_num)
@@ -231,7 +269,11 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--ease", action="store_true", help="EASE by itself, and nothing else")
     parser.add_argument("--reliability", action="store_true", help="the diagram, and nothing else")
+    parser.add_argument("--information", type=Path, metavar="FOLDER", help="of a comparison")
     args = parser.parse_args()
+    if args.information:
+        information(args.information)
+        return
     if args.reliability:
         reliability(args.data_path)
         return

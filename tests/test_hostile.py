@@ -107,7 +107,8 @@ def test_a_user_with_one_negative_gets_it(sampler, tmp_path, capsys):
              "--benchmark_filename=[train,test]", "--valid_ratio=0", f"--neg_sampler={sampler}",
              "--use_gpu=False", "--show_progress=False", "--neg_sample_num=3", "--neg_record=True",
              "--topk=3", f"--out={tmp_path}/out"]  # fmt: skip
-    small = {"srns": ("memory_num", "new_num"), "ahns": ("candidate_num",)}.get(sampler, ())
+    small = {"srns": ("memory_num", "new_num"), "ahns": ("candidate_num",),
+             "bns_plus": ("candidate_num",)}.get(sampler, ())  # fmt: skip
     code, sentence = outcome([*words, *(f"--neg_sampler_args.{n}=4" for n in small)], capsys)
     assert code == 0, sentence
     record = pd.read_csv(tmp_path / "out" / "negatives.csv")

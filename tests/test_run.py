@@ -330,8 +330,8 @@ def test_the_oracle_says_so_everywhere(settings, in_tmp, capfd):
 def test_a_group_prior_loads_its_column_by_itself(settings, tmp_path, monkeypatch):
     priors: list[Any] = []
     cls = get("bns")
-    build = cls._build_prior
-    monkeypatch.setattr(cls, "_build_prior", lambda self: priors.append(build(self)) or priors[-1])
+    build = cls.setup
+    monkeypatch.setattr(cls, "setup", lambda self: build(self) or priors.append(self.prior))
     given = {**settings, "neg_sampler_args.prior": "occupation", "epochs": 1}
     run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
     table = priors[0].table
