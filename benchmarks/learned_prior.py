@@ -5,6 +5,7 @@
     python benchmarks/learned_prior.py --data_path DATA --ease     # EASE as a recommender: its L2
     python benchmarks/learned_prior.py --data_path DATA --reliability   # is P a probability?
     python benchmarks/learned_prior.py --information runs/information   # see variants/
+    python benchmarks/learned_prior.py --same_model   # the same question, of one model's scores
 
 BPR on ML-100K. Every variant is trained on the same three cuts with the same initial weights as
 its base, the winner of benchmarks/search.py; the table has the difference to it, cut by cut. The
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
@@ -29,11 +31,18 @@ import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
-from recbole_bns.data import catalogue_of
-from recbole_bns.sampling import Catalogue
+from recbole_bns.compat import quiet, tensorboard_in
+from recbole_bns.config import BNSConfig
+
+# isort: split
+from recbole.utils import init_seed
+
+from recbole_bns.data import catalogue_of, data_preparation
+from recbole_bns.sampling import Catalogue, FactorScorer, build
 from recbole_bns.sampling.calibration import along, curve, labelled
 from recbole_bns.sampling.item_models import ease, interactions
 from recbole_bns.sampling.pair_priors import learned
+from recbole_bns.scorers import factors
 
 CELL = ("ml-100k", "BPR")
 FILE = search.ROOT / "results" / "search" / "learned-prior.jsonl"
@@ -247,6 +256,49 @@ def information(folder: Path) -> None:
     print(tabulate(lines, heads, tablefmt="github", disable_numparse=True))
 
 
+def same_model(data_path: str) -> None:
+    """True negative rate against mean information of both samplers under one model's scores.
+
+    The models: BPR trained with uniform negatives, and with each of the two, for 30 epochs.
+    """
+    fixed = {"learning_rate": 0.003, "reg_weight": 0.02, "epochs": 30, "train_batch_size": 1024,
+             "embedding_size": 32}  # fmt: skip
+    rows = []
+    for trained_with in ("rns", "dns", "bns_plus"):
+        config = BNSConfig("BPR", "ml-100k-bns", None, {
+            "data_path": data_path, "neg_sampler": trained_with, "tuned": False, "valid_ratio": 0,
+            "show_progress": False, "eval_step": 0, **fixed,
+        })  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder, tensorboard_in(Path(folder)), quiet():
+            config["checkpoint_dir"] = folder
+            init_seed(0, True)
+            loader, _, test = data_preparation(config, search.create_dataset(config))
+            init_seed(0, True)
+            model = search.get_model("BPR")(config, loader._dataset)
+            trainer = search.get_trainer(config["MODEL_TYPE"], "BPR")(config, model)
+            trainer.fit(loader, None, verbose=False, saved=False)
+        catalogue = loader._sampler.core.catalogue
+        held = catalogue_of(test._dataset)
+        scorer = FactorScorer(*factors(model))
+        users, items = catalogue.owners, catalogue.positives.long()
+        found: dict[str, list[tuple[float, float]]] = {}
+        for name in ("dns", "bns_plus"):
+            for m in (2, 3, 5, 10, 20, 40, 80):
+                sampler = build(name, catalogue, {"candidate_num": m}, seed=1)
+                with torch.no_grad():
+                    drawn = sampler.sample(users, items, 1, scorer)
+                    gap = scorer.pairs(users, drawn) - scorer.pairs(users, items.unsqueeze(1))
+                false = held.is_positive(users, drawn[:, 0])
+                means = float(torch.sigmoid(gap).mean()), 1 - float(false.double().mean())
+                found.setdefault(name, []).append(means)
+        x, y = zip(*sorted(found["dns"]), strict=True)
+        for m, (info, rate) in zip((2, 3, 5, 10, 20, 40, 80), found["bns_plus"], strict=True):
+            dns = f"{np.interp(info, x, y):.4f}" if x[0] <= info <= x[-1] else ""
+            rows.append([trained_with, m, f"{info:.3f}", f"{rate:.4f}", dns])
+    heads = ["model trained with", "m of bns_plus", "information", "TNR", "TNR of dns there"]
+    print(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
+
+
 def ndcg(values: torch.Tensor, train: Catalogue, held: Catalogue, k: int = 20) -> float:
     """Mean NDCG@k over the users with held-out items, of values (U, I)."""
     users = torch.arange(train.user_num)
@@ -270,7 +322,11 @@ def main() -> None:
     parser.add_argument("--ease", action="store_true", help="EASE by itself, and nothing else")
     parser.add_argument("--reliability", action="store_true", help="the diagram, and nothing else")
     parser.add_argument("--information", type=Path, metavar="FOLDER", help="of a comparison")
+    parser.add_argument("--same_model", action="store_true")
     args = parser.parse_args()
+    if args.same_model:
+        same_model(args.data_path)
+        return
     if args.information:
         information(args.information)
         return
