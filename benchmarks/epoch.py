@@ -69,6 +69,7 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "aobpr-global": ("aobpr", {"definition": "global"}),
     "bns-exact": ("bns", {}),
     "bns-estimated": ("bns", {"cdf": "estimated", "cdf_items": 256}),
+    "dns20": ("dns", {"candidate_num": 20}),
     "bns_plus": ("bns_plus", {}),
 }
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {

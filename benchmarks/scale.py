@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py                      # everything, about five minutes
     python benchmarks/scale.py --parts build        # 10^6 x 10^6 with 5 * 10^7 interactions
+    python benchmarks/scale.py --parts prior        # EASE of bns_plus: 50,000 items, 10^7 pairs
     python benchmarks/scale.py --json scale.json
 
 Interactions and vectors are generated: 50 interactions a user, item popularity by a power law,
@@ -32,6 +33,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from recbole_bns.sampling import Catalogue, FactorScorer, NegativeSampler, build
+from recbole_bns.sampling.item_models import neighbour_ease
 
 BATCH, SIZE, EACH = 2048, 64, 50
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -76,6 +78,19 @@ def build_once(users: int, items: int) -> dict[str, Any]:
         "sampler_s": end - middle,
         "peak_gib": peak,
     }
+
+
+def prior_once(users: int, items: int, k: int) -> dict[str, Any]:
+    """Seconds to learn the prior of ``bns_plus``, and this process's peak memory."""
+    owners, chosen = interactions(users, items)
+    catalogue = Catalogue(owners, chosen, users + 1, items + 1)
+    start = perf_counter()
+    neighbour_ease(catalogue, 300.0, k)
+    return {
+        "users": users, "items": items, "interactions": len(owners), "neighbours": k,
+        "prior_s": perf_counter() - start,
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }  # fmt: skip
 
 
 class Case:
@@ -152,35 +167,36 @@ def by_candidates(batches: int) -> dict[str, Any]:
     return found
 
 
-def builds() -> list[dict[str, Any]]:
-    """:func:`build_once` of each size in a process of its own."""
-    rows = []
-    for users, items in BUILDS:
-        command = [sys.executable, __file__, "--child", str(users), str(items)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows.append(json.loads(done.stdout))
-        print(f"build: {users} x {items}", file=sys.stderr)
-    return rows
+def in_child(*numbers: int) -> dict[str, Any]:
+    """:func:`build_once` or :func:`prior_once` in a process of its own."""
+    command = [sys.executable, __file__, "--child", *map(str, numbers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    print(" x ".join(map(str, numbers)), file=sys.stderr)
+    return dict(json.loads(done.stdout))
 
 
 def main() -> int:
     """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = ["build", "items", "candidates"]
-    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
+    parser.add_argument("--parts", nargs="+", default=parts, choices=[*parts, "prior"])
     parser.add_argument("--batches", type=int, default=128, help="batches a case")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", nargs=2, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(build_once(*options.child)))
+        once = build_once if len(options.child) == 2 else prior_once
+        print(json.dumps(once(*options.child)))
         return 0
     result: dict[str, Any] = {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
     }
+    if "prior" in options.parts:
+        result["prior"] = [in_child(200_000, 50_000, k) for k in (50, 100, 200)]
+        print(tabulate(result["prior"], "keys", tablefmt="github", floatfmt=".2f", intfmt=","))
     if "build" in options.parts:
-        result["build"] = builds()
+        result["build"] = [in_child(*sizes) for sizes in BUILDS]
         print("\nBuilding catalogue and sampler (bns, estimated)\n")
         print(tabulate(result["build"], "keys", tablefmt="github", floatfmt=".2f", intfmt=","))
     for part, table in (("items", by_items), ("candidates", by_candidates)):
