@@ -63,7 +63,9 @@ def test_the_core_knows_neither_the_host_nor_the_adapters(path: Path) -> None:
     own = {name for name in imports_of(path) if belongs(name, {"recbole_bns"})}
     assert {name for name in own if not belongs(name, CORE_MAY_IMPORT)} == set()
     third_party = {name.split(".")[0] for name in imports_of(path) - own}
-    allowed = {"torch", "numpy", "numba", "scipy", "sklearn"} | set(sys.stdlib_module_names)
+    allowed = {"torch", "numpy", "numba", "scipy", "sklearn", "threadpoolctl"} | set(
+        sys.stdlib_module_names
+    )
     assert third_party - allowed == set()
 
 

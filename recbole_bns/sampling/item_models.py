@@ -124,6 +124,13 @@ def item_knn(catalogue: Catalogue, k: int) -> Neighbours:
 
 def neighbour_ease(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
     """Ridge regression of each item on its k nearest; see the top of this module."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # systems this small take longer with several threads
+        return _regress(catalogue, l2, k)
+
+
+def _regress(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
     found = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num))
     ids, _ = found.first(k)
     weights = np.zeros(ids.shape, np.float32)
