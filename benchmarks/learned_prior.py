@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import prior_variants  # noqa: F401 (its samplers must be known in the workers too)
 import search
 import torch
 from tabulate import tabulate
@@ -48,6 +49,9 @@ CELL = ("ml-100k", "BPR")
 FILE = search.ROOT / "results" / "search" / "learned-prior.jsonl"
 PAGE = search.ROOT / "results" / "learned-prior.md"
 CUTS = (0, 1, 2)
+LOWERED, THINNED = "score + log(1 - P) times", "thinned by (1 - P) to the power"
+OUTSIDE = {"of", "neg_sampler", "neg_sample_num"}
+"""Keys of a change that are no parameters of the sampler."""
 Change = dict[str, Any]
 VARIANTS: dict[str, dict[str, Change]] = {
     "how far the prior is trusted": {
@@ -64,6 +68,9 @@ VARIANTS: dict[str, dict[str, Change]] = {
         **{f"m {m}": {"candidate_num": m} for m in (10, 20, 80)},
         "with repeats": {"replacement": True},
         "two negatives a positive": {"neg_sample_num": 2},
+        **{f"with repeats, by popularity ** {a}": {
+            "neg_sampler": "popular_bns_plus", "exponent": a, "replacement": True}
+           for a in (0.25, 0.5, 0.75, 1.0)},
     },
     "which prior": {
         "EASE, L2 100": {"prior_l2": 100.0},
@@ -72,6 +79,13 @@ VARIANTS: dict[str, dict[str, Change]] = {
         "EASE on 200 neighbours": {"prior_items": 200},
         "item kNN, 200 neighbours": {"prior": "itemknn"},
         "popularity, scale 100": {"prior": "popularity", "prior_scale": 100.0},
+        **{f"EASE / popularity ** {a}": {"neg_sampler": "debiased_bns_plus", "exponent": a}
+           for a in (0.25, 0.5)},
+    },
+    "refreshed from the model in training": {
+        f"{share:.0%} from epoch {first} on": {
+            "neg_sampler": "selfish_bns_plus", "share": share, "first": first}
+        for share, first in ((0.25, 5), (0.5, 5), (1.0, 5), (0.5, 20))
     },
     "calibration": {
         f"isotonic, scale {scale:g}": {"prior_calibration": "isotonic", "prior_scale": scale}
@@ -82,23 +96,36 @@ VARIANTS: dict[str, dict[str, Change]] = {
         "flat, risk, lambda 50": {"criterion": "risk", "lambda": 50.0},
         "flat, posterior: the least P": {"criterion": "posterior"},
     },
+    "inside other samplers": {name: {"of": name} for name in ("dns", "ahns", "srns")} | {
+        f"{name}{', m 20' * (name == 'dns')}, {how} {gamma:g}": {
+            "of": name, "neg_sampler": f"prior_{name}", "prior_gamma": gamma,
+            **({"candidate_num": 20} if name == "dns" else {}),
+            **({"thin": True} if how == THINNED else {})}
+        for name in ("dns", "ahns", "srns") for how in (LOWERED, THINNED) for gamma in (2.0, 8.0)
+        if (name, how) != ("srns", THINNED)
+    },
 }  # fmt: skip
 
 
-def base() -> dict[str, Any]:
-    """The winner of the search."""
-    found = search.winner(CELL, search.read(search.file_of(CELL)), "bns_plus")
+def base(sampler: str = "bns_plus") -> dict[str, Any]:
+    """The winner of the search among a sampler's trials."""
+    found = search.winner(CELL, search.read(search.file_of(CELL)), sampler)
     if found is None:
         raise SystemExit("results/search/ml-100k-BPR.jsonl: run benchmarks/search.py first.")
     return dict(found["settings"])
 
 
 def settings_of(change: Change) -> dict[str, Any]:
-    """The base's settings with a change of the sampler's parameters."""
-    given = base()
-    own = {key: value for key, value in change.items() if key != "neg_sample_num"}
+    """The base's settings, or those of the sampler ``of``, with a change of its parameters."""
+    given = base(sampler_of(change))
+    own = {key: value for key, value in change.items() if key not in OUTSIDE}
     found = {**given, "neg_sampler_args": {**given["neg_sampler_args"], **own}}
-    return found | {key: value for key, value in change.items() if key not in own}
+    return found | {key: value for key, value in change.items() if key in OUTSIDE - {"of"}}
+
+
+def sampler_of(change: Change) -> str:
+    """Whose settings a variant starts from."""
+    return str(change.get("of", "bns_plus"))
 
 
 def every() -> dict[str, Change]:
@@ -112,7 +139,7 @@ def run(data_path: str, jobs: int) -> None:
     words = ("BPR", "ml-100k-bns", data_path)
     with ProcessPoolExecutor(jobs, get_context("spawn"), search.start, words) as pool:
         tasks = {
-            pool.submit(search.attempt, "bns_plus", 0, cut, settings_of(change)): name
+            pool.submit(search.attempt, sampler_of(change), 0, cut, settings_of(change)): name
             for cut in CUTS for name, change in every().items() if (name, cut) not in done
         }  # fmt: skip
         for task in tqdm(as_completed(tasks), "variants", len(tasks)):

@@ -82,7 +82,7 @@ BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("ml-100k", "BPR"): {"train_batch_size": 1024, "epochs": 80},
     ("ml-100k", "LightGCN"): {"train_batch_size": 1024, "epochs": 120},
     ("ml-1m", "BPR"): {"train_batch_size": 2048, "epochs": 40},
-    ("ml-1m", "LightGCN"): {"train_batch_size": 8192, "epochs": 24},
+    ("ml-1m", "LightGCN"): {"train_batch_size": 8192, "epochs": 40},
     ("ml-1m", "BPR-64"): {"train_batch_size": 2048, "epochs": 40},
 }
 MODEL: dict[str, dict[str, Any]] = {
@@ -102,16 +102,17 @@ PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
     ("ml-100k", "LightGCN"): [(0.005, 0.01), (0.005, 0.03), (0.01, 0.01), (0.01, 0.03),
                               (0.005, 0.003), (0.003, 0.006), (0.002, 0.003), (0.002, 0.01),
                               (0.005, 0.006), (0.01, 0.006), (0.001, 0.006)],
-    ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03)],
-    ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015)],
+    ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03),
+                       (0.003, 0.02), (0.005, 0.025), (0.004, 0.02)],
+    ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015), (0.005, 0.005)],
     ("ml-1m", "BPR-64"): [(0.003, 0.02)] * 3 + [(0.005, 0.03)],
 }  # fmt: skip
 """Learning rate and regularisation of trial k where there are too few trials to draw them."""
 EFFORT = {
     ("ml-100k", "BPR"): (20, 3, 3),
     ("ml-100k", "LightGCN"): (11, 2, 3),
-    ("ml-1m", "BPR"): (4, 1, 1),
-    ("ml-1m", "LightGCN"): (2, 1, 1),
+    ("ml-1m", "BPR"): (7, 1, 1),
+    ("ml-1m", "LightGCN"): (3, 1, 1),
     ("ml-1m", "BPR-64"): (4, 1, 1),
 }
 """For each sampler: trials, finalists, cuts that a finalist is trained on."""

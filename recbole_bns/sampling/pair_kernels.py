@@ -1,4 +1,4 @@
-"""The fused loop over an item's neighbours; see :mod:`.kernels` and :mod:`.pair_priors`."""
+"""The fused loops over pairs and their priors; see :mod:`.kernels` and :mod:`.pair_priors`."""
 
 from __future__ import annotations
 
@@ -38,4 +38,34 @@ def neighbour_values(
     shared = *kernels.membership(catalogue), ids.numpy(), weights.numpy()
     each = users.numpy(), items.numpy(), out.numpy()
     kernels.spread(_compiled().neighbour_values, shared, each, 2 * items.numel() * ids.shape[1])
+    return out
+
+
+def choose_gain(
+    vectors: tuple[Tensor, Tensor],
+    table: Tensor,
+    logs: Tensor,
+    users: Tensor,
+    positives: Tensor,
+    candidates: Tensor,
+) -> Tensor:
+    """The candidate of each row with the greatest gain; see :func:`.methods.bns.gain`.
+
+    Args:
+        vectors: ``(U, D)`` and ``(I, D)`` float32.
+        table: ``(U, I)`` float16, the prior's values.
+        logs: ``(65536,)`` float32, ``gamma · log(1 - P)`` of each number that has 16 bits.
+        users: ``(B,)``.
+        positives: ``(B,)``.
+        candidates: ``(B, M)`` item ids; 0 and scores that are not finite are left out.
+
+    Returns:
+        ``(B,)`` item ids: the first of equals, the first of all where none can be used.
+    """
+    out = torch.empty_like(users)
+    codes = table.view(torch.int16).numpy().view("uint16")
+    shared = vectors[0].numpy(), vectors[1].numpy(), codes, logs.numpy()
+    each = users.numpy(), positives.numpy(), candidates.numpy(), out.numpy()
+    steps = candidates.numel() * (10 + vectors[0].shape[1] // 8)
+    kernels.spread(_compiled().choose_gain, shared, each, steps)
     return out

@@ -169,6 +169,8 @@ def test_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
         ("srns", {"memory_num": 5, "new_num": 4, "warmup_epochs": 1}),
         ("bns", {}),
         ("bns", {"cdf": "estimated", "cdf_items": 12}),
+        ("bns_plus", {"candidate_num": 9, "prior_l2": 5.0}),
+        ("bns_plus", {"gamma": {"start": 4, "step": -1}, "prior_scale": 30.0, "prior_l2": 5.0}),
         ("ahns", {"candidate_num": 9}),
         ("dns", {"candidate_num": 4, "best_num": 2}),
         ("rns", {}),
@@ -197,3 +199,22 @@ def test_samplers(
 
     compiled, plain = both_ways(draw, monkeypatch)
     assert torch.equal(compiled, plain)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_greatest_gain_where_scores_are_no_numbers(
+    catalogue: Catalogue, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"candidate_num": 6, "prior_l2": 5.0, "replacement": True}
+    sampler = build("bns_plus", catalogue, given)
+    users, items = users_of(301, least=6), torch.full((301,), 2)
+    candidates = sampler.propose(users, n)
+    scorer = scorer_of(coarse=False)
+    scorer.items[3:12] = torch.tensor([torch.nan, torch.inf, 1e30]).repeat(3).unsqueeze(1)
+    found = sampler.choose_directly(candidates, users, items, scorer)
+    assert found is not None
+    scores = scorer.pairs(users, candidates.flatten(1)).view(candidates.shape)
+    scores = scores.masked_fill(~scores.isfinite() | (candidates == 0), -torch.inf)
+    wanted = sampler.choose(candidates, scores, users, items, scorer)
+    assert torch.equal(found, candidates.gather(2, wanted.unsqueeze(2)).squeeze(2))
+    assert 0.5 < float((found != candidates[..., 0]).double().mean()) < 1

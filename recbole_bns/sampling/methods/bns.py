@@ -46,10 +46,10 @@ from torch import Tensor, nn
 from ..base import ALL, CandidateSampler
 from ..build_prior import build_prior, is_learned, needs_of
 from ..cdf import estimated_cdf, scores_and_counts, scores_and_references
-from ..pair_priors import probability
+from ..pair_priors import PairTable, probability
 from ..params import Schedule, changed, param
 from ..registry import register
-from ..scoring import Scorer
+from ..scoring import FactorScorer, Scorer
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,16 @@ class BNS(CandidateSampler):
     def warming_up(self) -> bool:
         """Uniform negatives during the first ``warmup_epochs``."""
         return self.epoch < self.params.warmup_epochs
+
+    def choose_directly(
+        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor | None:
+        """The greatest gains in one pass; see :meth:`CandidateSampler.choose_directly`."""
+        gains = (self.params.likelihood, self.params.criterion) == ("flat", "gain")
+        if not (gains and isinstance(self.prior, PairTable) and isinstance(scorer, FactorScorer)):
+            return None
+        trust = map(self._now, (self.params.gamma, self.params.prior_scale))
+        return self.prior.greatest_gain(candidates, users, items, scorer, *trust)
 
     def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
         """Scores of candidates (B, M), and their F for :meth:`choose`: both come from one pass."""
