@@ -41,6 +41,8 @@ class Comparison:
     model: str
     dataset: str
     words: str
+    size: str = ""
+    """Where one page has a model and a data set twice."""
 
     @property
     def flags(self) -> list[str]:
@@ -74,6 +76,15 @@ COMPARISONS = {
     "plus-ml-1m-BPR": Comparison(
         "plus", "BPR", "ml-1m-ahns",
         f"--variants={BNS}/plus-ml-1m.yaml --reference=bns_plus-64 --seeds=5 --tuned=False",
+        "d 64",
+    ),
+    "plus-ml-1m-BPR-32": Comparison(
+        "plus", "BPR", "ml-1m-ahns", f"{EIGHT} --variants={BNS}/plus-ml-1m-EASE.yaml --seeds=5",
+        "d 32",
+    ),
+    "plus-ml-1m-LightGCN": Comparison(
+        "plus", "LightGCN", "ml-1m-ahns",
+        f"{EIGHT} --variants={BNS}/plus-ml-1m-EASE.yaml --seeds=5",
     ),
 }  # fmt: skip
 
@@ -149,7 +160,8 @@ def verdicts(content: dict[str, Any], metric: str = "ndcg@20") -> str:
 def section(name: str, papers: pd.DataFrame) -> str:
     """A table, what is below the paper, and the command."""
     spec, content = COMPARISONS[name], load(name)
-    head = f"## {NAMES[spec.model]} on {NAMES[spec.dataset]}"
+    size = spec.size and f", {spec.size}"
+    head = f"## {NAMES[spec.model]} on {NAMES[spec.dataset]}{size}"
     command = f"recbole-bns compare {' '.join(spec.flags)}"
     if content is None:
         return f"{head}\n\nNot run yet: `{command}`"
@@ -206,8 +218,8 @@ PAGES = {
     "bns_plus": (
         "BNS+: a prior that knows the user",
         "Settings of every row were searched with the same effort on validation data "
-        "([search.md](search.md)); then the whole training part, five seeds, one test. On ML-100K "
-        "d 32, on ML-1M d 64 (settings of the rows that were searched there in "
+        "([search.md](search.md)); then the whole training part, five seeds, one test. d 32, and "
+        "for MF on ML-1M also d 64 (settings of the rows that were searched there in "
         "`benchmarks/variants/plus-ml-1m.yaml`). EASE is the prior's own model as a recommender, "
         "without chance in it, so that its seeds are one run five times. What helped and what did "
         "not, on validation: [learned-prior.md](learned-prior.md).",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,41 @@ def check(
                 f"checkpoint '{path}': its {key} is {state.get(key)!r}, wanted is {config[key]!r} "
                 f"(it was written by version {version}); {remedy}."
             )
+
+
+def fingerprint(train: Any) -> str:
+    """16 hex digits that tell training parts apart: by users, items, and who has what.
+
+    Args:
+        train: a data set of RecBole, built. The order of its interactions does not matter, that
+            of the ids does: RecBole numbers them as they come in the file.
+    """
+    digest = sha256()
+    for field in (train.uid_field, train.iid_field):
+        digest.update("\0".join(map(str, train.field2id_token[field])).encode() + b"\1")
+    users, items = (train.inter_feat[f].numpy() for f in (train.uid_field, train.iid_field))
+    digest.update(np.sort(users.astype(np.int64) * train.item_num + items).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def check_data(state: Mapping[str, Any], path: str | Path, found: str, remedy: str) -> None:
+    """Make sure that a checkpoint was trained on what lies in the data folder now.
+
+    Args:
+        state: of :func:`load`; one of an older version, which says nothing, passes.
+        path: where it is from.
+        found: :func:`fingerprint` of today's training part.
+        remedy: what to do where it is another.
+
+    Raises:
+        UsageError: the interactions or the order of the ids have changed.
+    """
+    if state.get("data", found) != found:
+        raise UsageError(
+            f"checkpoint '{path}': it was trained on other interactions of '{state['dataset']}', "
+            "or they stood in another order (RecBole numbers users and items as they come), so "
+            f"its rows belong to others now; bring the old file back, or {remedy}."
+        )
 
 
 def others(model: Any) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def load(path: str | Path, model_class: type | None = None) -> Trained:
         model = make_model(config, parts["train"])
     state = checkpoint.load(file, config["device"])
     checkpoint.check(state, file, config, "name the run that it belongs to")
+    checkpoint.check_data(state, file, checkpoint.fingerprint(parts["train"]), "train anew")
     checkpoint.restore(model, state, file)
     return Trained(config, model.eval(), parts)
 

@@ -71,7 +71,8 @@ class TrainerMixin(_Host):
         self.sampler: Any = None
         self._epoch = 0
         self._validates = False
-        self._sampler_state: dict[str, Any] | None = None
+        self._taken_up: tuple[Mapping[str, Any], str | Path] | None = None
+        self._data: str | None = None
         given = config["lr_schedule"]
         self.lr_schedule = given and parse(LearningRateSchedule, given, "lr_schedule")
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -81,8 +82,12 @@ class TrainerMixin(_Host):
         self.sampler = getattr(train_data, "_sampler", None)
         if hasattr(self.sampler, "bind"):
             self.sampler.bind(self.model)
-        if self._sampler_state is not None:
-            self.sampler.core.load_state_dict(self._sampler_state)
+        self._data = checkpoint.fingerprint(train_data._dataset)
+        if self._taken_up is not None:
+            state, path = self._taken_up
+            checkpoint.check_data(state, path, self._data, "begin a new run")
+            if state["sampler"] is not None:
+                self.sampler.core.load_state_dict(state["sampler"])
         self._validates = bool(valid_data) and self.eval_step > 0
         return super().fit(train_data, valid_data, *args, **kwargs)
 
@@ -157,6 +162,7 @@ class TrainerMixin(_Host):
         model = self.model
         return {
             **{key: self.config[key] for key in checkpoint.OF},
+            "data": self._data,
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
@@ -199,7 +205,7 @@ class TrainerMixin(_Host):
         self.best_valid_score = state["best_valid_score"]
         checkpoint.restore(self.model, state, path)
         self.optimizer.load_state_dict(state["optimizer"])
-        self._sampler_state = state["sampler"]
+        self._taken_up = state, path
 
     def evaluate(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,39 @@ def test_a_foreign_checkpoint_says_what_differs(folders, in_tmp, capsys, command
     assert sentence in said
     assert said.count("\n") == 1
     assert not list(Path().iterdir()), "something was written"
+
+
+@pytest.mark.parametrize("change", ["order", "row"])
+def test_a_data_set_that_was_changed_since_is_told_apart(data_path, in_tmp, capsys, change):
+    """Under the same name and with the same users and items, whose numbers are others now."""
+    shutil.copytree(data_path / "tiny", "data/tiny")
+    given = {"data_path": "data", "use_gpu": False, "epochs": 2, "show_progress": False,
+             "neg_sampler": "rns"}  # fmt: skip
+    run_recbole_bns("BPR", "tiny", None, given, out="run")
+    before = serve.recommend(serve.load("run"))
+    file = Path("data/tiny/tiny.inter")
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    if change == "order":
+        rows.reverse()
+    else:
+        user, item, *rest = rows[0].split("\t")
+        mine = {row.split("\t")[1] for row in rows if row.startswith(f"{user}\t")}
+        other = next(row.split("\t")[1] for row in rows if row.split("\t")[1] not in mine)
+        rows[0] = "\t".join((user, other, *rest))
+        assert item != other
+    kept = file.read_bytes()
+    file.write_text("\n".join((head, *rows)) + "\n", encoding="utf-8")
+    capsys.readouterr()
+    for command in ("predict", "export"):
+        assert main([command, "--checkpoint=run"]) == 2
+        said = capsys.readouterr().err
+        assert "it was trained on other interactions of 'tiny', or they stood in another" in said
+        assert said.count("\n") == 1
+    with pytest.raises(UsageError, match=r"stood in another order .*, or begin a new run\."):
+        run_recbole_bns(config_dict={"epochs": 3}, resume="run")
+    file.write_bytes(kept)
+    pd.testing.assert_frame_equal(serve.recommend(serve.load("run")), before)
+    assert run_recbole_bns(config_dict={"epochs": 3}, resume="run")["epochs"] == 3
 
 
 def test_parquet_holds_what_csv_holds(folders, in_tmp):
