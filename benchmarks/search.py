@@ -202,8 +202,8 @@ six pairs with lower rates were added for all samplers alike, 120 epochs allowed
 the 60th run anew, and all samplers tested once more. `bns_plus` has four parameters of its own
 and 40 trials for BPR on ML-100K; `dns` and `bns` were given the same 20 further ones, which stand
 in the comparison with it as rows of their own (`dns-40`, `bns-40`; trial 21 and 27). On ML-1M,
-before anything with d 32 was tested there, three trials were added for BPR (own parameters drawn) and one
-for LightGCN; what had been best at the 22nd epoch of 24 or later was run anew with 40 there.
+before anything with d 32 was tested there, three trials were added for BPR (own parameters drawn)
+and one for LightGCN; what had been best at the 22nd epoch of 24 or later was run anew with 40.
 """
 
 
