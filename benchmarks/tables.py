@@ -60,7 +60,9 @@ COMPARISONS = {
     "table2-ml-1m-BPR": Comparison("II", "BPR", "ml-1m-ahns", f"{ALL} --seeds=5"),
     "table2-ml-1m-LightGCN": Comparison("II", "LightGCN", "ml-1m-ahns", f"{ALL} --seeds=5"),
     "table3": Comparison("III", "BPR", ML, f"--variants={BNS}/table3.yaml --reference=BNS-0"),
-    "table4": Comparison("IV", "BPR", ML, f"--variants={BNS}/table4.yaml --reference=m=1"),
+    "table4": Comparison(
+        "IV", "BPR", ML, f"--variants={BNS}/table4.yaml --reference=m=1 --seeds=3"
+    ),
     "figure5": Comparison("5", "BPR", ML, f"--variants={BNS}/figure5.yaml --reference=lambda=5"),
     "ahns": Comparison(
         "AHNS", "BPR", "ml-1m-ahns",
