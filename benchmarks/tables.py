@@ -72,7 +72,7 @@ COMPARISONS = {
     "figure5": Comparison("5", "BPR", ML, f"--variants={BNS}/figure5.yaml --reference=lambda=5"),
     "ahns": Comparison(
         "AHNS", "BPR", "ml-1m-ahns",
-        f"--variants={BNS}/ahns.yaml --samplers=rns,dns,AHNS-1,AHNS-2 --seeds=3 --topk=20,50 "
+        f"--variants={BNS}/ahns.yaml --samplers=rns,dns,AHNS-1,AHNS-2 --seeds=2 --topk=20,50 "
         f"--epochs=100 {AHNS}",
     ),
     "plus-ml-100k-BPR": Comparison(
