@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,10 @@ _asked = False
 
 @contextmanager
 def terminated_is_interrupted() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does, with ``KeyboardInterrupt``; see also :func:`check`."""
+    """SIGTERM ends as Ctrl-C does, with ``KeyboardInterrupt``; see also :func:`check`.
+
+    Where nobody can catch it, Python does not print that it was ignored: it is not.
+    """
     global _asked
     _asked = False
 
@@ -26,11 +30,18 @@ def terminated_is_interrupted() -> Iterator[None]:
         yield
         return
     kinds = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(kind, interrupt) for kind in kinds]
+    before, hook = [signal.signal(kind, interrupt) for kind in kinds], sys.unraisablehook
+
+    def unraisable(found: Any) -> None:
+        if not (_asked and issubclass(found.exc_type, KeyboardInterrupt)):
+            hook(found)
+
+    sys.unraisablehook = unraisable
     try:
         yield
     finally:
         _asked = False
+        sys.unraisablehook = hook
         for kind, handler in zip(kinds, before, strict=True):
             signal.signal(kind, handler)
 

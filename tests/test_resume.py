@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import random
@@ -22,7 +23,7 @@ import yaml
 from tiny import Settings, build_model, prepare
 
 import recbole_bns.quick_start
-from recbole_bns import UsageError, __version__, checkpoint, get_trainer
+from recbole_bns import UsageError, __version__, checkpoint, get_trainer, signals
 from recbole_bns.cli import main
 from recbole_bns.quick_start import run_recbole_bns
 from recbole_bns.run_state import FILE, PREVIOUS, Keeper, random_states, set_random_states
@@ -294,6 +295,29 @@ def test_a_run_that_is_trained_is_left_alone(settings, in_tmp, monkeypatch):
     monkeypatch.setattr(Keeper, "finish", second)
     run(own, Path("mine"))
     assert seen == [None]
+
+
+def test_a_signal_within_a_callback_of_c_is_quiet_and_counts_later(capfd):
+    @ctypes.CFUNCTYPE(None)
+    def callback() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @ctypes.CFUNCTYPE(None)
+    def wrong() -> None:
+        raise ValueError("is shown")
+
+    with signals.terminated_is_interrupted():
+        callback()
+        with pytest.raises(KeyboardInterrupt):
+            signals.check()
+        assert capfd.readouterr().err == ""
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", said.append)
+        with signals.terminated_is_interrupted():
+            wrong()
+        signals.check()
+    assert [found.exc_type for found in said] == [ValueError]
 
 
 def test_a_signal_that_nobody_could_catch_counts_at_the_next_epoch(

@@ -75,18 +75,23 @@ def spread(
     step = -(-size // threads)
     parts = [tuple(row[i : i + step] for row in rows) for i in range(0, size, step)]
     errors: list[BaseException] = []
+    done: list[int] = []
 
     def body(_: Any) -> None:
-        number = team.omp_get_thread_num()
         try:
-            for part in parts[number :: team.omp_get_num_threads()]:
-                loop(*shared, *part)
+            for number in range(len(parts))[
+                team.omp_get_thread_num() :: team.omp_get_num_threads()
+            ]:
+                loop(*shared, *parts[number])
+                done.append(number)
         except BaseException as error:  # ctypes would swallow it, Ctrl-C too
             errors.append(error)
 
     team.GOMP_parallel(_BODY(body), None, threads, 0)
     if errors:
         raise errors[0]
+    if len(done) < len(parts):  # swallowed all the same: a signal came before the try
+        raise KeyboardInterrupt
 
 
 def membership(catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -218,3 +218,19 @@ def test_the_greatest_gain_where_scores_are_no_numbers(
     wanted = sampler.choose(candidates, scores, users, items, scorer)
     assert torch.equal(found, candidates.gather(2, wanted.unsqueeze(2)).squeeze(2))
     assert 0.5 < float((found != candidates[..., 0]).double().mean()) < 1
+
+
+def test_rows_that_were_left_out_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal at the start of a callback of C is swallowed there, and nothing is computed."""
+    if kernels._team() is None or torch.get_num_threads() < 2:
+        pytest.skip("one thread does the work")
+    real, out = kernels._BODY, torch.zeros(8, dtype=torch.long)
+
+    def fill(part: Any) -> None:
+        part[:] = 1
+
+    kernels.spread(fill, (), (out.numpy(),), 1)
+    assert out.tolist() == [1] * 8
+    monkeypatch.setattr(kernels, "_BODY", lambda body: real(lambda _: None))
+    with pytest.raises(KeyboardInterrupt):
+        kernels.spread(fill, (), (out.numpy(),), 1)
