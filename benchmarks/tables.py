@@ -223,9 +223,9 @@ PAGES = {
         "ML-1M column of Table 2 of Lai et al. (AHNS, AAAI 2024)",
         "Their setting: MF, d 64, Adam 0.001, batch 2048, batch L2 0.0001, 100 epochs, alpha 0.1, "
         "beta 0.4, M 16, p -1 and -2, on their split. They test every fifth epoch and report the "
-        "best one; we train on the whole training part and test once, after the last, by when "
-        "every sampler has overfitted under so little regularisation. So this says how far their "
-        "setting carries without looking at test data, and it does not repeat their figures. "
+        "best one; we train on the whole training part and test once, after the last: "
+        "presumably too late under so little regularisation, which was not looked into. So this "
+        "does not repeat their figures. "
         "With settings searched on validation data `ahns` (d 64) is above them: "
         "[bns_plus.md](bns_plus.md).",
         ["ahns"],
