@@ -353,19 +353,16 @@ def main() -> None:
     args = parser.parse_args()
     if args.same_model:
         same_model(args.data_path)
-        return
-    if args.information:
+    elif args.information:
         information(args.information)
-        return
-    if args.reliability:
+    elif args.reliability:
         reliability(args.data_path)
-        return
-    if args.ease:
+    elif args.ease:
         ease_alone(args.data_path)
-        return
-    if not args.report:
-        run(args.data_path, args.jobs)
-    PAGE.write_text(report(), encoding="utf-8")
+    else:
+        if not args.report:
+            run(args.data_path, args.jobs)
+        PAGE.write_text(report(), encoding="utf-8")
 
 
 if __name__ == "__main__":

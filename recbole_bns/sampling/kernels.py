@@ -79,9 +79,8 @@ def spread(
 
     def body(_: Any) -> None:
         try:
-            for number in range(len(parts))[
-                team.omp_get_thread_num() :: team.omp_get_num_threads()
-            ]:
+            first, apart = team.omp_get_thread_num(), team.omp_get_num_threads()
+            for number in range(first, len(parts), apart):
                 loop(*shared, *parts[number])
                 done.append(number)
         except BaseException as error:  # ctypes would swallow it, Ctrl-C too

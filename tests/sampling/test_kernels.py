@@ -202,9 +202,7 @@ def test_samplers(
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_the_greatest_gain_where_scores_are_no_numbers(
-    catalogue: Catalogue, n: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_greatest_gain_where_scores_are_no_numbers(catalogue: Catalogue, n: int) -> None:
     given = {"candidate_num": 6, "prior_l2": 5.0, "replacement": True}
     sampler = build("bns_plus", catalogue, given)
     users, items = users_of(301, least=6), torch.full((301,), 2)
