@@ -81,13 +81,15 @@ OWN: dict[str, dict[str, list[Any]]] = {
 BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("ml-100k", "BPR"): {"train_batch_size": 1024, "epochs": 80},
     ("ml-100k", "LightGCN"): {"train_batch_size": 1024, "epochs": 120},
-    ("ml-1m", "BPR"): {"train_batch_size": 2048, "epochs": 40},
-    ("ml-1m", "LightGCN"): {"train_batch_size": 8192, "epochs": 40},
+    ("ml-1m", "BPR"): {"train_batch_size": 2048, "epochs": 100},
+    ("ml-1m", "LightGCN"): {"train_batch_size": 8192, "epochs": 120},
     ("ml-1m", "BPR-64"): {"train_batch_size": 2048, "epochs": 40},
+    ("ml-1m", "BPR-AHNS"): {"train_batch_size": 2048, "epochs": 100},
 }
 MODEL: dict[str, dict[str, Any]] = {
     "BPR": {"embedding_size": 32},
     "BPR-64": {"embedding_size": 64},
+    "BPR-AHNS": {"embedding_size": 64},
     "LightGCN": {"embedding_size": 32, "n_layers": 1, "require_pow": True},
 }
 RANGES: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
@@ -103,21 +105,25 @@ PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
                               (0.005, 0.003), (0.003, 0.006), (0.002, 0.003), (0.002, 0.01),
                               (0.005, 0.006), (0.01, 0.006), (0.001, 0.006)],
     ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03),
-                       (0.003, 0.02), (0.005, 0.025), (0.004, 0.02)],
-    ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015), (0.005, 0.005)],
+                       (0.003, 0.02), (0.005, 0.025), (0.004, 0.02),
+                       (0.002, 0.012), (0.002, 0.016), (0.001, 0.015)],
+    ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015), (0.005, 0.005), (0.005, 0.003),
+                            (0.003, 0.005)],
     ("ml-1m", "BPR-64"): [(0.003, 0.02)] * 3 + [(0.005, 0.03)],
+    ("ml-1m", "BPR-AHNS"): [(0.001, 0.0001)] * 2,
 }  # fmt: skip
 """Learning rate and regularisation of trial k where there are too few trials to draw them."""
 EFFORT = {
     ("ml-100k", "BPR"): (20, 3, 3),
     ("ml-100k", "LightGCN"): (11, 2, 3),
-    ("ml-1m", "BPR"): (7, 1, 1),
-    ("ml-1m", "LightGCN"): (3, 1, 1),
+    ("ml-1m", "BPR"): (10, 1, 1),
+    ("ml-1m", "LightGCN"): (5, 1, 1),
     ("ml-1m", "BPR-64"): (4, 1, 1),
+    ("ml-1m", "BPR-AHNS"): (2, 1, 1),
 }
 """For each sampler: trials, finalists, cuts that a finalist is trained on."""
-MORE = {("ml-100k", "BPR", "bns_plus"): 40}
-"""Trials of a sampler that has more; see :data:`REPORT`."""
+MORE = {("ml-100k", "BPR", "bns_plus"): 40, ("ml-1m", "BPR-AHNS", "rns"): 1}
+"""Trials of a sampler that has more, or fewer; see :data:`REPORT`."""
 FROM = {
     ("ml-100k", "LightGCN"): ("ml-100k", "BPR"),
     ("ml-1m", "BPR"): ("ml-100k", "BPR"),
@@ -125,6 +131,31 @@ FROM = {
 }
 """Where the sampler's own parameters come from; without an entry they are drawn."""
 GIVEN: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {
+    ("ml-1m", "BPR"): {
+        "rns": [{}],
+        "pns": [{"exponent": 0.25}, {"exponent": 0.125}, {"exponent": 0.5}],
+        "aobpr": [{"lambda": 800.0}, {"lambda": 400.0}, {"lambda": 1600.0}],
+        "dns": [{"candidate_num": m, "best_num": 1} for m in (8, 10, 5)],
+        "srns": [
+            {"memory_num": s, "new_num": n, "alpha": 5.0, "warmup_epochs": 10, "tau": 10.0}
+            for s, n in ((8, 32), (8, 64), (16, 32))
+        ],
+        "bns": [
+            {"candidate_num": 8, "lambda": 50.0, "cdf": "exact"},
+            {"candidate_num": 5, "lambda": 15.0, "cdf": "exact"},
+            {"candidate_num": 10, "lambda": 15.0},
+        ],
+        "ahns": [
+            {"candidate_num": 8, "alpha": 1.0, "beta": 1.0, "p": -1.0},
+            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -2.0},
+            {"candidate_num": 16, "alpha": 1.0, "beta": 1.0, "p": -1.0},
+        ],
+        "bns_plus": [
+            {"candidate_num": 20, "gamma": 0.5, "prior_scale": 2.0, "prior_l2": 100.0},
+            {"candidate_num": 20, "gamma": 2.0, "prior_scale": 1.0, "prior_l2": 100.0},
+            {"candidate_num": 40, "gamma": 1.0, "prior_scale": 1.0, "prior_l2": 300.0},
+        ],
+    },
     ("ml-1m", "BPR-64"): {
         "dns": [{"candidate_num": 5}, {"candidate_num": 10}, {"candidate_num": 20}],
         "ahns": [
@@ -138,12 +169,22 @@ GIVEN: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {
             {"candidate_num": 40, "gamma": 2.0, "prior_scale": 1.0, "prior_l2": 500.0},
         ],
     },
+    ("ml-1m", "BPR-AHNS"): {
+        "rns": [{}],
+        "dns": [{"candidate_num": 5}, {"candidate_num": 16}],
+        "ahns": [
+            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -1.0},
+            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -2.0},
+        ],
+    },
 }
-"""The sampler's own parameters, given in turn; the first of ahns are its paper's."""
+"""The sampler's own parameters, given in turn; the first of ahns for BPR-64 are its paper's."""
+GIVEN_SINCE = {("ml-1m", "BPR"): 7}
+"""The trial that has the first of them, where it is not trial 0."""
 FROM_TRIALS = {("ml-1m", "BPR"): 4}
 """Trials whose parameters come from there, where they are not all; the others are drawn."""
 BIG = {"bns": {"cdf": "estimated"}}
-"""On ML-1M F is estimated from 256 items, for speed: in the search and in what is written."""
+"""On ML-1M F is estimated from 256 items, for speed, unless a trial says otherwise."""
 
 
 def effort(cell: tuple[str, str], sampler: str) -> tuple[int, int, int]:
@@ -169,8 +210,9 @@ def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
             key: float(f"{np.exp(common.uniform(np.log(low), np.log(high))):.2g}")
             for key, (low, high) in ranges.items()
         }
-    if cell in GIVEN:
-        args = dict(GIVEN[cell][sampler][trial % len(GIVEN[cell][sampler])])
+    since = GIVEN_SINCE.get(cell, 0)
+    if cell in GIVEN and trial >= since:
+        args = GIVEN[cell][sampler][(trial - since) % len(GIVEN[cell][sampler])]
     elif cell in FROM and trial < FROM_TRIALS.get(cell, trial + 1):
         records = read(file_of(FROM[cell]))
         best = finalists(FROM[cell], records, sampler)
@@ -184,7 +226,7 @@ def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
         own = np.random.default_rng([trial, *map(ord, sampler)])
         args = {k: own.choice(v).item() for k, v in OWN[sampler].items()} if trial else {}
     if cell[0] == "ml-1m":
-        args |= BIG.get(sampler, {})
+        args = BIG.get(sampler, {}) | args
     return {**settings, "neg_sampler_args": args}
 
 
@@ -195,8 +237,8 @@ four cells; every trial is a line of `search/*.jsonl`. Validation is a tenth cut
 training part (seeds 0, 1, 2), evaluated every second epoch; five evaluations without a better
 NDCG@20 end a trial. The test part was not evaluated. Trial k has the same learning rate and
 regularisation for every sampler. The values are of validation and cannot be compared with
-tests: there are fewer positives to find. On ML-1M `bns` has `cdf: estimated`, for speed, in the
-search and in what is shipped. Minutes are of one core, the trials of all stages together.
+tests: there are fewer positives to find. On ML-1M `bns` has `cdf: estimated`, for speed, where
+its settings do not say `exact`. Minutes are of one core, the trials of all stages together.
 LightGCN on ML-100K was searched
 with five pairs and 60 epochs at first and tested once; since some trials ended at the last epoch,
 six pairs with lower rates were added for all samplers alike, 120 epochs allowed, what had ended at
@@ -205,6 +247,13 @@ and 40 trials for BPR on ML-100K; `dns` and `bns` were given the same 20 further
 in the comparison with it as rows of their own (`dns-40`, `bns-40`; trial 21 and 27). On ML-1M,
 before anything with d 32 was tested there, three trials were added for BPR (own parameters drawn)
 and one for LightGCN; what had been best at the 22nd epoch of 24 or later was run anew with 40.
+Then all were tested once. As 40 epochs had ended several searches, `rns` alone was run with lower
+rates and less regularisation (`search/ml-1m-rns.jsonl`: six runs of BPR, two of them with SGD, and
+three of LightGCN), and where that pointed three trials were added for BPR and two for LightGCN, for
+all samplers alike, the first test values being known; the own parameters of BPR's are those that
+had been best and two neighbours, written down before any was run. All were tested once more.
+`BPR-AHNS` is the AHNS paper's own setting, in which only the epochs, and the candidates of `dns`,
+are chosen.
 """
 
 
@@ -406,12 +455,17 @@ def report() -> str:
                 f"{found['epochs']}", f"{statistics.median(values):.4f}",
                 f"{sum(r['seconds'] for r in mine) / 60:.0f}",
             ])  # fmt: skip
-        if cell in GIVEN:
+        own = (
+            f"from the finalists of {' '.join(FROM[cell])}"
+            if cell in FROM
+            else f"drawn from `{OWN}`"
+        )
+        if cell in FROM_TRIALS:
+            own += f"; from trial {FROM_TRIALS[cell]} on drawn as there"
+        if cell in GIVEN_SINCE:
+            own += f"; from trial {GIVEN_SINCE[cell]} on `{GIVEN[cell]}` in turn"
+        elif cell in GIVEN:
             own = f"`{GIVEN[cell]}` in turn"
-        elif cell in FROM:
-            own = f"from the finalists of {' '.join(FROM[cell])}"
-        else:
-            own = f"drawn from `{OWN}`"
         heads = ["", "trials", "validation N@20", "settings", "median of stage 1", "minutes"]
         parts.append(
             f"## {cell[1]} on {cell[0]}\n\nFor each sampler {trials} trials, then {best} of "
