@@ -370,7 +370,9 @@ def winner(
     """The finalist with the best mean over the cuts; None before all of them are run."""
     best = None
     for trial in finalists(cell, records, sampler):
-        runs = [r for r in records if r["sampler"] == sampler and r["trial"] == trial]
+        runs = [
+            r for r in records if r["sampler"] == sampler and r["trial"] == trial and "value" in r
+        ]
         if len(runs) < effort(cell, sampler)[2]:
             return None
         values = [r["value"] for r in runs]

@@ -3,7 +3,8 @@
     python benchmarks/sequential.py --data DATA/ml-100k-bns    # 20 minutes of one core
 
 Matrix factorisation by plain SGD, one positive at a time: learning rate 0.01, d 32, vectors from
-normal(0, 0.1), pairs shuffled once, F with n + 1. Nothing of recbole_bns is used, so that this is a
+normal(0, 0.1), pairs shuffled once, F with n + 1, and, as in the authors' program, items updated by
+the user's vector that is updated already. Nothing of recbole_bns is used, so that this is a
 second program for the same thing, beside `tests/oracles/test_bns_sgd.py`, and a way to see what
 becomes of Table IV without Adam, batches and searched settings. The oracle prior sees the test
 labels: a simulation. Writes results/sequential.md.

@@ -132,9 +132,12 @@ def prepare(arguments: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true")
     options = parser.parse_args(arguments)
     from . import prepare as module
+    from .signals import terminated_is_interrupted
 
     source, out = options.source.expanduser(), options.out.expanduser()
-    print(module.report(module.prepare(options.name, source, out, overwrite=options.overwrite)))
+    with terminated_is_interrupted():  # so that what is half written is taken away
+        done = module.prepare(options.name, source, out, overwrite=options.overwrite)
+    print(module.report(done))
     return 0
 
 

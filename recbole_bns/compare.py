@@ -100,6 +100,7 @@ def train(plan: Plan, folder: Path, jobs: int, threads: int) -> None:
                         "seed": run[1],
                         "own": plan.own.get(run[0], {}),
                         "settings": settings[run[0]],
+                        "data": plan.data,
                         "jobs": jobs,
                         "threads": threads,
                     }
@@ -186,15 +187,14 @@ def _report(
     from recbole.evaluator import smaller_metrics
 
     found = [record["result"]["versions"] for record in done]
-    jobs, threads = share(plan)
     origin = Origin(
         command=command,
         model=plan.config["model"],
         dataset=plan.config["dataset"],
         versions={k: "/".join(sorted({v.get(k, "?") for v in found})) for k in versions()},
         cores=count_cores(),
-        jobs=jobs,
-        threads=threads,
+        jobs=_joined(done, "jobs"),
+        threads=_joined(done, "threads"),
         device=plan.config["device"].type,
     )
     runs = [(record["sampler"], record["seed"]) for record in done]
@@ -202,6 +202,11 @@ def _report(
     return Report(
         origin, records, values, plan.samplers, plan.seeds, plan.reference, smaller_metrics
     )
+
+
+def _joined(done: Sequence[Mapping[str, Any]], key: str) -> str:
+    """``2``, or ``1/2`` where the runs had not all the same."""
+    return "/".join(map(str, sorted({record[key] for record in done})))
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -59,3 +59,15 @@ def plus_minus(pair: pd.Series, digits: int) -> str:
     """Mean ± standard deviation, the latter left out where there is none."""
     mean = f"{pair['mean']:.{digits}f}"
     return mean if math.isnan(pair["std"]) else f"{mean} ± {pair['std']:.{digits}f}"
+
+
+def defined(metrics: Collection[str]) -> str:
+    """What those of the papers are, in a sentence."""
+    kinds = {name.partition("@")[0] for name in metrics}
+    what = {
+        "recall": "recall divides by all of them",
+        "precision": "precision by k",
+        "ndcg": "the ideal NDCG counts min(k, test items)",
+    }
+    said = [text for kind, text in what.items() if kind in kinds]
+    return f" Averaged over the users with test items; {', '.join(said)}." if said else ""

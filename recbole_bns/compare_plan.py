@@ -6,13 +6,14 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .checks import RECORD_KEYS, known_keys
 from .compare_variants import read_variants
 from .config import BNSConfig
-from .datasets import check_files
+from .datasets import check_files, digest
 from .errors import UsageError, nearest
 from .nproc import check_alone
 from .run_folder import flat, settings_of
@@ -63,6 +64,11 @@ class Plan:
     def runs(self) -> list[Run]:
         """All runs, seed by seed, so that an unfinished table is a fair one."""
         return [(sampler, seed) for seed in self.seeds for sampler in self.samplers]
+
+    @cached_property
+    def data(self) -> str:
+        """What tells the data set's files from others of the same name."""
+        return digest(self.config)
 
     def model_of(self, row: str) -> str | None:
         """A variant's own model, else that of the table."""

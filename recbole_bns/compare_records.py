@@ -42,13 +42,19 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
     Runs that failed, and seeds and samplers that are not asked for now, are free.
 
     Raises:
-        UsageError: names the first setting that differs.
+        UsageError: names the first setting that differs, or the data set's files do.
     """
     wanted: dict[str, dict[str, Any]] = {}
     for run, record in records.items():
         if record["status"] != "done":
             continue
         sampler = run[0]
+        if record.get("data", plan.data) != plan.data:  # a record of old does not say it
+            raise UsageError(
+                f"--out: '{plan.out}' holds {sampler} with seed {run[1]} trained on other files of "
+                f"'{plan.config['dataset']}' than lie in '{plan.config['data_path']}' now; bring "
+                "those back, or name another folder with --out=DIR."
+            )
         if sampler not in wanted:
             own = plan.own.get(sampler, {}) if sampler in plan.samplers else record["own"]
             wanted[sampler] = flat(plan.resolved(sampler, own))

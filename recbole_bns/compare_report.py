@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .compare_cells import draw, mean_cell, plain, plus_minus, test_cell, title
+from .compare_cells import defined, draw, mean_cell, plain, plus_minus, test_cell, title
 from .compare_table import (
     PerUser,
     Record,
@@ -31,8 +31,8 @@ class Origin:
         dataset: its name.
         versions: of what decides a result.
         cores: of the machine.
-        jobs: runs at once.
-        threads: of each run.
+        jobs: runs at once; ``1/2`` where it was not the same for all.
+        threads: of each run, likewise.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -41,8 +41,8 @@ class Origin:
     dataset: str
     versions: Mapping[str, str]
     cores: int
-    jobs: int
-    threads: int
+    jobs: str
+    threads: str
     device: str
 
 
@@ -165,6 +165,7 @@ class Report:
         of = f"mean ± standard deviation {over}" if len(self.seeds) > 1 else f"seed {self.seeds[0]}"
         return (
             f"Test metrics, {of}; **best**, <u>second best</u>."
+            + defined(self.metrics)
             + " Not all runs are finished: means are over those that are." * unfinished
         )
 

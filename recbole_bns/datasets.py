@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,16 @@ def check_files(config: Any) -> None:
         path = folder / f"{name}.{suffix}"
         if path.is_file() and (config["load_col"] is None or config["load_col"].get(suffix)):
             check_lines(path, config, [column], filled=False)
+
+
+def digest(config: Any) -> str:
+    """16 hex digits that tell the content of a data set's files from any other."""
+    folder, name = Path(config["data_path"]), config["dataset"]
+    found = sha256()
+    for path in sorted(folder.glob(f"{glob.escape(name)}.*")):
+        if path.is_file():
+            found.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def check_cuts(config: Any, dataset: Any) -> None:

@@ -159,7 +159,10 @@ def read(file: File, original: Original) -> pd.DataFrame:
         raise UsageError(f"{file.where}: cannot be read: {_reason(error)}.") from error
     text = raw.removeprefix(_BOM).decode("latin-1").replace("\r\n", "\n").rstrip("\n")
     lines = text.split("\n") if text else []
-    first = 1 + bool(original.header and lines and _HEADER.fullmatch(lines[0]))
+    first = 1
+    if original.header and lines and _HEADER.fullmatch(lines[0]):
+        _check_header(file, original.fields, lines[0])
+        first = 2
     numbers: Sequence[int] = range(first, len(lines) + 1)
     if original.grouped:
         numbers, columns = _ungroup(original, lines)
@@ -175,6 +178,16 @@ def read(file: File, original: Original) -> pd.DataFrame:
             f"{file.where}: there is nothing in it; allowed are lines {original.form}."
         )
     return frame
+
+
+def _check_header(file: File, fields: Sequence[Field], line: str) -> None:
+    """Make sure that a header with the fields' own words has them in their order."""
+    found, wanted = line.lower().split(","), [field.word for field in fields]
+    if found != wanted and sorted(found) == sorted(wanted):
+        raise UsageError(
+            f"{file.where}, line 1: the columns are {line!r}, allowed is {','.join(wanted)!r}; "
+            "put them in that order."
+        )
 
 
 def _columns(file: File, original: Original, lines: Sequence[str], first: int) -> list[list[str]]:

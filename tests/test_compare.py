@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -386,6 +387,42 @@ def test_ctrl_c_writes_what_there_is_and_the_command_goes_on(settings, in_tmp, i
     assert in_process.started[2:] == ["rns-2", "rns-2", "dns-2"]
 
 
+def test_runs_on_other_files_of_the_same_name_are_not_mixed_in(
+    settings, in_tmp, in_process, capsys
+):
+    shutil.copytree(Path(settings["data_path"]) / "tiny", "data/tiny")
+    same = ("--epochs=1", "--out=cmp", "--data_path=data", "--seeds=1")
+    first = ["compare", *words_of(settings, *same, "--samplers=rns")]
+    more = ["compare", *words_of(settings, *same, "--samplers=rns,dns")]
+    assert main(first) == 0
+    file = Path("data/tiny/tiny.inter")
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join([lines[0], *lines[:0:-1]]), encoding="utf-8")
+    capsys.readouterr()
+    assert main(more) == 2
+    assert "holds rns with seed 1 trained on other files of 'tiny'" in capsys.readouterr().err
+    file.write_text("".join(lines), encoding="utf-8")
+    assert main(more) == 0
+    assert in_process.started == ["rns-1", "dns-1"]
+
+
+def test_the_tables_say_under_what_load_each_time_was_measured(
+    settings, in_tmp, in_process, monkeypatch
+):
+    monkeypatch.setattr(module, "count_cores", lambda: 2)
+
+    def compare(*words: str) -> int:
+        same = ("--epochs=1", "--out=cmp", "--samplers=rns")
+        return main(["compare", *words_of(settings, *same, *words)])
+
+    assert compare("--jobs=1", "--seeds=1") == 0
+    assert compare("--jobs=2", "--seeds=2") == 0
+    said = "with 1/2 run(s) at once, 1/2 thread(s) each"
+    assert said in Path("cmp/compare.md").read_text(encoding="utf-8")
+    assert compare("--jobs=1", "--seeds=2") == 0, "nothing is left to run"
+    assert said in Path("cmp/compare.md").read_text(encoding="utf-8")
+
+
 def test_a_file_that_is_no_record_is_named(settings, in_tmp, in_process, capsys):
     Path("cmp/runs").mkdir(parents=True)
     Path("cmp/runs/x.json").write_text("[1]", encoding="utf-8")
@@ -678,7 +715,7 @@ def test_users_are_averaged_over_seeds_then_paired():
 def test_a_report_marks_states_and_names_all_it_is_made_of():
     records, values = two_seeds()
     failed = {"sampler": "c", "seed": 2, "status": "failed", "error": "no memory"}
-    origin = Origin("recbole-bns compare --x", "BPR", "tiny", {"torch": "2"}, 8, 4, 2, "cpu")
+    origin = Origin("recbole-bns compare --x", "BPR", "tiny", {"torch": "2"}, 8, "4", "1/2", "cpu")
     report = Report(origin, [*records, failed], values, ["a", "b", "c", "d"], [1, 2], "a")
     text = report.markdown()
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
@@ -691,7 +728,8 @@ def test_a_report_marks_states_and_names_all_it_is_made_of():
         marks = {1: f"**{mean:.4f}**", 2: f"<u>{mean:.4f}</u>", 3: f"{mean:.4f}"}
         assert cells[name][1].split(" ±")[0] == marks[rank]
     for part in ("Holm-corrected over the 2 sampler(s)", "recbole-bns compare --x", "8 cores",
-                 "torch 2", "`c`, seed 2: no memory", "4 run(s) at once, 2 thread(s) each",
+                 "torch 2", "`c`, seed 2: no memory", "4 run(s) at once, 1/2 thread(s) each",
+                 "Averaged over the users with test items; the ideal NDCG",
                  "Not all runs are finished", "- `b`: m 5, reg_weight 0.5\n"):  # fmt: skip
         assert part in text
     content = json.loads(report.json(), parse_constant=lambda word: pytest.fail(word))

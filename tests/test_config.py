@@ -170,6 +170,8 @@ VALUES = [
     ("__import__('os').system('touch hacked')", "__import__('os').system('touch hacked')"),
     ("a: b: c", "a: b: c"),
     ("2024-01-01", "2024-01-01"),
+    ("1:30", "1:30"),
+    ("-1:30.5", "-1:30.5"),
     (np.float64(0.25), 0.25),
     (np.int64(3), 3),
     (3, 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -212,6 +213,16 @@ def test_the_bns_split_with_and_without_header(command, tmp_path, heads):
     features = read_atomic(folder / "ml-100k-bns.user")
     assert len(features) == 944
     assert features[1] == ["0", "49", "M", "writer", "55105"], "user 196 comes first in ML-100K"
+
+
+def test_columns_in_another_order_are_refused(command, tmp_path):
+    files = originals("ml-100k-bns")
+    files["100k_train.csv"] = files["100k_train.csv"].replace("user,item", "item,user", 1)
+    code, sentence = command("ml-100k-bns", "--from", put(tmp_path / "from", files))
+    assert code == 2
+    assert "100k_train.csv, line 1: the columns are 'item,user,rating'" in sentence
+    assert "allowed is 'user,item,rating'" in sentence
+    assert not Path("dataset").exists()
 
 
 def test_a_split_under_other_ids_gets_no_features(command, tmp_path):
@@ -514,7 +525,17 @@ def test_overwrite_loses_no_files_of_others(command, tmp_path):
     )  # fmt: skip
 
 
-ENDS = [(OSError(28, "No space left on device"), 2), (KeyboardInterrupt(), 130)]
+def end_by(how: BaseException | signal.Signals) -> None:
+    if isinstance(how, BaseException):
+        raise how
+    signal.raise_signal(how)
+
+
+ENDS = [
+    (OSError(28, "No space left on device"), 2),
+    (KeyboardInterrupt(), 130),
+    (signal.SIGTERM, 130),
+]
 
 
 @pytest.mark.parametrize(("end", "code"), ENDS)
@@ -531,13 +552,13 @@ def test_what_ends_it_early_leaves_no_trace(when, there, end, code, command, tmp
     def stop_writing(path: Path, frame: Any) -> None:
         if when == "midst of a file" or path.name.endswith("user"):
             path.write_text("half of i", encoding="utf-8")
-            raise end
+            end_by(end)
         write(path, frame)
 
     def stop_renaming(path: Path, target: Path) -> Path:
         calls.append(path)
         if (path.name == "new") if when == "renamed" else len(calls) == 1:
-            raise end
+            end_by(end)
         return rename(path, target)
 
     if when in ("renamed", "moved away"):
