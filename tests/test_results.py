@@ -41,7 +41,7 @@ def test_a_table_was_made_with_the_settings_that_are_shipped(name: str) -> None:
         own = shipped.pop("neg_sampler_args", {})
         parameters, settings = content["parameters"][row], content["settings"][row]
         assert {key: parameters[key] for key in own} == own, row
-        assert {"epochs", "learning_rate"} <= set(settings)
+        assert "epochs" in settings, "what all rows share is not written down"
         assert {k: settings[k] for k in shipped if k in settings} == {
             k: v for k, v in shipped.items() if k in settings
         }, row
