@@ -129,52 +129,40 @@ FROM = {
     ("ml-1m", "LightGCN"): ("ml-1m", "BPR"),
 }
 """Where the sampler's own parameters come from; without an entry they are drawn."""
+
+
+def each(names: str, *rows: tuple[float, ...]) -> list[dict[str, Any]]:
+    """A mapping a row."""
+    return [dict(zip(names.split(), row, strict=True)) for row in rows]
+
+
+SRNS = "memory_num new_num alpha warmup_epochs tau"
+AHNS = "candidate_num alpha beta p"
+PLUS = "candidate_num gamma prior_scale prior_l2"
 GIVEN: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {
     ("ml-1m", "BPR"): {
         "rns": [{}],
-        "pns": [{"exponent": 0.25}, {"exponent": 0.125}, {"exponent": 0.5}],
-        "aobpr": [{"lambda": 800.0}, {"lambda": 400.0}, {"lambda": 1600.0}],
-        "dns": [{"candidate_num": m, "best_num": 1} for m in (8, 10, 5)],
-        "srns": [
-            {"memory_num": s, "new_num": n, "alpha": 5.0, "warmup_epochs": 10, "tau": 10.0}
-            for s, n in ((8, 32), (8, 64), (16, 32))
-        ],
+        "pns": each("exponent", (0.25,), (0.125,), (0.5,)),
+        "aobpr": each("lambda", (800.0,), (400.0,), (1600.0,)),
+        "dns": each("candidate_num best_num", (8, 1), (10, 1), (5, 1)),
+        "srns": each(SRNS, (8, 32, 5.0, 10, 10.0), (8, 64, 5.0, 10, 10.0), (16, 32, 5.0, 10, 10.0)),
         "bns": [
             {"candidate_num": 8, "lambda": 50.0, "cdf": "exact"},
             {"candidate_num": 5, "lambda": 15.0, "cdf": "exact"},
             {"candidate_num": 10, "lambda": 15.0},
         ],
-        "ahns": [
-            {"candidate_num": 8, "alpha": 1.0, "beta": 1.0, "p": -1.0},
-            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -2.0},
-            {"candidate_num": 16, "alpha": 1.0, "beta": 1.0, "p": -1.0},
-        ],
-        "bns_plus": [
-            {"candidate_num": 20, "gamma": 0.5, "prior_scale": 2.0, "prior_l2": 100.0},
-            {"candidate_num": 20, "gamma": 2.0, "prior_scale": 1.0, "prior_l2": 100.0},
-            {"candidate_num": 40, "gamma": 1.0, "prior_scale": 1.0, "prior_l2": 300.0},
-        ],
+        "ahns": each(AHNS, (8, 1.0, 1.0, -1.0), (16, 0.1, 0.4, -2.0), (16, 1.0, 1.0, -1.0)),
+        "bns_plus": each(PLUS, (20, 0.5, 2.0, 100.0), (20, 2.0, 1.0, 100.0), (40, 1.0, 1.0, 300.0)),
     },
     ("ml-1m", "BPR-64"): {
-        "dns": [{"candidate_num": 5}, {"candidate_num": 10}, {"candidate_num": 20}],
-        "ahns": [
-            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -2.0},
-            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -1.0},
-            {"candidate_num": 8, "alpha": 1.0, "beta": 1.0, "p": -1.0},
-        ],
-        "bns_plus": [
-            {"candidate_num": 20, "gamma": 2.0, "prior_scale": 1.0, "prior_l2": 500.0},
-            {"candidate_num": 20, "gamma": 1.0, "prior_scale": 1.0, "prior_l2": 500.0},
-            {"candidate_num": 40, "gamma": 2.0, "prior_scale": 1.0, "prior_l2": 500.0},
-        ],
+        "dns": each("candidate_num", (5,), (10,), (20,)),
+        "ahns": each(AHNS, (16, 0.1, 0.4, -2.0), (16, 0.1, 0.4, -1.0), (8, 1.0, 1.0, -1.0)),
+        "bns_plus": each(PLUS, (20, 2.0, 1.0, 500.0), (20, 1.0, 1.0, 500.0), (40, 2.0, 1.0, 500.0)),
     },
     ("ml-1m", "BPR-AHNS"): {
         "rns": [{}],
-        "dns": [{"candidate_num": 5}, {"candidate_num": 16}],
-        "ahns": [
-            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -1.0},
-            {"candidate_num": 16, "alpha": 0.1, "beta": 0.4, "p": -2.0},
-        ],
+        "dns": each("candidate_num", (5,), (16,)),
+        "ahns": each(AHNS, (16, 0.1, 0.4, -1.0), (16, 0.1, 0.4, -2.0)),
     },
 }
 """The sampler's own parameters, given in turn; the first of ahns for BPR-64 are its paper's."""
@@ -209,9 +197,9 @@ def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
             key: float(f"{np.exp(common.uniform(np.log(low), np.log(high))):.2g}")
             for key, (low, high) in ranges.items()
         }
-    since = GIVEN_SINCE.get(cell, 0)
-    if cell in GIVEN and trial >= since:
-        args = GIVEN[cell][sampler][(trial - since) % len(GIVEN[cell][sampler])]
+    turn = trial - GIVEN_SINCE.get(cell, 0)
+    if cell in GIVEN and turn >= 0:
+        args = GIVEN[cell][sampler][turn % len(GIVEN[cell][sampler])]
     elif cell in FROM and trial < FROM_TRIALS.get(cell, trial + 1):
         records = read(file_of(FROM[cell]))
         best = finalists(FROM[cell], records, sampler)

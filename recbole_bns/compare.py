@@ -191,7 +191,7 @@ def _report(
         command=command,
         model=plan.config["model"],
         dataset=plan.config["dataset"],
-        versions={k: "/".join(sorted({v.get(k, "?") for v in found})) for k in versions()},
+        versions={k: _joined(found, k) for k in versions()},
         cores=count_cores(),
         jobs=_joined(done, "jobs"),
         threads=_joined(done, "threads"),
@@ -204,9 +204,9 @@ def _report(
     )
 
 
-def _joined(done: Sequence[Mapping[str, Any]], key: str) -> str:
+def _joined(found: Sequence[Mapping[str, Any]], key: str) -> str:
     """``2``, or ``1/2`` where the runs had not all the same."""
-    return "/".join(map(str, sorted({record[key] for record in done})))
+    return "/".join(map(str, sorted({each.get(key, "?") for each in found})))
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:

@@ -65,8 +65,8 @@ def defined(metrics: Collection[str]) -> str:
     """What those of the papers are, in a sentence."""
     kinds = {name.partition("@")[0] for name in metrics}
     what = {
-        "recall": "recall divides by all of them",
-        "precision": "precision by k",
+        "recall": "recall divides by all test items",
+        "precision": "precision divides by k",
         "ndcg": "the ideal NDCG counts min(k, test items)",
     }
     said = [text for kind, text in what.items() if kind in kinds]
