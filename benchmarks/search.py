@@ -24,8 +24,10 @@ import statistics
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 from typing import Any
 
@@ -107,7 +109,8 @@ PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
     ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03),
                        (0.003, 0.02), (0.005, 0.025), (0.004, 0.02),
                        (0.002, 0.012), (0.002, 0.016), (0.001, 0.015)],
-    ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015), (0.005, 0.005), (0.005, 0.003)],
+    ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015), (0.005, 0.005), (0.005, 0.003),
+                            (0.005, 0.005), (0.003, 0.004), (0.003, 0.006)],
     ("ml-1m", "BPR-64"): [(0.003, 0.02)] * 3 + [(0.005, 0.03)],
     ("ml-1m", "BPR-AHNS"): [(0.001, 0.0001)] * 2,
 }  # fmt: skip
@@ -116,7 +119,7 @@ EFFORT = {
     ("ml-100k", "BPR"): (20, 3, 3),
     ("ml-100k", "LightGCN"): (11, 2, 3),
     ("ml-1m", "BPR"): (10, 1, 1),
-    ("ml-1m", "LightGCN"): (4, 1, 1),
+    ("ml-1m", "LightGCN"): (7, 1, 1),
     ("ml-1m", "BPR-64"): (4, 1, 1),
     ("ml-1m", "BPR-AHNS"): (2, 1, 1),
 }
@@ -154,6 +157,20 @@ GIVEN: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {
         "ahns": each(AHNS, (8, 1.0, 1.0, -1.0), (16, 0.1, 0.4, -2.0), (16, 1.0, 1.0, -1.0)),
         "bns_plus": each(PLUS, (20, 0.5, 2.0, 100.0), (20, 2.0, 1.0, 100.0), (40, 1.0, 1.0, 300.0)),
     },
+    ("ml-1m", "LightGCN"): {
+        "rns": [{}],
+        "pns": each("exponent", (0.125,), (0.125,), (0.25,)),
+        "aobpr": each("lambda", (800.0,), (800.0,), (1600.0,)),
+        "dns": each("candidate_num best_num", (8, 1), (8, 1), (10, 1)),
+        "srns": each(SRNS, (8, 32, 5.0, 10, 10.0), (8, 32, 5.0, 10, 10.0), (8, 64, 5.0, 10, 10.0)),
+        "bns": [
+            {"candidate_num": 5, "lambda": 15.0, "cdf": "exact"},
+            {"candidate_num": 5, "lambda": 15.0, "cdf": "exact"},
+            {"candidate_num": 8, "lambda": 50.0, "cdf": "exact"},
+        ],
+        "ahns": each(AHNS, (16, 1.0, 1.0, -1.0), (16, 1.0, 1.0, -1.0), (32, 1.0, 1.0, -1.0)),
+        "bns_plus": each(PLUS, (20, 0.5, 2.0, 100.0), (20, 0.5, 2.0, 100.0), (40, 1.0, 1.0, 300.0)),
+    },
     ("ml-1m", "BPR-64"): {
         "dns": each("candidate_num", (5,), (10,), (20,)),
         "ahns": each(AHNS, (16, 0.1, 0.4, -2.0), (16, 0.1, 0.4, -1.0), (8, 1.0, 1.0, -1.0)),
@@ -166,7 +183,7 @@ GIVEN: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {
     },
 }
 """The sampler's own parameters, given in turn; the first of ahns for BPR-64 are its paper's."""
-GIVEN_SINCE = {("ml-1m", "BPR"): 7}
+GIVEN_SINCE = {("ml-1m", "BPR"): 7, ("ml-1m", "LightGCN"): 4}
 """The trial that has the first of them, where it is not trial 0."""
 FROM_TRIALS = {("ml-1m", "BPR"): 4}
 """Trials whose parameters come from there, where they are not all; the others are drawn."""
@@ -297,9 +314,17 @@ bench: Bench
 """Of a worker."""
 
 
+def end_with(parent: BaseProcess | None) -> None:
+    """Wait for the parent's end, and end too: a pool's worker would wait for tasks for ever."""
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def start(*args: str) -> None:
-    """Prepare a worker."""
+    """Prepare a worker; it ends with its parent, however that ends."""
     global bench
+    Thread(target=end_with, args=(parent_process(),), daemon=True).start()
     torch.set_num_threads(1)
     bench = Bench(*args)
 

@@ -21,6 +21,7 @@ from .help_texts import (
     RUN_HELP,
     TUNE_HELP,
 )
+from .signals import terminated_is_interrupted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"command: got '{arguments[0]}'{nearest(arguments[0], commands)}; allowed: "
                 f"{', '.join(commands)}."
             )
-        return commands[arguments[0]](arguments[1:])
+        if arguments[0] == "tune":  # Ray has handlers of its own
+            return tune(arguments[1:])
+        with terminated_is_interrupted():  # so that what is half written is taken away
+            return commands[arguments[0]](arguments[1:])
     except UsageError as error:
         print(f"recbole-bns: {error}", file=sys.stderr)
         return 2
@@ -74,18 +78,16 @@ def run(arguments: Sequence[str]) -> int:
     files = flags.pop("config_files", None)
     from .quick_start import run_recbole_bns
     from .report import result_table
-    from .signals import terminated_is_interrupted
 
-    with terminated_is_interrupted():
-        result = run_recbole_bns(
-            own["model"],
-            own["dataset"],
-            files,
-            flags,
-            out=own["out"],
-            result_file=own["result_file"],
-            resume=own["resume"],
-        )
+    result = run_recbole_bns(
+        own["model"],
+        own["dataset"],
+        files,
+        flags,
+        out=own["out"],
+        result_file=own["result_file"],
+        resume=own["resume"],
+    )
     print(result_table(result))
     return 0
 
@@ -132,11 +134,9 @@ def prepare(arguments: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true")
     options = parser.parse_args(arguments)
     from . import prepare as module
-    from .signals import terminated_is_interrupted
 
     source, out = options.source.expanduser(), options.out.expanduser()
-    with terminated_is_interrupted():  # so that what is half written is taken away
-        done = module.prepare(options.name, source, out, overwrite=options.overwrite)
+    done = module.prepare(options.name, source, out, overwrite=options.overwrite)
     print(module.report(done))
     return 0
 

@@ -10,7 +10,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -267,26 +266,22 @@ def test_three_negatives_a_positive(settings, tmp_path):
 def test_epoch_seconds_count_what_a_sampler_does_when_an_epoch_begins(
     settings, tmp_path, monkeypatch
 ):
-    cls = get("srns")
-    begin = cls.begin_epoch
+    clock = [0.0]
+    monkeypatch.setattr("recbole_bns.trainer.perf_counter", lambda: clock[0])
 
-    def slow(self: Any, *args: Any) -> None:
-        time.sleep(0.3)
-        begin(self, *args)
+    def taking(seconds: float, inner: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            clock[0] += seconds
+            return inner(*args, **kwargs)
 
-    monkeypatch.setattr(cls, "begin_epoch", slow)
-    monkeypatch.setattr(Trainer, "_valid_epoch", _slow_validation(Trainer._valid_epoch))
+        return call
+
+    monkeypatch.setattr(get("srns"), "begin_epoch", taking(3.0, get("srns").begin_epoch))
+    monkeypatch.setattr(Trainer, "_train_epoch", taking(0.5, Trainer._train_epoch))
+    monkeypatch.setattr(Trainer, "_valid_epoch", taking(20.0, Trainer._valid_epoch))
     given = {**settings, "neg_sampler": "srns", "epochs": 2}
     result = run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
-    assert all(0.3 <= seconds < 2 for seconds in result["train_epoch_seconds"])
-
-
-def _slow_validation(inner: Any) -> Any:
-    def validate(*args: Any, **kwargs: Any) -> Any:
-        time.sleep(2)
-        return inner(*args, **kwargs)
-
-    return validate
+    assert result["train_epoch_seconds"] == [3.5, 3.5]
 
 
 def test_none_is_recboles_own_training(settings, tmp_path, monkeypatch):

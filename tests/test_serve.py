@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -241,3 +243,24 @@ def test_without_pyarrow_parquet_is_a_sentence_before_anything_is_read(monkeypat
 def test_an_unknown_kind_of_exclusion_is_refused_in_python_too(folders):
     with pytest.raises(UsageError, match="--exclude: got 'some', allowed: all, train, none"):
         serve.recommend(serve.load(folders["BPR"]), ["u1"], exclude="some")
+
+
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_a_signal_leaves_what_was_there_and_nothing_half_written(
+    folders, in_tmp, capsys, monkeypatch, command
+):
+    name = {"predict": "out.csv", "export": "out/users.csv"}[command]
+    words = [command, f"--checkpoint={folders['BPR']}", f"--out={name.partition('/')[0]}"]
+    words += ["--format=csv"] if command == "export" else []
+    assert main(words) == 0
+    whole, before = Path(name).read_bytes(), sorted(in_tmp.rglob("*"))
+
+    def write(table: pd.DataFrame, file: BinaryIO, **_: Any) -> None:
+        file.write(b"half")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", write)
+    assert main(words) == 130
+    assert "recbole-bns: stopped." in capsys.readouterr().err
+    assert sorted(in_tmp.rglob("*")) == before
+    assert Path(name).read_bytes() == whole

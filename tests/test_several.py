@@ -272,7 +272,7 @@ def test_a_dead_process_ends_the_run_which_goes_on_bit_for_bit(
         in_process(patch, 1, 2, die)
         with pytest.raises(UsageError) as caught:
             run(own, tmp_path / "ended")
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 300
     folder = tmp_path / "ended"
     assert str(caught.value) == (
         "nproc: process 1 (of 0 to 1) was ended by the signal SIGKILL, perhaps for want of memory; "
@@ -319,7 +319,7 @@ def test_whoever_does_not_come_along_ends_the_run_with_a_sentence(
     begun = time.monotonic()
     with pytest.raises(UsageError, match=f"^nproc: {sentence}$"):
         run({**settings, "neg_sampler": "rns"}, tmp_path / "run")
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - begun < 300
     for file in (tmp_path / "run").glob("failed-process-1.txt"):
         assert "Traceback" in file.read_text()
 
@@ -511,7 +511,7 @@ def test_a_signal_ends_all_processes_and_the_command_that_it_names_goes_on(
         assert process.returncode == 130
         assert said.endswith("go on with: recbole-bns run --resume=mine\n")
         assert said.count("\n") == 1
-    until = time.time() + 20
+    until = time.time() + 100
     while any(map(alive, pids)):
         assert time.time() < until
         time.sleep(0.05)

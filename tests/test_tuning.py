@@ -359,7 +359,7 @@ def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def wait_for(folder: Path, ends: int, reports: int, limit: float = 120) -> dict[str, Any]:
+def wait_for(folder: Path, ends: int, reports: int, limit: float = 400) -> dict[str, Any]:
     """Wait until so many trials have ended and a running one has reported so often."""
     begun = time.time()
     while time.time() - begun < limit:
