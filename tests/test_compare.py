@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
-from tiny import Settings, build_model, prepare
+from tiny import Settings, alive, build_model, prepare
 
 from recbole_bns import UsageError, cli, get_trainer, per_user
 from recbole_bns import compare as module
@@ -480,15 +480,6 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError(f"{path} did not appear")
 
 
-def is_alive(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{number}/stat")
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
 def children(number: int) -> list[int]:
     text = Path(f"/proc/{number}/task/{number}/children").read_text()
     return [int(word) for word in text.split()]
@@ -507,11 +498,11 @@ def test_a_killed_comparison_leaves_no_process_and_is_resumed(settings, tmp_path
     first.kill()
     first.wait()
     for _ in range(100):
-        if not any(map(is_alive, workers)):
+        if not any(map(alive, workers)):
             break
         time.sleep(0.1)
     assert workers
-    assert not any(map(is_alive, workers)), "a worker outlived the comparison"
+    assert not any(map(alive, workers)), "a worker outlived the comparison"
     before = (runs / "rns-1.json").stat().st_mtime_ns
 
     second = start(words, tmp_path)

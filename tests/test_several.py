@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from test_resume import ARGS, SAMPLERS, assert_same, outcome
-from tiny import ROOT, Settings, build_model, prepare
+from tiny import ROOT, Settings, alive, build_model, prepare
 
 from recbole_bns import UsageError, checkpoint, get_trainer, several, team
 from recbole_bns.cli import main
@@ -467,13 +467,6 @@ def test_equal_tensors_are_kept_once():
 
 
 # --- As users start them -----------------------------------------------------------------------
-
-
-def alive(pid: int) -> bool:
-    with suppress(ProcessLookupError, FileNotFoundError):
-        os.kill(pid, 0)
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return False
 
 
 @pytest.mark.parametrize(
