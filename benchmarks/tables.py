@@ -58,7 +58,7 @@ COMPARISONS = {
     "table2-ml-100k-BPR": Comparison("II", "BPR", ML, f"{ALL} --seeds=5"),
     "table2-ml-100k-LightGCN": Comparison("II", "LightGCN", ML, f"{ALL} --seeds=5"),
     "table2-ml-1m-BPR": Comparison("II", "BPR", "ml-1m-ahns", f"{ALL} --seeds=5"),
-    "table2-ml-1m-LightGCN": Comparison("II", "LightGCN", "ml-1m-ahns", f"{ALL} --seeds=3"),
+    "table2-ml-1m-LightGCN": Comparison("II", "LightGCN", "ml-1m-ahns", f"{ALL} --seeds=5"),
     "table3": Comparison("III", "BPR", ML, f"--variants={BNS}/table3.yaml --reference=BNS-0"),
     "table4": Comparison(
         "IV", "BPR", ML,
@@ -78,7 +78,7 @@ COMPARISONS = {
     "figure5": Comparison("5", "BPR", ML, f"--variants={BNS}/figure5.yaml --reference=lambda=5"),
     "ahns": Comparison(
         "AHNS", "BPR", "ml-1m-ahns",
-        f"--variants={BNS}/ahns.yaml --reference=MF-RNS --seeds=3 --topk=20,50 {AHNS}",
+        f"--variants={BNS}/ahns.yaml --reference=MF-RNS --seeds=5 --topk=20,50 {AHNS}",
     ),
     "plus-ml-100k-BPR": Comparison(
         "plus", "BPR", ML, f"{EIGHT},dns-40,bns-40 --variants={BNS}/plus-ml-100k-BPR.yaml --seeds=5"
@@ -97,7 +97,7 @@ COMPARISONS = {
     ),
     "plus-ml-1m-LightGCN": Comparison(
         "plus", "LightGCN", "ml-1m-ahns",
-        f"{EIGHT} --variants={BNS}/plus-ml-1m-EASE.yaml --seeds=3",
+        f"{EIGHT} --variants={BNS}/plus-ml-1m-EASE.yaml --seeds=5",
     ),
 }  # fmt: skip
 

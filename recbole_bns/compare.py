@@ -103,6 +103,8 @@ def train(plan: Plan, folder: Path, jobs: int, threads: int) -> None:
                         "data": plan.data,
                         "jobs": jobs,
                         "threads": threads,
+                        "cores": count_cores(),
+                        "device": config["device"].type,
                     }
                     running[run] = _start(plan, folder, run, record, threads)
                 time.sleep(PAUSE)
@@ -192,10 +194,10 @@ def _report(
         model=plan.config["model"],
         dataset=plan.config["dataset"],
         versions={k: _joined(found, k) for k in versions()},
-        cores=count_cores(),
+        cores=_joined(done, "cores"),
         jobs=_joined(done, "jobs"),
         threads=_joined(done, "threads"),
-        device=plan.config["device"].type,
+        device=_joined(done, "device"),
     )
     runs = [(record["sampler"], record["seed"]) for record in done]
     values = {run: per_user.load(plan.out / "runs" / f"{stem(run)}.npz") for run in runs}

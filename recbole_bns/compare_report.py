@@ -30,9 +30,10 @@ class Origin:
         model: RecBole's name.
         dataset: its name.
         versions: of what decides a result.
-        cores: of the machine.
-        jobs: runs at once; ``1/2`` where it was not the same for all.
-        threads: of each run, likewise.
+        cores: of the machine; like what follows, of the runs when they were made, and ``2/4``
+            where they were not all the same.
+        jobs: runs at once.
+        threads: of each run.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -40,7 +41,7 @@ class Origin:
     model: str
     dataset: str
     versions: Mapping[str, str]
-    cores: int
+    cores: str
     jobs: str
     threads: str
     device: str
