@@ -254,9 +254,9 @@ PAGES = {
     "bns_plus": (
         "BNS+: a prior that knows the user",
         "Settings of every row were searched with the same effort on validation data "
-        "([search.md](search.md)); then the whole training part, five seeds (three for LightGCN "
-        "on ML-1M, some of whose times were measured under other load), one test. d 32, and for "
-        "MF on ML-1M also d 64 (settings of the rows that were searched there in "
+        "([search.md](search.md)); then the whole training part, five seeds, one test; some "
+        "times of LightGCN on ML-1M were measured under other load. d 32, and for MF on ML-1M also "
+        "d 64 (settings of the rows that were searched there in "
         "`benchmarks/variants/plus-ml-1m.yaml`). EASE is the prior's own model as a recommender, "
         "without chance in it, so that its seeds are one run as often. What helped and what did "
         "not, on validation: [learned-prior.md](learned-prior.md).",
