@@ -44,6 +44,7 @@ from .settings import NO_SAMPLER
 from .several import launch
 from .team import current
 from .trainer import get_trainer
+from .whole_file import whole_file
 
 INSTALLED_AS = {"faiss": "faiss-cpu"}
 
@@ -220,9 +221,11 @@ def _run(
         save(per_user, users_of(test_data), trainer.evaluator.values)
     result = result_of(config, core, trainer, best, test, folder)
     text = json.dumps(result, indent=2) + "\n"
-    for path in (folder / "result.json", result_file):
-        if path is not None and team.rank == 0:
-            Path(path).write_text(text, encoding="utf-8")
+    if team.rank == 0:
+        with whole_file(folder / "result.json") as kept:  # by which a run is known to be finished
+            kept.write(text.encode())
+        if result_file is not None:  # perhaps a pipe
+            Path(result_file).write_text(text, encoding="utf-8")
     return result
 
 

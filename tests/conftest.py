@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tiny tensors; read when t
 
 import pytest
 import torch
-from tiny import OTHERS, Settings, write_tiny
+from tiny import OTHERS, Settings, end_all, write_tiny
 
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # for tensors as small as here, more only wait for one another
     known = "ignore:__array_wrap__ must accept context:DeprecationWarning"
     config.addinivalue_line("filterwarnings", known)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    end_all()
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -240,6 +241,7 @@ def dump(page: Path, folder: Path) -> tuple[str, list[str]]:
     """The page as headless Chromium has it, with the network off, and what the console said."""
     done = subprocess.run(
         [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu",
+         "--disable-dev-shm-usage",
          "--proxy-server=127.0.0.1:9", "--host-resolver-rules=MAP * ~NOTFOUND",
          f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000",
          "--enable-logging=stderr", "--dump-dom", page.as_uri()],
@@ -347,7 +349,7 @@ def test_help_brings_neither_plots_nor_torch() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
     )  # fmt: skip
     assert done.stdout.strip().endswith("[]")
     assert "recbole-bns report" in done.stdout

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from tiny import Settings, build_model, prepare
+from tiny import Settings, build_model, prepare, start
 
 import recbole_bns.quick_start
 from recbole_bns import UsageError, __version__, checkpoint, get_trainer, signals
@@ -30,7 +30,6 @@ from recbole_bns.run_state import FILE, PREVIOUS, Keeper, random_states, set_ran
 from recbole_bns.sampling import available
 from recbole_bns.trainer import TrainerMixin
 
-HOME = str(Path(__file__).parents[1])
 SAMPLERS = [name for name, cls in available().items() if "recbole_bns." in cls.__module__]
 EPOCHS = 5
 
@@ -339,18 +338,14 @@ def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings,
     own = {**settings, "neg_sampler": "bns", "epochs": 150, "stopping_step": 1000}
     words = ["run", "--model=BPR", "--dataset=tiny", "--out=mine",
              *(f"--{k}={v}" for k, v in own.items())]  # fmt: skip
-    path = os.pathsep.join([HOME, os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "recbole_bns.cli", *words], cwd=tmp_path, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+    process = start(words, tmp_path, stderr=subprocess.PIPE, text=True)
     begun = time.time()
     while not (tmp_path / "mine" / "checkpoints" / PREVIOUS).is_file():
         assert time.time() - begun < 200
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=600)[1]
     if number == signal.SIGKILL:
         assert process.returncode == -number
     else:

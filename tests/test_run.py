@@ -10,8 +10,10 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from recbole_bns.run_folder import make_folder
 from recbole_bns.sampler import BNSSampler
 from recbole_bns.sampling import get
 from recbole_bns.trainer import EpochReport
+from recbole_bns.whole_file import whole_file
 
 # isort: split
 from recbole.data import create_dataset, data_preparation
@@ -617,3 +620,17 @@ def test_ml_100k_runs_from_recboles_wheel_without_ray_or_a_plotting_library(in_t
     assert result["run_dir"] == "mine"
     assert 0.05 < result["test_result"]["recall@20"] < 0.5
     assert {path.name for path in in_tmp.iterdir()} == {"mine", "r"}
+
+
+def test_a_result_is_written_whole_or_not_at_all(settings, tmp_path, monkeypatch):
+    @contextmanager
+    def stopped(path: Path) -> Iterator[BinaryIO]:
+        with whole_file(path) as file:
+            yield file
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("recbole_bns.quick_start.whole_file", stopped)
+    given = {**settings, "neg_sampler": "rns", "epochs": 1}
+    with pytest.raises(KeyboardInterrupt):
+        run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*result.json*"))

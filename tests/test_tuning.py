@@ -9,8 +9,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tiny import Settings
+from tiny import Settings, start
 
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.cli import main, parse_flags
@@ -170,6 +170,17 @@ def test_budgets_and_numbers():
         number(1.5, "max_concurrent", 1, True)
 
 
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ray is not to end trials since others need memory, nor to join a cluster that is there."""
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 def words_of(settings: Settings, *more: str) -> list[str]:
     """A sweep on the tiny data set."""
     flags = {"model": "BPR", "dataset": "tiny", "neg_sampler": "dns", **settings}
@@ -266,6 +277,27 @@ def test_records_keep_the_last_line_and_survive_a_torn_one(tmp_path):
     assert best.trial == "a", "a trial that failed does not win"
 
 
+def test_what_is_added_after_a_torn_line_is_not_lost_with_it(tmp_path):
+    (tmp_path / records.FILE).write_text('{"trial": "a", "sta', encoding="utf-8")
+    for epoch in (1, 2):
+        records.append(tmp_path, **report_line("b", epoch, 0.5))
+    assert {name: r.epochs for name, r in records.read(tmp_path).items()} == {"b": 2}
+    assert (tmp_path / records.FILE).read_text(encoding="utf-8").count("\n") == 3
+
+
+@pytest.mark.parametrize("error", [Exception("The current node timed out\nlong"), ValueError()])
+def test_ray_that_does_not_start_is_a_sentence(settings, in_tmp, capsys, monkeypatch, error):
+    import ray
+
+    def init(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    assert main(["tune", *words_of(settings), "--out=sweep"]) == 2
+    said = str(error).partition("\n")[0] or "ValueError"
+    assert f"--address: Ray cannot be started or reached: {said}\n" in capsys.readouterr().err
+
+
 def test_explained_variance_by_hand():
     y = np.array([1.0, 2.0, 4.0, 5.0])
     within, total = 0.5 + 0.5, 10.0
@@ -350,23 +382,22 @@ def test_a_sweep_stops_bad_trials_survives_failed_ones_and_tests_the_winner(
     assert not Path("sweep/winner-2").exists()
 
 
-def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([HOME, os.environ.get("PYTHONPATH", "")])
+def start_tune(words: list[str], folder: Path) -> subprocess.Popen[Any]:
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "recbole_bns.cli", "tune", *words], cwd=folder, stdout=log,
-            stderr=log, env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
-        )  # fmt: skip
+        return start(["tune", *words], folder, stdout=log, stderr=log)
 
 
-def wait_for(folder: Path, ends: int, reports: int, limit: float = 400) -> dict[str, Any]:
+def wait_for(
+    folder: Path, ends: int, reports: int, *, nodes: int = 1, limit: float = 400
+) -> dict[str, Any]:
     """Wait until so many trials have ended and a running one has reported so often."""
     begun = time.time()
     while time.time() - begun < limit:
         found = records.read(folder)
         over = sum(r.status != records.RUNNING for r in found.values())
         going = [r.epochs for r in found.values() if r.status == records.RUNNING]
-        if over >= ends and max(going, default=0) >= reports:
+        seen = len({r.node for r in found.values() if r.node})
+        if over >= ends and max(going, default=0) >= reports and seen >= nodes:
             return found
         time.sleep(0.2)
     log = folder.parent / "log"
@@ -377,22 +408,26 @@ def wait_for(folder: Path, ends: int, reports: int, limit: float = 400) -> dict[
 @pytest.mark.parametrize("number_", [signal.SIGINT, signal.SIGKILL])
 def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
     (tmp_path / "s.yaml").write_text("learning_rate: {grid: [0.02, 0.01, 0.005]}", encoding="utf-8")
-    words = [w for w in words_of(settings) if not w.startswith("--epochs")]
-    words += ["--sweep=s.yaml", "--epochs=60", "--stopping_step=100", "--max_concurrent=1",
-              "--scheduler=none", "--out=sweep", "--eval_step=2"]  # fmt: skip
-    driver = start(words, tmp_path)
+    slow = {**settings, "epochs": 60, "train_batch_size": 8}  # so that a trial outlives the signal
+    words = [*words_of(slow), "--sweep=s.yaml", "--stopping_step=100", "--max_concurrent=1",
+             "--scheduler=none", "--out=sweep", "--eval_step=2"]  # fmt: skip
+    driver = start_tune(words, tmp_path)
     before = wait_for(tmp_path / "sweep", 1, 6)
     os.killpg(driver.pid, number_) if number_ == signal.SIGKILL else driver.send_signal(number_)
-    code = driver.wait(60)
+    code = driver.wait(600)
     assert code == (130 if number_ == signal.SIGINT else -number_)
     size = len((tmp_path / "sweep" / records.FILE).read_text(encoding="utf-8").splitlines())
-    assert start(["--resume", "--out=sweep"], tmp_path).wait(240) == 0
+    ended = records.read(tmp_path / "sweep")
+    running = {
+        name: r.epochs for name, r in before.items() if ended[name].status == records.RUNNING
+    }
+    assert running, "the trial was over before the signal"
+    assert start_tune(["--resume", "--out=sweep"], tmp_path).wait(600) == 0
     lines = (tmp_path / "sweep" / records.FILE).read_text(encoding="utf-8").splitlines()[size:]
     later = [json.loads(line) for line in lines]
     done = {name for name, r in before.items() if r.status != records.RUNNING}
     assert done
     assert not done & {line["trial"] for line in later}, "finished trials are not run again"
-    running = {name: r.epochs for name, r in before.items() if r.status == records.RUNNING}
     for name, epoch in running.items():
         first = min(line["epoch"] for line in later if line["trial"] == name and "epoch" in line)
         assert first > 2, "it went on from a checkpoint"
@@ -411,19 +446,19 @@ def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, mon
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    other = cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
     try:
+        other = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes(120)
         (tmp_path / "s.yaml").write_text(
             "learning_rate: {grid: [0.02, 0.01, 0.005, 0.003, 0.002, 0.001]}", encoding="utf-8"
         )
         words = [w for w in words_of(settings) if not w.startswith("--epochs")]
         words += ["--sweep=s.yaml", "--epochs=40", "--stopping_step=100", "--scheduler=none",
                   "--out=sweep", f"--address={cluster.address}"]  # fmt: skip
-        driver = start(words, tmp_path)
-        before = wait_for(tmp_path / "sweep", 2, 3)
+        driver = start_tune(words, tmp_path)
+        before = wait_for(tmp_path / "sweep", 1, 3, nodes=2)
         cluster.remove_node(other, allow_graceful=False)
-        assert driver.wait(240) == 0, (tmp_path / "log").read_text(encoding="utf-8")
+        assert driver.wait(600) == 0, (tmp_path / "log").read_text(encoding="utf-8")
     finally:
         cluster.shutdown()
     after = records.read(tmp_path / "sweep")
@@ -445,13 +480,15 @@ def test_optuna_searches_where_it_is_installed(settings, in_tmp, capsys):
     assert [row["status"] for row in lines_of(Path("sweep"))] == ["finished"] * 2
 
 
-def test_from_python(settings, tmp_path):
+def test_from_python(settings, tmp_path, request):
+    import ray
     from ray import tune
 
     from recbole_bns.tuning import search_space, trainable
     from recbole_bns.tuning.compat import names, set_environment
 
     set_environment(local=True)
+    request.addfinalizer(ray.shutdown)
     work = trainable("BPR", "tiny", settings={"neg_sampler": "bns", **settings})
     results = tune.Tuner(
         work,

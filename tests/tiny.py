@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,38 @@ def run_fresh(script: str, folder: Path, *words: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+STARTED: list[subprocess.Popen[Any]] = []
+"""Processes of the test that is running."""
+
+
+def start(words: Sequence[str], folder: Path, **kwargs: Any) -> subprocess.Popen[Any]:
+    """Start a command of the package under test; conftest ends what the test leaves running.
+
+    Args:
+        words: of ``recbole-bns``.
+        folder: where it works.
+        kwargs: for ``Popen``; ``env`` is added to this process's.
+    """
+    home = str(Path(recbole_bns.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recbole_bns.cli", *words], cwd=folder, start_new_session=True,
+        **{**kwargs, "env": {**os.environ, "PYTHONPATH": path, **kwargs.get("env", {})}},
+    )  # fmt: skip
+    STARTED.append(process)
+    return process
+
+
+def end_all() -> None:
+    """End the processes that the test started, and what these have started."""
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def alive(pid: int) -> bool:

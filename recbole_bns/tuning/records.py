@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,9 +50,14 @@ class Record:
 
 
 def append(folder: Path, **content: Any) -> None:
-    """Add a line."""
-    with (folder / FILE).open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(content) + "\n")
+    """Add a line, a new one even where the last was torn."""
+    line = json.dumps(content) + "\n"
+    with (folder / FILE).open("ab+") as lines:
+        if lines.tell():  # the end of the file
+            lines.seek(-1, os.SEEK_END)
+            if lines.read(1) != b"\n":
+                line = "\n" + line
+        lines.write(line.encode())
 
 
 def read(folder: Path) -> dict[str, Record]:

@@ -98,7 +98,7 @@ def _cluster(plan: Plan) -> Iterator[None]:
         else:
             os.environ["PYTHONPATH"] = path  # for the trials' processes
             ray.init(include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises this very class where a node does not come up in time
         text = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(f"--address: Ray cannot be started or reached: {text[0]}") from error
     try:
