@@ -452,9 +452,9 @@ def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, mon
         (tmp_path / "s.yaml").write_text(
             "learning_rate: {grid: [0.02, 0.01, 0.005, 0.003, 0.002, 0.001]}", encoding="utf-8"
         )
-        words = [w for w in words_of(settings) if not w.startswith("--epochs")]
-        words += ["--sweep=s.yaml", "--epochs=40", "--stopping_step=100", "--scheduler=none",
-                  "--out=sweep", f"--address={cluster.address}"]  # fmt: skip
+        slow = {**settings, "epochs": 80, "train_batch_size": 8}  # both nodes have come by then
+        words = [*words_of(slow), "--sweep=s.yaml", "--stopping_step=100", "--scheduler=none",
+                 "--out=sweep", f"--address={cluster.address}"]  # fmt: skip
         driver = start_tune(words, tmp_path)
         before = wait_for(tmp_path / "sweep", 1, 3, nodes=2)
         cluster.remove_node(other, allow_graceful=False)
@@ -488,6 +488,7 @@ def test_from_python(settings, tmp_path, request):
     from recbole_bns.tuning.compat import names, set_environment
 
     set_environment(local=True)
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     request.addfinalizer(ray.shutdown)
     work = trainable("BPR", "tiny", settings={"neg_sampler": "bns", **settings})
     results = tune.Tuner(
