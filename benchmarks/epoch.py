@@ -31,20 +31,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from tabulate import tabulate
-
-from recbole_bns.compat import quiet, tensorboard_in
-from recbole_bns.config import BNSConfig
-
-# isort: split
 from recbole.data import create_dataset
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.utils import get_model, init_seed
 from recbole.utils import get_trainer as stock_trainer
+from tabulate import tabulate
 
-from recbole_bns.data import data_preparation, stock_data_preparation
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.sampling import NegativeSampler
-from recbole_bns.trainer import get_trainer
+from recbole_bns.training.loaders import data_preparation
+from recbole_bns.training.trainer import get_trainer
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared" / "data"
@@ -168,8 +165,8 @@ class Row:
             )
             base = stock_trainer
         else:
-            from recbole_bns.data import create_samplers as ours
-            from recbole_bns.dataloader import BNSTrainDataLoader
+            from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+            from recbole_bns.training.loaders import create_samplers as ours
 
             start = perf_counter()
             sampler, _ = ours(config, {"train": dataset["train"]})
@@ -258,9 +255,7 @@ def measure_setup(data: str, rounds: int, folder: Path) -> dict[str, list[float]
             start = perf_counter()
             dataset = create_dataset(config)
             middle = perf_counter()
-            parts = (stock_data_preparation if whose == "stock" else data_preparation)(
-                config, dataset
-            )
+            parts = data_preparation(config, dataset)
             end = perf_counter()
             net = get_model("BPR")(config, parts[0]._dataset).to(config["device"])
             with tensorboard_in(folder / "tensorboard"):

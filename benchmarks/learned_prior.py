@@ -29,21 +29,19 @@ import pandas as pd
 import prior_variants  # noqa: F401 (its samplers must be known in the workers too)
 import search
 import torch
+from recbole.utils import init_seed
 from tabulate import tabulate
 from tqdm import tqdm
 
-from recbole_bns.compat import quiet, tensorboard_in
-from recbole_bns.config import BNSConfig
-
-# isort: split
-from recbole.utils import init_seed
-
-from recbole_bns.data import catalogue_of, data_preparation
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.mends import quiet, tensorboard_in
+from recbole_bns.adapters.scorers import factors
+from recbole_bns.adapters.split import catalogue_of
 from recbole_bns.sampling import Catalogue, FactorScorer, build
-from recbole_bns.sampling.calibration import along, curve, labelled
-from recbole_bns.sampling.item_models import ease, interactions
-from recbole_bns.sampling.pair_priors import learned
-from recbole_bns.scorers import factors
+from recbole_bns.sampling.priors.calibration import along, curve, labelled
+from recbole_bns.sampling.priors.item_models import ease, interactions
+from recbole_bns.sampling.priors.pairs import learned
+from recbole_bns.training.loaders import data_preparation
 
 CELL = ("ml-100k", "BPR")
 FILE = search.ROOT / "results" / "search" / "learned-prior.jsonl"
@@ -68,9 +66,14 @@ VARIANTS: dict[str, dict[str, Change]] = {
         **{f"m {m}": {"candidate_num": m} for m in (10, 20, 80)},
         "with repeats": {"replacement": True},
         "two negatives a positive": {"neg_sample_num": 2},
-        **{f"with repeats, by popularity ** {a}": {
-            "neg_sampler": "popular_bns_plus", "exponent": a, "replacement": True}
-           for a in (0.25, 0.5, 0.75, 1.0)},
+        **{
+            f"with repeats, by popularity ** {a}": {
+                "neg_sampler": "popular_bns_plus",
+                "exponent": a,
+                "replacement": True,
+            }
+            for a in (0.25, 0.5, 0.75, 1.0)
+        },
     },
     "which prior": {
         "EASE, L2 100": {"prior_l2": 100.0},
@@ -79,12 +82,17 @@ VARIANTS: dict[str, dict[str, Change]] = {
         "EASE on 200 neighbours": {"prior_items": 200},
         "item kNN, 200 neighbours": {"prior": "itemknn"},
         "popularity, scale 100": {"prior": "popularity", "prior_scale": 100.0},
-        **{f"EASE / popularity ** {a}": {"neg_sampler": "debiased_bns_plus", "exponent": a}
-           for a in (0.25, 0.5)},
+        **{
+            f"EASE / popularity ** {a}": {"neg_sampler": "debiased_bns_plus", "exponent": a}
+            for a in (0.25, 0.5)
+        },
     },
     "refreshed from the model in training": {
         f"{share:.0%} from epoch {first} on": {
-            "neg_sampler": "selfish_bns_plus", "share": share, "first": first}
+            "neg_sampler": "selfish_bns_plus",
+            "share": share,
+            "first": first,
+        }
         for share, first in ((0.25, 5), (0.5, 5), (1.0, 5), (0.5, 20))
     },
     "calibration": {
@@ -96,15 +104,21 @@ VARIANTS: dict[str, dict[str, Change]] = {
         "flat, risk, lambda 50": {"criterion": "risk", "lambda": 50.0},
         "flat, posterior: the least P": {"criterion": "posterior"},
     },
-    "inside other samplers": {name: {"of": name} for name in ("dns", "ahns", "srns")} | {
+    "inside other samplers": {name: {"of": name} for name in ("dns", "ahns", "srns")}
+    | {
         f"{name}{', m 20' * (name == 'dns')}, {how} {gamma:g}": {
-            "of": name, "neg_sampler": f"prior_{name}", "prior_gamma": gamma,
+            "of": name,
+            "neg_sampler": f"prior_{name}",
+            "prior_gamma": gamma,
             **({"candidate_num": 20} if name == "dns" else {}),
-            **({"thin": True} if how == THINNED else {})}
-        for name in ("dns", "ahns", "srns") for how in (LOWERED, THINNED) for gamma in (2.0, 8.0)
+            **({"thin": True} if how == THINNED else {}),
+        }
+        for name in ("dns", "ahns", "srns")
+        for how in (LOWERED, THINNED)
+        for gamma in (2.0, 8.0)
         if (name, how) != ("srns", THINNED)
     },
-}  # fmt: skip
+}
 
 
 def base(sampler: str = "bns_plus") -> dict[str, Any]:
@@ -140,8 +154,10 @@ def run(data_path: str, jobs: int) -> None:
     with ProcessPoolExecutor(jobs, get_context("spawn"), search.start, words) as pool:
         tasks = {
             pool.submit(search.attempt, sampler_of(change), 0, cut, settings_of(change)): name
-            for cut in CUTS for name, change in every().items() if (name, cut) not in done
-        }  # fmt: skip
+            for cut in CUTS
+            for name, change in every().items()
+            if (name, cut) not in done
+        }
         for task in tqdm(as_completed(tasks), "variants", len(tasks)):
             with FILE.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps({"name": tasks[task]} | task.result()) + "\n")
@@ -164,11 +180,18 @@ def rows_of(names: dict[str, Change], records: list[dict[str, Any]]) -> list[lis
             continue
         gaps = [r["value"] - values["base", r["cut"]]["value"] for r in mine]
         mean = statistics.mean(r["value"] for r in mine)
-        rows.append((mean, [
-            name, f"{mean:.4f}", f"{statistics.mean(gaps):+.4f}",
-            " ".join(f"{gap:+.4f}" for gap in gaps),
-            f"{statistics.mean(r['best_epoch'] for r in mine):.0f}",
-        ]))  # fmt: skip
+        rows.append(
+            (
+                mean,
+                [
+                    name,
+                    f"{mean:.4f}",
+                    f"{statistics.mean(gaps):+.4f}",
+                    " ".join(f"{gap:+.4f}" for gap in gaps),
+                    f"{statistics.mean(r['best_epoch'] for r in mine):.0f}",
+                ],
+            )
+        )
     return [row for _, row in sorted(rows, key=lambda each: -each[0])]
 
 
@@ -241,8 +264,10 @@ def reliability(data_path: str) -> None:
             axis.plot([r[0] for r in rows], [r[1] for r in rows], marker="o", label=name)
             error = sum(n * abs(float(x - y)) for x, y, n in rows) / len(p)
             brier = float(((p - held) ** 2).mean())
-            print(f"{dataset} {name}: calibration error {error:.4f}, Brier {brier:.5f}; "
-                  + ", ".join(f"{x:.2f} {y:.3f}" for x, y, _ in rows))  # fmt: skip
+            print(
+                f"{dataset} {name}: calibration error {error:.4f}, Brier {brier:.5f}; "
+                + ", ".join(f"{x:.2f} {y:.3f}" for x, y, _ in rows)
+            )
         axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
         axis.set(title=dataset, xlabel="P", ylabel="share held out (a tenth)")
         axis.legend()
@@ -288,14 +313,29 @@ def same_model(data_path: str) -> None:
 
     The models: BPR trained with uniform negatives, and with each of the two, for 30 epochs.
     """
-    fixed = {"learning_rate": 0.003, "reg_weight": 0.02, "epochs": 30, "train_batch_size": 1024,
-             "embedding_size": 32}  # fmt: skip
+    fixed = {
+        "learning_rate": 0.003,
+        "reg_weight": 0.02,
+        "epochs": 30,
+        "train_batch_size": 1024,
+        "embedding_size": 32,
+    }
     rows = []
     for trained_with in ("rns", "dns", "bns_plus"):
-        config = BNSConfig("BPR", "ml-100k-bns", None, {
-            "data_path": data_path, "neg_sampler": trained_with, "tuned": False, "valid_ratio": 0,
-            "show_progress": False, "eval_step": 0, **fixed,
-        })  # fmt: skip
+        config = BNSConfig(
+            "BPR",
+            "ml-100k-bns",
+            None,
+            {
+                "data_path": data_path,
+                "neg_sampler": trained_with,
+                "tuned": False,
+                "valid_ratio": 0,
+                "show_progress": False,
+                "eval_step": 0,
+                **fixed,
+            },
+        )
         with tempfile.TemporaryDirectory() as folder, tensorboard_in(Path(folder)), quiet():
             config["checkpoint_dir"] = folder
             init_seed(0, True)

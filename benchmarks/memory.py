@@ -36,7 +36,7 @@ RUNS: dict[str, list[str]] = {
     "srns": ["--neg_sampler=srns"],
     "aobpr-factor": ["--neg_sampler=aobpr"],
     "aobpr-global": ["--neg_sampler=aobpr", "--neg_sampler_args.definition=global"],
-}  # fmt: skip
+}
 SETTLED = 20
 """Epochs after which nothing more should be asked for."""
 LARGE: dict[str, dict[str, Any]] = {
@@ -58,8 +58,16 @@ MIB, LIMIT_GIB = 2**20, 12.0
 def growth(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     """Resident memory of a run by epoch: MiB after :data:`SETTLED` epochs, at the end, slope."""
     out = folder / name
-    words = ["run", "--model=BPR", *RUNS[name], f"--epochs={epochs}", f"--out={out}",
-             f"--stopping_step={epochs}", "--show_progress=False", "--use_gpu=False"]  # fmt: skip
+    words = [
+        "run",
+        "--model=BPR",
+        *RUNS[name],
+        f"--epochs={epochs}",
+        f"--out={out}",
+        f"--stopping_step={epochs}",
+        "--show_progress=False",
+        "--use_gpu=False",
+    ]
     with (folder / f"{name}.log").open("w") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "recbole_bns.cli", *words], stdout=log, stderr=log
@@ -131,15 +139,14 @@ def step(found: dict[str, dict[str, float]], name: str) -> Iterator[None]:
 
 def large_once(sampler: str, folder: Path) -> dict[str, dict[str, float]]:
     """The steps of a run on the large data set: time and memory of each."""
-    from recbole_bns.compat import quiet
-    from recbole_bns.config import BNSConfig
-
-    # isort: split
     from recbole.data import create_dataset
 
-    from recbole_bns.data import loaders, split
-    from recbole_bns.datasets import check_files
-    from recbole_bns.quick_start import make_trainer
+    from recbole_bns.adapters.config import BNSConfig
+    from recbole_bns.adapters.mends import quiet
+    from recbole_bns.adapters.split import split
+    from recbole_bns.datasets.check import check_files
+    from recbole_bns.training.loaders import loaders
+    from recbole_bns.training.train import make_trainer
 
     found: dict[str, dict[str, float]] = {}
     args = {**SETTINGS, "neg_sampler": sampler, "neg_sampler_args": LARGE[sampler]}

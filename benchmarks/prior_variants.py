@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_bns.common.params import param
 from recbole_bns.sampling import Catalogue, Scorer
 from recbole_bns.sampling.methods.ahns import AHNS, AHNSParams
 from recbole_bns.sampling.methods.bns import BNSPlus, BNSPlusParams
 from recbole_bns.sampling.methods.dns import DNS, DNSParams
 from recbole_bns.sampling.methods.pns import popularity_weights
 from recbole_bns.sampling.methods.srns import SRNS, SRNSParams
-from recbole_bns.sampling.pair_priors import PairTable, learned, probability
-from recbole_bns.sampling.params import param
+from recbole_bns.sampling.priors.pairs import PairTable, learned, probability
 from recbole_bns.sampling.registry import register
 from recbole_bns.sampling.weighted import WeightedProposal
 

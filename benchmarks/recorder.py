@@ -18,18 +18,15 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from tabulate import tabulate
-
-from recbole_bns.compat import quiet
-from recbole_bns.config import BNSConfig
-
-# isort: split
 from recbole.data import create_dataset
 from recbole.utils import get_model, init_seed
+from tabulate import tabulate
 
-from recbole_bns.analysis.record_file import RecordFolder
-from recbole_bns.data import data_preparation
-from recbole_bns.trainer import get_trainer
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.mends import quiet
+from recbole_bns.training.loaders import data_preparation
+from recbole_bns.training.recording.files import RecordFolder
+from recbole_bns.training.trainer import get_trainer
 
 
 def prepare(model: str, sampler: str, record: bool) -> tuple[Any, Any]:

@@ -33,7 +33,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from recbole_bns.sampling import Catalogue, FactorScorer, NegativeSampler, build
-from recbole_bns.sampling.item_models import neighbour_ease
+from recbole_bns.sampling.priors.item_models import neighbour_ease
 
 BATCH, SIZE, EACH = 2048, 64, 50
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -87,10 +87,13 @@ def prior_once(users: int, items: int, k: int) -> dict[str, Any]:
     start = perf_counter()
     neighbour_ease(catalogue, 300.0, k)
     return {
-        "users": users, "items": items, "interactions": len(owners), "neighbours": k,
+        "users": users,
+        "items": items,
+        "interactions": len(owners),
+        "neighbours": k,
         "prior_s": perf_counter() - start,
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-    }  # fmt: skip
+    }
 
 
 class Case:

@@ -34,20 +34,19 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from recbole.data import create_dataset
+from recbole.utils import get_model, init_seed
 from tabulate import tabulate
 from tqdm import tqdm
 
-from recbole_bns.compat import quiet, tensorboard_in
-from recbole_bns.config import BNSConfig
-
-# isort: split
-from recbole.data import create_dataset
-from recbole.utils import get_model, init_seed
-
-from recbole_bns.data import create_samplers, eval_loader, split
-from recbole_bns.dataloader import BNSTrainDataLoader
-from recbole_bns.errors import UsageError
-from recbole_bns.trainer import get_trainer
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.evaluation import eval_loader
+from recbole_bns.adapters.mends import quiet, tensorboard_in
+from recbole_bns.adapters.split import split
+from recbole_bns.common.errors import UsageError
+from recbole_bns.training.loaders import create_samplers
+from recbole_bns.training.trainer import get_trainer
 
 ROOT = Path(__file__).parent.parent
 SAMPLERS = ("rns", "pns", "aobpr", "dns", "srns", "bns", "ahns", "bns_plus")
@@ -103,17 +102,42 @@ NARROW: dict[tuple[str, str], tuple[int, dict[str, tuple[float, float]]]] = {
 }
 """From this trial on they are drawn from where the finalists of all samplers were until then."""
 PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
-    ("ml-100k", "LightGCN"): [(0.005, 0.01), (0.005, 0.03), (0.01, 0.01), (0.01, 0.03),
-                              (0.005, 0.003), (0.003, 0.006), (0.002, 0.003), (0.002, 0.01),
-                              (0.005, 0.006), (0.01, 0.006), (0.001, 0.006)],
-    ("ml-1m", "BPR"): [(0.0082, 0.0093), (0.007, 0.016), (0.005, 0.02), (0.005, 0.03),
-                       (0.003, 0.02), (0.005, 0.025), (0.004, 0.02),
-                       (0.002, 0.012), (0.002, 0.016), (0.001, 0.015), (0.002, 0.022)],
-    ("ml-1m", "LightGCN"): [(0.01, 0.005), (0.01, 0.015), (0.005, 0.005), (0.005, 0.003),
-                            (0.005, 0.005)],
+    ("ml-100k", "LightGCN"): [
+        (0.005, 0.01),
+        (0.005, 0.03),
+        (0.01, 0.01),
+        (0.01, 0.03),
+        (0.005, 0.003),
+        (0.003, 0.006),
+        (0.002, 0.003),
+        (0.002, 0.01),
+        (0.005, 0.006),
+        (0.01, 0.006),
+        (0.001, 0.006),
+    ],
+    ("ml-1m", "BPR"): [
+        (0.0082, 0.0093),
+        (0.007, 0.016),
+        (0.005, 0.02),
+        (0.005, 0.03),
+        (0.003, 0.02),
+        (0.005, 0.025),
+        (0.004, 0.02),
+        (0.002, 0.012),
+        (0.002, 0.016),
+        (0.001, 0.015),
+        (0.002, 0.022),
+    ],
+    ("ml-1m", "LightGCN"): [
+        (0.01, 0.005),
+        (0.01, 0.015),
+        (0.005, 0.005),
+        (0.005, 0.003),
+        (0.005, 0.005),
+    ],
     ("ml-1m", "BPR-64"): [(0.003, 0.02)] * 3 + [(0.005, 0.03)],
     ("ml-1m", "BPR-AHNS"): [(0.001, 0.0001)] * 2,
-}  # fmt: skip
+}
 """Learning rate and regularisation of trial k where there are too few trials to draw them."""
 EFFORT = {
     ("ml-100k", "BPR"): (20, 3, 3),
@@ -291,11 +315,25 @@ class Bench:
 
     def config(self, sampler: str, settings: Mapping[str, Any], seed: int) -> Any:
         """The settings of one training."""
-        return BNSConfig(self.model, self.dataset, None, {
-            "data_path": self.data_path, "tuned": False, "neg_sampler": sampler, "seed": seed,
-            "valid_ratio": SHARE, "show_progress": False, "metrics": ["NDCG"], "topk": [20],
-            "valid_metric": "NDCG@20", "eval_step": 2, "stopping_step": 5, **settings,
-        })  # fmt: skip
+        return BNSConfig(
+            self.model,
+            self.dataset,
+            None,
+            {
+                "data_path": self.data_path,
+                "tuned": False,
+                "neg_sampler": sampler,
+                "seed": seed,
+                "valid_ratio": SHARE,
+                "show_progress": False,
+                "metrics": ["NDCG"],
+                "topk": [20],
+                "valid_metric": "NDCG@20",
+                "eval_step": 2,
+                "stopping_step": 5,
+                **settings,
+            },
+        )
 
     def trial(self, sampler: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Train on the cut of a seed; the best validation value and its epoch."""
@@ -379,19 +417,33 @@ def search(
                     lines.write(json.dumps(task.result()) + "\n")
 
         trials = {sampler: effort(cell, sampler)[0] for sampler in samplers}
-        run([(sampler, trial, 0) for trial in range(max(trials.values()))
-             for sampler in samplers if trial < trials[sampler]])  # fmt: skip
+        run(
+            [
+                (sampler, trial, 0)
+                for trial in range(max(trials.values()))
+                for sampler in samplers
+                if trial < trials[sampler]
+            ]
+        )
         found = read(file)
-        run([(sampler, trial, cut) for cut in range(1, cuts) for sampler in samplers
-             for trial in finalists(cell, found, sampler)])  # fmt: skip
+        run(
+            [
+                (sampler, trial, cut)
+                for cut in range(1, cuts)
+                for sampler in samplers
+                for trial in finalists(cell, found, sampler)
+            ]
+        )
 
 
 def finalists(cell: tuple[str, str], records: list[dict[str, Any]], sampler: str) -> list[int]:
     """The best trials of stage 1."""
     trials, best, _ = effort(cell, sampler)
-    values = {r["trial"]: r["value"] for r in records
-              if r["sampler"] == sampler and r["cut"] == 0 and "value" in r
-              and r["trial"] < trials}  # fmt: skip
+    values = {
+        r["trial"]: r["value"]
+        for r in records
+        if r["sampler"] == sampler and r["cut"] == 0 and "value" in r and r["trial"] < trials
+    }
     return sorted(values, key=lambda trial: -values[trial])[:best]
 
 
@@ -483,11 +535,16 @@ def report() -> str:
             settings = dict(found["settings"])
             args = settings.pop("neg_sampler_args")
             words = ", ".join(f"{k} {v}" for k, v in {**settings, **args}.items())
-            rows.append([
-                f"`{sampler}`", len(mine), f"{found['mean']:.4f}", f"{words}, epochs "
-                f"{found['epochs']}", f"{statistics.median(values):.4f}",
-                f"{sum(r['seconds'] for r in mine) / 60:.0f}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    f"`{sampler}`",
+                    len(mine),
+                    f"{found['mean']:.4f}",
+                    f"{words}, epochs {found['epochs']}",
+                    f"{statistics.median(values):.4f}",
+                    f"{sum(r['seconds'] for r in mine) / 60:.0f}",
+                ]
+            )
         own = (
             f"from the finalists of {' '.join(FROM[cell])}"
             if cell in FROM

@@ -28,8 +28,12 @@ from recbole_bns.cli import main as recbole_bns
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 KEPT = RESULTS / "compare"
-NAMES = {"BPR": "MF (BPR)", "LightGCN": "LightGCN, 1 layer", "ml-100k-bns": "ML-100K",
-         "ml-1m-ahns": "ML-1M"}  # fmt: skip
+NAMES = {
+    "BPR": "MF (BPR)",
+    "LightGCN": "LightGCN, 1 layer",
+    "ml-100k-bns": "ML-100K",
+    "ml-1m-ahns": "ML-1M",
+}
 AHNS = "--tuned=False --embedding_size=64 --learning_rate=0.001 --reg_weight=0.0001"
 
 
@@ -47,8 +51,13 @@ class Comparison:
     @property
     def flags(self) -> list[str]:
         """Of the command, without the folder."""
-        return [f"--model={self.model}", f"--dataset={self.dataset}", "--data_path=DATA",
-                "--valid_ratio=0", *self.words.split()]  # fmt: skip
+        return [
+            f"--model={self.model}",
+            f"--dataset={self.dataset}",
+            "--data_path=DATA",
+            "--valid_ratio=0",
+            *self.words.split(),
+        ]
 
 
 ALL = "--samplers=rns,pns,aobpr,dns,srns,bns,ahns --reference=bns"
@@ -61,23 +70,34 @@ COMPARISONS = {
     "table2-ml-1m-LightGCN": Comparison("II", "LightGCN", "ml-1m-ahns", f"{ALL} --seeds=5"),
     "table3": Comparison("III", "BPR", ML, f"--variants={BNS}/table3.yaml --reference=BNS-0"),
     "table4": Comparison(
-        "IV", "BPR", ML,
+        "IV",
+        "BPR",
+        ML,
         f"--variants={BNS}/table4.yaml --samplers=m=1,m=3,m=5,m=10,m=20,m=50,m=100 "
-        "--reference=m=1 --seeds=2", "up to 100 candidates",
+        "--reference=m=1 --seeds=2",
+        "up to 100 candidates",
     ),
     "table4-many": Comparison(
-        "IV", "BPR", ML, f"--variants={BNS}/table4.yaml --samplers=m=500,m=all --reference=m=500 "
-        "--seeds=1", "more candidates, one seed since F of so many takes minutes a run",
+        "IV",
+        "BPR",
+        ML,
+        f"--variants={BNS}/table4.yaml --samplers=m=500,m=all --reference=m=500 --seeds=1",
+        "more candidates, one seed since F of so many takes minutes a run",
     ),
     "table4-sgd": Comparison(
-        "IV", "BPR", ML, f"--variants={BNS}/table4.yaml --samplers=m=1,m=20 --reference=m=1 "
+        "IV",
+        "BPR",
+        ML,
+        f"--variants={BNS}/table4.yaml --samplers=m=1,m=20 --reference=m=1 "
         "--seeds=1 --tuned=False --embedding_size=32 --learner=sgd --learning_rate=1.28 "
         "--train_batch_size=128 --reg_weight=0.01 --epochs=100",
         "the paper's SGD of 0.01, L2 0.01 and 100 epochs, in batches of 128",
     ),
     "figure5": Comparison("5", "BPR", ML, f"--variants={BNS}/figure5.yaml --reference=lambda=5"),
     "ahns": Comparison(
-        "AHNS", "BPR", "ml-1m-ahns",
+        "AHNS",
+        "BPR",
+        "ml-1m-ahns",
         f"--variants={BNS}/ahns.yaml --reference=MF-RNS --seeds=5 --topk=20,50 {AHNS}",
     ),
     "plus-ml-100k-BPR": Comparison(
@@ -87,19 +107,26 @@ COMPARISONS = {
         "plus", "LightGCN", ML, f"{EIGHT} --variants={BNS}/plus-ml-100k.yaml --seeds=5"
     ),
     "plus-ml-1m-BPR": Comparison(
-        "plus", "BPR", "ml-1m-ahns",
+        "plus",
+        "BPR",
+        "ml-1m-ahns",
         f"--variants={BNS}/plus-ml-1m.yaml --reference=bns_plus-64 --seeds=5 --tuned=False",
         "d 64",
     ),
     "plus-ml-1m-BPR-32": Comparison(
-        "plus", "BPR", "ml-1m-ahns", f"{EIGHT} --variants={BNS}/plus-ml-1m-EASE.yaml --seeds=5",
+        "plus",
+        "BPR",
+        "ml-1m-ahns",
+        f"{EIGHT} --variants={BNS}/plus-ml-1m-EASE.yaml --seeds=5",
         "d 32",
     ),
     "plus-ml-1m-LightGCN": Comparison(
-        "plus", "LightGCN", "ml-1m-ahns",
+        "plus",
+        "LightGCN",
+        "ml-1m-ahns",
         f"{EIGHT} --variants={BNS}/plus-ml-1m-EASE.yaml --seeds=5",
     ),
-}  # fmt: skip
+}
 
 
 def run(names: list[str]) -> int:
@@ -196,10 +223,15 @@ def section(name: str, papers: pd.DataFrame) -> str:
     known = (papers["table"] == spec.table).any()
     said = f"Below the paper: {'; '.join(below)}." if below else "No mean is below the paper's."
     return "\n\n".join(
-        [head, table, *([said] if known else []), verdicts(content),
-         f"`{command}` ({versions}; seeds {', '.join(map(str, content['seeds']))}). "
-         f"Deviations, tests, times and settings: [compare/{name}.md](compare/{name}.md)."]
-    )  # fmt: skip
+        [
+            head,
+            table,
+            *([said] if known else []),
+            verdicts(content),
+            f"`{command}` ({versions}; seeds {', '.join(map(str, content['seeds']))}). "
+            f"Deviations, tests, times and settings: [compare/{name}.md](compare/{name}.md).",
+        ]
+    )
 
 
 PAGES = {
@@ -262,7 +294,7 @@ PAGES = {
         "not, on validation: [learned-prior.md](learned-prior.md).",
         [name for name in COMPARISONS if name.startswith("plus")],
     ),
-}  # fmt: skip
+}
 
 
 def draw(content: dict[str, Any]) -> None:
@@ -281,9 +313,12 @@ def draw(content: dict[str, Any]) -> None:
     ):
         points = sorted((float(k.split("=")[1]), v) for k, v in means.items() if k.startswith(kind))
         axis.errorbar(
-            [x for x, _ in points], [v["mean"] for _, v in points],
-            yerr=[v["std"] or 0 for _, v in points], marker="o", capsize=3,
-        )  # fmt: skip
+            [x for x, _ in points],
+            [v["mean"] for _, v in points],
+            yerr=[v["std"] or 0 for _, v in points],
+            marker="o",
+            capsize=3,
+        )
         axis.set_xlabel(label)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("test NDCG@20, mean ± std")

@@ -37,27 +37,55 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "none LightGCN": ("LightGCN", {"neg_sampler": "none"}),
     "L2": ("BPR", {"neg_sampler": "dns", "reg_weight": 0.1}),
     "three negatives": ("BPR", {"neg_sampler": "bns", "neg_sample_num": 3}),
-    "estimated": ("BPR", {"neg_sampler": "bns", "neg_sampler_args.cdf": "estimated",
-                          "neg_sampler_args.cdf_items": 20}),
+    "estimated": (
+        "BPR",
+        {
+            "neg_sampler": "bns",
+            "neg_sampler_args.cdf": "estimated",
+            "neg_sampler_args.cdf_items": 20,
+        },
+    ),
     "occupation": ("BPR", {"neg_sampler": "bns", "neg_sampler_args.prior": "occupation"}),
     "oracle": ("BPR", {"neg_sampler": "bns", "neg_sampler_args.prior": "oracle"}),
-    "schedule": ("BPR", {"neg_sampler": "bns", "neg_sampler_args.lambda":
-                         {"start": 10, "step": -1, "stop": 2}, "neg_sampler_args.warmup_epochs": 1}),
-    "model as prior": ("BPR", {"neg_sampler": "bns_plus",
-                               "neg_sampler_args.prior": {"model": "SLIMElastic"}}),
+    "schedule": (
+        "BPR",
+        {
+            "neg_sampler": "bns",
+            "neg_sampler_args.lambda": {"start": 10, "step": -1, "stop": 2},
+            "neg_sampler_args.warmup_epochs": 1,
+        },
+    ),
+    "model as prior": (
+        "BPR",
+        {"neg_sampler": "bns_plus", "neg_sampler_args.prior": {"model": "SLIMElastic"}},
+    ),
     "global ranks": ("BPR", {"neg_sampler": "aobpr", "neg_sampler_args.definition": "global"}),
     "pairs": ("NeuMF", {"neg_sampler": "dns"}),
     "all scores": ("NGCF", {"neg_sampler": "bns"}),
-    "sequences": ("GRU4Rec", {"neg_sampler": "dns", "loss_type": "BPR", "load_col":
-                              {"inter": ["user_id", "item_id", "timestamp"]}}),
+    "sequences": (
+        "GRU4Rec",
+        {
+            "neg_sampler": "dns",
+            "loss_type": "BPR",
+            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        },
+    ),
     "uni100": ("BPR", {"neg_sampler": "rns", "eval_args.mode": "uni10"}),
     "schedule of rates": ("BPR", {"neg_sampler": "rns", "lr_schedule": {"step_size": 1}}),
     "no validation": ("BPR", {"neg_sampler": "rns", "valid_ratio": 0}),
     "recorded": ("BPR", {"neg_sampler": "bns", "neg_record": True, "neg_record_scores": [1, 3]}),
-}  # fmt: skip
-LEFT_OUT = {"train_epoch_seconds", "run_dir", "checkpoint", "versions", "train_seconds",
-            "sampling_share", "recording_share", "seconds_to_best",
-            "prior_calibration"}  # fmt: skip  # the last: a parameter that has gone
+}
+LEFT_OUT = {
+    "train_epoch_seconds",
+    "run_dir",
+    "checkpoint",
+    "versions",
+    "train_seconds",
+    "sampling_share",
+    "recording_share",
+    "seconds_to_best",
+    "prior_calibration",
+}  # the last: a parameter that has gone
 
 
 def write_data(folder: Path) -> None:
@@ -113,8 +141,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def tell(title: str, folder: Path) -> None:
     """Print the hashes of what a run left in its folder."""
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    weights = next(p for p in (folder / "checkpoints" / n for n in ("best.pt", "last.pt"))
-                   if p.is_file())  # fmt: skip
+    weights = next(
+        p for p in (folder / "checkpoints" / n for n in ("best.pt", "last.pt")) if p.is_file()
+    )
     state = torch.load(weights, weights_only=True)
     parts = {
         "weights": hash_of(state["state_dict"]),
@@ -139,8 +168,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
         write_data(Path("data"))
-        common = {"data_path": "data", "use_gpu": False, "epochs": 3, "train_batch_size": 256,
-                  "eval_batch_size": 100_000, "show_progress": False, "seed": 11}  # fmt: skip
+        common = {
+            "data_path": "data",
+            "use_gpu": False,
+            "epochs": 3,
+            "train_batch_size": 256,
+            "eval_batch_size": 100_000,
+            "show_progress": False,
+            "seed": 11,
+        }
         small = {"embedding_size": 8}
 
         def run(title: str, model: str, settings: Mapping[str, Any], out: str, **more: Any) -> None:
@@ -158,17 +194,34 @@ def main() -> None:
             run(title, model, settings, f"runs/{number}")
         settings = {**common, **small, "neg_sampler": "srns", "epochs": 2}
         run_recbole_bns("BPR", "tiny", None, settings, out="runs/resumed")
-        run_recbole_bns(None, None, None, {"epochs": 4, "show_progress": False}, resume="runs/resumed")
+        run_recbole_bns(
+            None, None, None, {"epochs": 4, "show_progress": False}, resume="runs/resumed"
+        )
         tell("resumed", Path("runs/resumed"))
 
-        words = ["compare", "--model=BPR", "--dataset=tiny", "--data_path=data", "--epochs=2",
-                 "--samplers=rns,dns,bns", "--seeds=2", "--dns.candidate_num=3", "--use_gpu=False",
-                 "--embedding_size=8", "--show_progress=False", "--out=compared",
-                 "--jobs=1"]  # fmt: skip
+        words = [
+            "compare",
+            "--model=BPR",
+            "--dataset=tiny",
+            "--data_path=data",
+            "--epochs=2",
+            "--samplers=rns,dns,bns",
+            "--seeds=2",
+            "--dns.candidate_num=3",
+            "--use_gpu=False",
+            "--embedding_size=8",
+            "--show_progress=False",
+            "--out=compared",
+            "--jobs=1",
+        ]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        done = subprocess.run([sys.executable, "-m", "recbole_bns.cli", *words], check=False,
-                              env={**os.environ, "PYTHONPATH": path}, capture_output=True,
-                              text=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "recbole_bns.cli", *words],
+            check=False,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             raise SystemExit(done.stdout + done.stderr)
         compared = json.loads(Path("compared/compare.json").read_text(encoding="utf-8"))

@@ -9,8 +9,8 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from recbole_bns.common.params import allowed, outside
 from recbole_bns.sampling import NegativeSampler, available
-from recbole_bns.sampling.params import allowed, outside
 
 
 def text(cls: type[NegativeSampler]) -> str:

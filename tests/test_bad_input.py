@@ -13,11 +13,18 @@ import pytest
 import torch
 from tiny import ROOT, write_atomic
 
-from recbole_bns import checkpoint
 from recbole_bns.cli import main
+from recbole_bns.runs import checkpoint
 
-BASE = ["--model=BPR", "--dataset=tiny", "--use_gpu=False", "--epochs=1", "--train_batch_size=256",
-        "--eval_batch_size=100000", "--show_progress=False"]  # fmt: skip
+BASE = [
+    "--model=BPR",
+    "--dataset=tiny",
+    "--use_gpu=False",
+    "--epochs=1",
+    "--train_batch_size=256",
+    "--eval_batch_size=100000",
+    "--show_progress=False",
+]
 ARGS = "--neg_sampler_args"
 
 # What the user wrote after BASE (a later --model, --dataset takes the place of an earlier one),
@@ -284,9 +291,12 @@ def test_a_data_set_without_any_negative_is_refused(run, tmp_path):
         rows = [(f"u{user}", f"i{item}") for user in range(4) for item in range(5)]
         write_atomic(tmp_path / "all" / f"all.{part}.inter", header, rows)
     sentence = run(
-        "--dataset=all", "--benchmark_filename=[train,test]", "--valid_ratio=0", "--topk=5",
+        "--dataset=all",
+        "--benchmark_filename=[train,test]",
+        "--valid_ratio=0",
+        "--topk=5",
         data=tmp_path,
-    )  # fmt: skip
+    )
     assert sentence == (
         "data set 'all': no user has a negative left, every user has interacted with every item of "
         "the training part; use a larger catalogue or filter with user_inter_num_interval."
@@ -325,9 +335,16 @@ def diverge(data_path: Path, out: Path, *more: str) -> int:
 @pytest.mark.parametrize("model", ["BPR", "LightGCN"])
 @pytest.mark.parametrize("sampler", ["bns", "rns", "none"])
 def test_weights_that_explode_end_the_training(data_path, tmp_path, capsys, model, sampler):
-    code = diverge(data_path, tmp_path / "run", f"--model={model}", f"--neg_sampler={sampler}",
-                   "--learner=sgd", "--learning_rate=1e30", "--weight_decay=1e30",
-                   "--epochs=4")  # fmt: skip
+    code = diverge(
+        data_path,
+        tmp_path / "run",
+        f"--model={model}",
+        f"--neg_sampler={sampler}",
+        "--learner=sgd",
+        "--learning_rate=1e30",
+        "--weight_decay=1e30",
+        "--epochs=4",
+    )
     assert code == 2
     sentence = last_sentence(capsys.readouterr().err)
     assert re.fullmatch(

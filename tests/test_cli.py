@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from tiny import ROOT
 
-from recbole_bns import cli, doctor, settings
-from recbole_bns.cli import main, parse_flags
+from recbole_bns import cli
+from recbole_bns.cli import doctor, main
+from recbole_bns.cli.flags import parse_flags
+from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get
-from recbole_bns.sampling.params import defaults
+from recbole_bns.settings import words as settings
 
 FLAGS = [
     (["--model=BPR"], {"model": "BPR"}),
@@ -82,8 +84,19 @@ def test_run_hands_everything_to_the_run_recipe(monkeypatch, capsys):
 
     monkeypatch.setattr("recbole_bns.quick_start.run_recbole_bns", recipe)
     monkeypatch.setattr("recbole_bns.report.result_table", lambda result: f"table of {result}")
-    words = ["--model=BPR", "--dataset", "tiny", "--out=there", "--result_file", "r.json",
-             "--config_files", "a.yaml", "b.yaml", "--epochs=3", "--resume=auto"]  # fmt: skip
+    words = [
+        "--model=BPR",
+        "--dataset",
+        "tiny",
+        "--out=there",
+        "--result_file",
+        "r.json",
+        "--config_files",
+        "a.yaml",
+        "b.yaml",
+        "--epochs=3",
+        "--resume=auto",
+    ]
     assert main(["run", *words]) == 0
     assert given == {
         "args": ("BPR", "tiny", ["a.yaml", "b.yaml"], {"epochs": 3}),
@@ -101,9 +114,17 @@ def test_the_flags_of_a_run_outrank_its_files(settings, tmp_path, capsys):
     for name, text in (("a", "epochs: 9\nseed: 3"), ("b", "seed: 4\nneg_sampler_args.lambda: 2")):
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     flags = [f"--{key}={value}" for key, value in settings.items() if key != "epochs"]
-    words = ["--config_files", str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"), "--epochs=1",
-             "--model=BPR", "--dataset=tiny", f"--out={tmp_path / 'run'}",
-             "--neg_sampler_args.candidate_num", "3"]  # fmt: skip
+    words = [
+        "--config_files",
+        str(tmp_path / "a.yaml"),
+        str(tmp_path / "b.yaml"),
+        "--epochs=1",
+        "--model=BPR",
+        "--dataset=tiny",
+        f"--out={tmp_path / 'run'}",
+        "--neg_sampler_args.candidate_num",
+        "3",
+    ]
     assert main(["run", *flags, *words]) == 0
     import yaml
 
@@ -216,8 +237,12 @@ def test_samplers_as_a_markdown_table(capsys):
     assert main(["samplers", "--markdown"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == [
-        "name", "idea", "needs from the model", "parameters = default: meaning (allowed)",
-        "paper"]  # fmt: skip
+        "name",
+        "idea",
+        "needs from the model",
+        "parameters = default: meaning (allowed)",
+        "paper",
+    ]
     assert set(lines[1]) <= set("|:- ")
     cells = [line.split("|") for line in lines]
     assert {len(row) for row in cells} == {7}, "a cell holds a bar"
@@ -230,7 +255,7 @@ def test_samplers_as_a_markdown_table(capsys):
 
 
 def test_the_doctor_finds_this_environment_healthy(capsys):
-    from recbole_bns.compat import MENDS
+    from recbole_bns.adapters.mends import MENDS
 
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
@@ -246,9 +271,11 @@ SICK = [
     ({"recbole": "1.1.1"}, "recbole 1.1.1 is not supported; pip install 'recbole>=1.2.0,<1.3'"),
     ({"recbole": "1.3.0"}, "recbole 1.3.0 is not supported; pip install 'recbole>=1.2.0,<1.3'"),
     ({"torch": None}, "torch is missing; pip install torch"),
-    ({"pandas": "3.0.1"}, "pandas 3.0.1 leaves RecBole's padding rows unfilled, silently; "
-     "pip install 'pandas<3'"),
-]  # fmt: skip
+    (
+        {"pandas": "3.0.1"},
+        "pandas 3.0.1 leaves RecBole's padding rows unfilled, silently; pip install 'pandas<3'",
+    ),
+]
 
 
 @pytest.mark.parametrize(("versions", "sentence"), SICK)

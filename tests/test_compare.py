@@ -24,13 +24,17 @@ import torch
 from scipy import stats
 from tiny import Settings, alive, build_model, prepare, start
 
-from recbole_bns import UsageError, cli, get_trainer, per_user
-from recbole_bns import compare as module
-from recbole_bns.cli import main, parse_flags
-from recbole_bns.compare_plan import read_plan
-from recbole_bns.compare_records import read_records, stem
-from recbole_bns.compare_report import Origin, Report
-from recbole_bns.compare_table import (
+from recbole_bns import UsageError, cli, get_trainer
+from recbole_bns.cli import main
+from recbole_bns.cli.flags import parse_flags
+from recbole_bns.common.files import beside
+from recbole_bns.common.processes import Worker
+from recbole_bns.common.progress import RunsProgress
+from recbole_bns.compare import command as module
+from recbole_bns.compare.plan import read_plan
+from recbole_bns.compare.records import read_records, stem
+from recbole_bns.compare.report import Origin, Report
+from recbole_bns.compare.statistics import (
     against_reference,
     different_test_parts,
     holm,
@@ -40,17 +44,22 @@ from recbole_bns.compare_table import (
     settings_that_differ,
     times_table,
 )
-from recbole_bns.compare_worker import Worker, beside
-from recbole_bns.progress import RunsProgress
-from recbole_bns.quick_start import run_recbole_bns
+from recbole_bns.runs import results as per_user
+from recbole_bns.training.run import run_recbole_bns
 
 HOME = str(Path(module.__file__).parents[1])
 
 
 def words_of(settings: Settings, *more: str) -> list[str]:
     """The command line of a comparison on the tiny data set; later words win."""
-    flags = {"model": "BPR", "dataset": "tiny", "samplers": "rns,dns", "seeds": "2",
-             "topk": "3,5", **settings}  # fmt: skip
+    flags = {
+        "model": "BPR",
+        "dataset": "tiny",
+        "samplers": "rns,dns",
+        "seeds": "2",
+        "topk": "3,5",
+        **settings,
+    }
     flags |= dict(word[2:].split("=", 1) for word in more)
     return [f"--{key}={value}" for key, value in flags.items()]
 
@@ -76,9 +85,13 @@ class InProcess:
         self._status = int(folder.name in self.failing)
         if not self._status:
             result = run_recbole_bns(
-                job["model"], job["dataset"], job["config_files"], job["settings"], out=folder,
+                job["model"],
+                job["dataset"],
+                job["config_files"],
+                job["settings"],
+                out=folder,
                 per_user=folder.with_name(folder.name + ".npz"),
-            )  # fmt: skip
+            )
             done = {**self.record, "status": "done", "result": result}
             folder.with_name(folder.name + ".json").write_text(json.dumps(done), encoding="utf-8")
 
@@ -156,9 +169,15 @@ def test_variants_are_rows_with_settings_of_their_own(settings, tmp_path):
     alone = read_plan(parse_flags([*words, f"--variants={file}"]))
     assert alone.samplers == ("rate=0.5", "hard", "Slow-2")
     assert alone.reference == "rate=0.5"
-    plan = plan_of(settings, f"--variants={file}", "--samplers=rns,slow-2,dns,hard",
-                   "--dns.candidate_num=3", "--reference=Slow-2", "--learning_rate=0.5",
-                   "--epochs=7")  # fmt: skip
+    plan = plan_of(
+        settings,
+        f"--variants={file}",
+        "--samplers=rns,slow-2,dns,hard",
+        "--dns.candidate_num=3",
+        "--reference=Slow-2",
+        "--learning_rate=0.5",
+        "--epochs=7",
+    )
     assert plan.samplers == ("rns", "Slow-2", "dns", "hard")
     assert plan.reference == "Slow-2"
     found = {name: plan.resolved(name, plan.own.get(name, {})) for name in plan.samplers}
@@ -174,8 +193,17 @@ def test_variants_are_rows_with_settings_of_their_own(settings, tmp_path):
 
 def test_variants_are_trained_and_named(settings, in_tmp, in_process, capsys):
     Path("v.yaml").write_text(VARIANTS, encoding="utf-8")
-    words = ["compare", *words_of(settings, "--epochs=1", "--out=cmp", "--variants=v.yaml",
-                                  "--samplers=rns,hard,slow-2", "--seeds=1")]  # fmt: skip
+    words = [
+        "compare",
+        *words_of(
+            settings,
+            "--epochs=1",
+            "--out=cmp",
+            "--variants=v.yaml",
+            "--samplers=rns,hard,slow-2",
+            "--seeds=1",
+        ),
+    ]
     assert main(words) == 0
     text = Path("cmp/compare.md").read_text(encoding="utf-8")
     assert "| hard (dns) " in text
@@ -494,8 +522,15 @@ def children(number: int) -> list[int]:
 
 @pytest.mark.slow
 def test_a_killed_comparison_leaves_no_process_and_is_resumed(settings, tmp_path):
-    words = words_of(settings, "--epochs=1", "--out=cmp", "--seeds=1", "--jobs=1",
-                     "--samplers=rns,dns,pns", "--show_progress=True")  # fmt: skip
+    words = words_of(
+        settings,
+        "--epochs=1",
+        "--out=cmp",
+        "--seeds=1",
+        "--jobs=1",
+        "--samplers=rns,dns,pns",
+        "--show_progress=True",
+    )
     runs = tmp_path / "cmp" / "runs"
     first = start_compare(words, tmp_path)
     wait_for(runs / "rns-1.json", first)
@@ -529,8 +564,16 @@ def test_a_killed_comparison_leaves_no_process_and_is_resumed(settings, tmp_path
 
 @pytest.mark.slow
 def test_a_run_that_ends_badly_in_its_process_ends_no_other(settings, tmp_path):
-    words = words_of(settings, "--epochs=3", "--out=cmp", "--seeds=1", "--learning_rate=1e30",
-                     "--samplers=rns,dns", "--jobs=1", "--learner=sgd")  # fmt: skip
+    words = words_of(
+        settings,
+        "--epochs=3",
+        "--out=cmp",
+        "--seeds=1",
+        "--learning_rate=1e30",
+        "--samplers=rns,dns",
+        "--jobs=1",
+        "--learner=sgd",
+    )
     process = start_compare(words, tmp_path)
     said = process.communicate(timeout=600)[0].decode()
     assert process.returncode == 1, said
@@ -573,9 +616,11 @@ def test_progress_shows_runs_and_the_time_left(monkeypatch):
 def test_metrics_of_every_user_are_those_of_the_papers(make, mode):
     """Recall, precision and NDCG by their definitions, from scores, with loops and sets."""
     config = make(
-        metrics=["Recall", "Precision", "NDCG"], topk=[1, 3, 10], valid_metric="NDCG@10",
+        metrics=["Recall", "Precision", "NDCG"],
+        topk=[1, 3, 10],
+        valid_metric="NDCG@10",
         eval_args={"mode": mode},
-    )  # fmt: skip
+    )
     train, _, test = prepare(config)
     model = build_model(config, train)
     trainer = get_trainer(config["MODEL_TYPE"], "BPR")(config, model)
@@ -628,21 +673,35 @@ def brute_force(ranked: list[int], wanted: set[int], k: int) -> dict[str, float]
 
 
 def record_of(sampler: str, seed: int, **metrics: float) -> dict[str, Any]:
-    result = {"test_result": metrics, "train_epoch_seconds": [2.0, 3.0, 4.0], "best_epoch": 2,
-              "epochs": 3, "neg_sampler_label": sampler, "neg_sampler_args": {"m": 5},
-              "best_valid_result": {}}  # fmt: skip
+    result = {
+        "test_result": metrics,
+        "train_epoch_seconds": [2.0, 3.0, 4.0],
+        "best_epoch": 2,
+        "epochs": 3,
+        "neg_sampler_label": sampler,
+        "neg_sampler_args": {"m": 5},
+        "best_valid_result": {},
+    }
     settings = {"learning_rate": 0.1, "epochs": 3, "reg_weight": 0.5 if sampler == "b" else 0.0}
-    return {"sampler": sampler, "seed": seed, "status": "done", "result": result,
-            "settings": settings}  # fmt: skip
+    return {
+        "sampler": sampler,
+        "seed": seed,
+        "status": "done",
+        "result": result,
+        "settings": settings,
+    }
 
 
 def test_means_ranks_and_times_by_hand():
     scores = {"a": (0.25, 0.75), "b": (0.1, 0.3), "c": (0.4, 0.6), "d": (0.3,)}
     runs = runs_table(
-        [record_of(s, i, **{"ndcg@5": v, "mae": v}) for s, vs in scores.items()
-         for i, v in enumerate(vs)]
+        [
+            record_of(s, i, **{"ndcg@5": v, "mae": v})
+            for s, vs in scores.items()
+            for i, v in enumerate(vs)
+        ]
         + [{"sampler": "b", "seed": 9, "status": "failed"}]
-    )  # fmt: skip
+    )
     means = means_table(runs, ["d", "c", "b", "a", "absent"], smaller={"mae"})
     table = means[means["metric"] == "ndcg@5"].set_index("sampler")
     assert list(table.index) == ["d", "c", "b", "a"]
@@ -734,10 +793,17 @@ def test_a_report_marks_states_and_names_all_it_is_made_of():
         mean, rank = means.loc[(name, "ndcg@5"), ["mean", "rank"]]
         marks = {1: f"**{mean:.4f}**", 2: f"<u>{mean:.4f}</u>", 3: f"{mean:.4f}"}
         assert cells[name][1].split(" ±")[0] == marks[rank]
-    for part in ("Holm-corrected over the 2 sampler(s)", "recbole-bns compare --x", "8 cores",
-                 "torch 2", "`c`, seed 2: no memory", "4 run(s) at once, 1/2 thread(s) each",
-                 "Averaged over the users with test items; the ideal NDCG",
-                 "Not all runs are finished", "- `b`: m 5, reg_weight 0.5\n"):  # fmt: skip
+    for part in (
+        "Holm-corrected over the 2 sampler(s)",
+        "recbole-bns compare --x",
+        "8 cores",
+        "torch 2",
+        "`c`, seed 2: no memory",
+        "4 run(s) at once, 1/2 thread(s) each",
+        "Averaged over the users with test items; the ideal NDCG",
+        "Not all runs are finished",
+        "- `b`: m 5, reg_weight 0.5\n",
+    ):
         assert part in text
     content = json.loads(report.json(), parse_constant=lambda word: pytest.fail(word))
     assert content["failed"] == [{"sampler": "c", "seed": 2, "error": "no memory"}]
@@ -756,8 +822,9 @@ def test_the_command_is_wired_and_light():
     )
     subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {HOME!r}); {code}"],
-        check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     assert cli.compare
 
 

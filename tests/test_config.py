@@ -16,10 +16,11 @@ import torch
 import yaml
 from tiny import ROOT, write_tiny
 
-from recbole_bns import BNSConfig, UsageError, run_recbole_bns, settings
-from recbole_bns.checks import known_keys
+from recbole_bns import BNSConfig, UsageError, run_recbole_bns
+from recbole_bns.adapters.checks import known_keys
+from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get, parse
-from recbole_bns.sampling.params import defaults
+from recbole_bns.settings import words as settings
 
 NOT_SETTINGS = {"tuned_as", "how_to_get"}
 YAML_FILES = sorted(settings.PROPERTIES.rglob("*.yaml"))
@@ -187,8 +188,11 @@ def test_values_are_what_they_spell_and_nothing_is_run(given, value, in_tmp):
 
 
 def test_numbers_of_numpy_are_numbers(make):
-    config = make(learning_rate=np.float64(0.5), epochs=np.int64(7), neg_sampler_args={
-        "candidate_num": np.int64(4), "lambda": np.float32(0.5)})  # fmt: skip
+    config = make(
+        learning_rate=np.float64(0.5),
+        epochs=np.int64(7),
+        neg_sampler_args={"candidate_num": np.int64(4), "lambda": np.float32(0.5)},
+    )
     assert (config["learning_rate"], config["epochs"]) == (0.5, 7)
     assert config["neg_sampler_args"]["candidate_num"] == 4
     assert type(config["neg_sampler_args"]["lambda"]) is float
@@ -255,9 +259,10 @@ CONTRADICT = [
 
 @pytest.mark.parametrize("given", AGREE)
 def test_train_neg_sample_args_that_agree_are_accepted(make, given):
-    assert make(neg_sample_num=2, train_neg_sample_args=given)["train_neg_sample_args"][
-        "sample_num"
-    ] == 2  # fmt: skip
+    assert (
+        make(neg_sample_num=2, train_neg_sample_args=given)["train_neg_sample_args"]["sample_num"]
+        == 2
+    )
 
 
 @pytest.mark.parametrize("given", CONTRADICT)
@@ -420,7 +425,7 @@ def test_settings_yaml_repeats_a_run(sampler, data_path, settings, tmp_path):
 
 
 def test_settings_yaml_reads_as_the_same_config(make, settings, tmp_path):
-    from recbole_bns.run_folder import write_settings
+    from recbole_bns.runs.folder import write_settings
 
     config = make("LightGCN", neg_sampler="srns", lr_schedule={"gamma": 0.5}, n_layers=1)
     write_settings(config, tmp_path)

@@ -15,9 +15,11 @@ import pytest
 import tiny
 from tiny import ROOT
 
-from recbole_bns import atomic, settings
-from recbole_bns.cli import PREPARE_HELP, main
-from recbole_bns.recipes import RECIPES
+from recbole_bns.cli import main
+from recbole_bns.cli.help_texts import PREPARE_HELP
+from recbole_bns.datasets import write as atomic
+from recbole_bns.datasets.recipes import RECIPES
+from recbole_bns.settings import words as settings
 
 INSIDE = Path(find_spec("recbole").origin).parent / "dataset_example" / "ml-100k"
 SHARED = ROOT.parent / "shared" / "data"
@@ -121,8 +123,15 @@ def test_the_result_trains_in_recbole_by_the_command_that_is_shown(
     code, text = command(name, "--from", put(tmp_path / "from", originals(name)))
     assert code == 0
     shown = re.search(r"next: +recbole-bns (run .*)", text)[1].split()
-    more = ["--model=BPR", "--epochs=1", "--use_gpu=False", "--train_batch_size=512",
-            "--show_progress=False", "--embedding_size=4", "--out=run"]  # fmt: skip
+    more = [
+        "--model=BPR",
+        "--epochs=1",
+        "--use_gpu=False",
+        "--train_batch_size=512",
+        "--show_progress=False",
+        "--embedding_size=4",
+        "--out=run",
+    ]
     assert main([*shown, *more]) == 0
     capsys.readouterr()
     config = make(dataset=name, data_path="dataset")
@@ -153,8 +162,10 @@ def test_ml_100k_is_what_recbole_has_inside(command, tmp_path):
 
 
 def test_ml_1m_keeps_ids_ratings_times_and_features(command, tmp_path):
-    files = {"ratings.dat": "1::1193::5::978300760\n6040::3952::1::978302109\n",
-             "users.dat": "1::F::1::10::48067\n6040::M::25::6::98107-\xe9\n"}  # fmt: skip
+    files = {
+        "ratings.dat": "1::1193::5::978300760\n6040::3952::1::978302109\n",
+        "users.dat": "1::F::1::10::48067\n6040::M::25::6::98107-\xe9\n",
+    }
     assert command("ml-1m", "--from", put(tmp_path / "from", files))[0] == 0
     assert read_atomic(Path("dataset/ml-1m/ml-1m.inter")) == [
         ["user_id:token", "item_id:token", "rating:float", "timestamp:float"],
@@ -169,8 +180,10 @@ def test_ml_1m_keeps_ids_ratings_times_and_features(command, tmp_path):
 
 
 def test_yahoo_r3_is_users_1_to_5400_and_the_survey(command, tmp_path):
-    files = {YAHOO.format("train"): "1\t14\t5\n5400\t1000\t1\n5401\t14\t3\n15400\t7\t2\n",
-             YAHOO.format("test"): "1\t15\t4\n"}  # fmt: skip
+    files = {
+        YAHOO.format("train"): "1\t14\t5\n5400\t1000\t1\n5401\t14\t3\n15400\t7\t2\n",
+        YAHOO.format("test"): "1\t15\t4\n",
+    }
     code, text = command("yahoo-r3", "--from", put(tmp_path / "from", files))
     assert code == 0
     assert read_atomic(Path("dataset/yahoo-r3/yahoo-r3.inter")) == [
@@ -287,10 +300,20 @@ def test_a_folder_a_file_and_a_zip_archive_are_the_same(command, tmp_path):
         archive.mkdir("ml-1m") if hasattr(archive, "mkdir") else None
         for path in folder.iterdir():
             archive.write(path, f"ml-1m/{path.name}")
-    other = put(tmp_path / "other", {"my ratings": originals("ml-1m")["ratings.dat"],
-                                     "users.dat": originals("ml-1m")["users.dat"]})  # fmt: skip
-    sources = [folder, folder / "ratings.dat", folder / "users.dat", tmp_path / "ml-1m.zip",
-               other / "my ratings"]  # fmt: skip
+    other = put(
+        tmp_path / "other",
+        {
+            "my ratings": originals("ml-1m")["ratings.dat"],
+            "users.dat": originals("ml-1m")["users.dat"],
+        },
+    )
+    sources = [
+        folder,
+        folder / "ratings.dat",
+        folder / "users.dat",
+        tmp_path / "ml-1m.zip",
+        other / "my ratings",
+    ]
     for place, source in enumerate(sources):
         assert command("ml-1m", "--from", source, f"--out={place}")[0] == 0
     results = [content(Path(str(place), "ml-1m")) for place in range(len(sources))]
@@ -355,11 +378,21 @@ MALFORMED = [
     ("ml-100k", "u.user", "31|20|X|artist|1", r"gender is 'X', allowed is M or F\."),
     ("ml-100k", "u.user", "31|20|M||1", r"occupation is '', allowed is a word\."),
     ("ml-100k", "u.user", "31|20|M|art\tist|1", r"occupation is 'art\\tist', allowed is a word\."),
-    ("ml-100k", "u.user", "31|20|M|artist", r"'31\|20\|M\|artist' has 4 fields, allowed are the 5 "
-     r"of user\|age\|gender\|occupation\|zip_code\."),
+    (
+        "ml-100k",
+        "u.user",
+        "31|20|M|artist",
+        r"'31\|20\|M\|artist' has 4 fields, allowed are the 5 "
+        r"of user\|age\|gender\|occupation\|zip_code\.",
+    ),
     ("ml-1m", "ratings.dat", "1::3953::3::4", r"item is '3953', .* from 1 to 3952\."),
-    ("ml-1m", "ratings.dat", "1:2::3::4", r"'1:2::3::4' has 3 fields, allowed are the 4 of "
-     r"user::item::rating::timestamp\."),
+    (
+        "ml-1m",
+        "ratings.dat",
+        "1:2::3::4",
+        r"'1:2::3::4' has 3 fields, allowed are the 4 of "
+        r"user::item::rating::timestamp\.",
+    ),
     ("ml-1m", "ratings.dat", "30::1::3::978:", r"timestamp is '978:', allowed is .*"),
     ("ml-1m", "users.dat", "6041::M::1::2::3", r"user is '6041', .* from 1 to 6040\."),
     ("yahoo-r3", YAHOO.format("train"), "15401\t2\t3", r"user is '15401', .* from 1 to 15400\."),
@@ -372,7 +405,7 @@ MALFORMED = [
     ("ml-1m-ahns", "train.txt", "29 2  3", r"item is '', allowed is .*"),
     ("ml-1m-ahns", "test.txt", "", r"user is '', allowed is .*"),
     ("ml-1m-ahns", "test.txt", "x", r"user is 'x', allowed is .*"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "file", "line", "pattern"), MALFORMED)
@@ -396,15 +429,26 @@ def test_a_malformed_line_is_named_and_nothing_is_written(
 DOUBLE = [
     ("ml-100k", "u.data", "u.data", "user 1 and item 2", "1\t2\t3\t4", "1\t2\t5\t9"),
     ("ml-100k", "u.user", "u.user", "user 31", "31|20|M|artist|1", "31|21|F|writer|1"),
-    ("yahoo-r3", YAHOO.format("train"), YAHOO.format("test"), "user 99 and item 2",
-     "99\t2\t3", "99\t2\t5"),
-    ("yahoo-r3", YAHOO.format("train"), YAHOO.format("train"), "user 9999 and item 2",
-     "9999\t2\t3", "9999\t2\t5"),
-    ("ml-100k-bns", "100k_train.csv", "100k_test.csv", "user 99 and item 2", "99,2,3",
-     "99,2,5"),
+    (
+        "yahoo-r3",
+        YAHOO.format("train"),
+        YAHOO.format("test"),
+        "user 99 and item 2",
+        "99\t2\t3",
+        "99\t2\t5",
+    ),
+    (
+        "yahoo-r3",
+        YAHOO.format("train"),
+        YAHOO.format("train"),
+        "user 9999 and item 2",
+        "9999\t2\t3",
+        "9999\t2\t5",
+    ),
+    ("ml-100k-bns", "100k_train.csv", "100k_test.csv", "user 99 and item 2", "99,2,3", "99,2,5"),
     ("ml-1m-ahns", "train.txt", "test.txt", "user 99 and item 2", "99 1 2", "99 2 5"),
     ("ml-1m-ahns", "train.txt", "train.txt", "user 99 and item 2", "99 1 2", "99 3 2"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "file", "other", "what", "line", "again"), DOUBLE)
@@ -431,34 +475,63 @@ SENTENCES = [
     ("ml-1m", r"prepare: the following arguments are required: --from; --help shows what is .*"),
     ("", r"prepare: the following arguments are required: NAME, --from; .*"),
     ("ml-1m --from . --ouput=x", r"prepare: unrecognized arguments: --ouput=x; .*"),
-    ("ml-1m --from .", r"--from: there is no ratings\.dat in '\.'; it comes from GroupLens "
-     r"\(ml-1m\.zip\): name its folder, the file itself or a zip archive\."),
+    (
+        "ml-1m --from .",
+        r"--from: there is no ratings\.dat in '\.'; it comes from GroupLens "
+        r"\(ml-1m\.zip\): name its folder, the file itself or a zip archive\.",
+    ),
     ("ml-1m --from nowhere", r"--from: there is no ratings\.dat in 'nowhere'; it comes from .*"),
     ("ml-100k --from .", r"--from: there is no u\.data in '\.'; it comes from GroupLens .*"),
-    ("yahoo-r3 --from .", r"--from: there is no ydata-\S+-train\.txt in '\.'; it comes from "
-     r"Yahoo! Webscope \(R3, after a signed agreement\): .*"),
-    ("ml-100k-bns --from .", r"--from: there is no \*train\*\.csv in '\.'; it comes from the BNS "
-     r"authors' repository \(100k_train\.csv, 100k_test\.csv\): .*"),
-    ("ml-1m-ahns --from .", r"--from: there is no \*train\*\.txt in '\.'; it comes from the AHNS "
-     r"authors' .*"),
+    (
+        "yahoo-r3 --from .",
+        r"--from: there is no ydata-\S+-train\.txt in '\.'; it comes from "
+        r"Yahoo! Webscope \(R3, after a signed agreement\): .*",
+    ),
+    (
+        "ml-100k-bns --from .",
+        r"--from: there is no \*train\*\.csv in '\.'; it comes from the BNS "
+        r"authors' repository \(100k_train\.csv, 100k_test\.csv\): .*",
+    ),
+    (
+        "ml-1m-ahns --from .",
+        r"--from: there is no \*train\*\.txt in '\.'; it comes from the AHNS "
+        r"authors' .*",
+    ),
     ("ml-1m-ahns --from half", r"--from: there is no \*test\*\.txt in 'half'; .*"),
-    ("ml-1m --from empty", r"empty/ratings\.dat: there is nothing in it; allowed are lines "
-     r"user::item::rating::timestamp\."),
+    (
+        "ml-1m --from empty",
+        r"empty/ratings\.dat: there is nothing in it; allowed are lines "
+        r"user::item::rating::timestamp\.",
+    ),
     ("ml-100k-bns --from empty", r"empty/train\.csv: there is nothing in it; .*"),
-    ("ml-1m-ahns --from empty", r"empty/train\.txt: there is nothing in it; allowed are lines "
-     r"user item item \.\.\.\."),
+    (
+        "ml-1m-ahns --from empty",
+        r"empty/train\.txt: there is nothing in it; allowed are lines "
+        r"user item item \.\.\.\.",
+    ),
     ("ml-1m --from broken.zip", r"--from: cannot read 'broken\.zip': it is no whole zip archive\."),
     ("ml-1m --from spoilt.zip", r"spoilt\.zip/ratings\.dat: cannot be read: Bad CRC-32 .*"),
-    ("ml-1m --from good --out good/ratings.dat", r"--out: cannot write 'good/ratings\.dat/ml-1m':"
-     r" .*"),
-]  # fmt: skip
+    (
+        "ml-1m --from good --out good/ratings.dat",
+        r"--out: cannot write 'good/ratings\.dat/ml-1m':"
+        r" .*",
+    ),
+]
 
 
 @pytest.mark.parametrize(("words", "pattern"), SENTENCES)
 def test_other_mistakes_are_a_sentence(words, pattern, command, in_tmp):
     put(in_tmp / "half", {"train.txt": "0 1\n"})
-    put(in_tmp / "empty", {"ratings.dat": "", "train.csv": "user,item,rating\n", "train.txt": "1\n",
-                           "test.csv": "1,2,3", "test.txt": "1 2"})  # fmt: skip
+    put(
+        in_tmp / "empty",
+        {
+            "ratings.dat": "",
+            "train.csv": "user,item,rating\n",
+            "train.txt": "1\n",
+            "test.csv": "1,2,3",
+            "test.txt": "1 2",
+        },
+    )
     put(in_tmp / "good", originals("ml-1m"))
     put(in_tmp, {"broken.zip": "PK\3\4 cut off"})
     with zipfile.ZipFile(in_tmp / "spoilt.zip", "w") as archive:
@@ -521,8 +594,9 @@ def test_overwrite_loses_no_files_of_others(command, tmp_path):
     Path("link/ml-1m").symlink_to(tmp_path / "nowhere")
     code, sentence = command("ml-1m", "--from", "ml-1m", "--out=link", "--overwrite")
     assert (code, sentence) == (
-        2, "--out: 'link/ml-1m' is no folder of its own; name another with --out."
-    )  # fmt: skip
+        2,
+        "--out: 'link/ml-1m' is no folder of its own; name another with --out.",
+    )
 
 
 def end_by(how: BaseException | signal.Signals) -> None:
@@ -567,9 +641,12 @@ def test_what_ends_it_early_leaves_no_trace(when, there, end, code, command, tmp
         monkeypatch.setattr(atomic, "write_atomic", stop_writing)
     got, sentence = command("ml-1m", "--from", source, "--out=new/data", "--overwrite")
     assert got == code
-    assert sentence == {
-        2: "--out: cannot write 'new/data/ml-1m': No space left on device.", 130: "stopped."
-    }[code]  # fmt: skip
+    assert (
+        sentence
+        == {2: "--out: cannot write 'new/data/ml-1m': No space left on device.", 130: "stopped."}[
+            code
+        ]
+    )
     assert {path: path.is_dir() or path.read_bytes() for path in Path().rglob("*")} == before
 
 

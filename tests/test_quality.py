@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recbole_bns.analysis import quality
 from recbole_bns.sampling import Catalogue, build
+from recbole_bns.training.recording import quality
 
 
 def case(seed: int) -> dict[str, Any]:

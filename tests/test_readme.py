@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recbole_bns.sampling import available
-from recbole_bns.settings import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,9 +24,13 @@ def test_python_runs(number: int, tmp_path: Path) -> None:
     program.write_text(PROGRAMS[number], encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True,
-        env=environment, check=False,
-    )  # fmt: skip
+        [sys.executable, str(program)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 

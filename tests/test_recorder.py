@@ -15,13 +15,14 @@ import pytest
 import torch
 from tiny import Settings, build_model, prepare
 
-from recbole_bns import UsageError, data, get_trainer, run_recbole_bns
-from recbole_bns.analysis import recorder as module
-from recbole_bns.analysis.record_file import COLUMNS, RecordFolder
-from recbole_bns.checks import record_epochs
+from recbole_bns import UsageError, get_trainer, run_recbole_bns
+from recbole_bns.adapters.checks import record_epochs
 from recbole_bns.cli import main
-from recbole_bns.parquet import check_format
+from recbole_bns.common.table_files import check_format
 from recbole_bns.sampling import available
+from recbole_bns.training import loaders as data
+from recbole_bns.training.recording import recorder as module
+from recbole_bns.training.recording.files import COLUMNS, RecordFolder
 
 Make = Callable[..., Any]
 Draw = tuple[int, int, int, float, float]
@@ -42,8 +43,9 @@ def watched(make: Make, monkeypatch: pytest.MonkeyPatch, **more: Any) -> tuple[A
     see = recorder.see
 
     def slow(users: Any, items: Any, ids: Any, rows: Any) -> None:
-        p, q = (w.weight.detach() for w in (trainer.model.user_embedding,
-                                            trainer.model.item_embedding))  # fmt: skip
+        p, q = (
+            w.weight.detach() for w in (trainer.model.user_embedding, trainer.model.item_embedding)
+        )
         for user, item, row in zip(users.tolist(), items.tolist(), ids.tolist(), strict=True):
             for negative in row:
                 scores = (float(p[user] @ q[i]) for i in (item, negative))
@@ -97,8 +99,12 @@ def held_out_of(make: Make) -> Any:
 def test_recording_changes_nothing_that_is_trained(make: Make) -> None:
     weights = []
     for record in (False, True):
-        config = make("LightGCN", neg_sampler="rns", neg_record=record,
-                      neg_record_scores=[1] if record else None)  # fmt: skip
+        config = make(
+            "LightGCN",
+            neg_sampler="rns",
+            neg_record=record,
+            neg_record_scores=[1] if record else None,
+        )
         trainer, train, valid, _ = trainer_of(config)
         trainer.fit(train, valid, saved=False)
         weights.append(trainer.model.state_dict())
@@ -119,8 +125,9 @@ def test_scores_come_from_a_share_of_the_batches(make: Make, model: str, share: 
 
 def test_dear_scores_rest_on_few_rows(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS", 5)
-    trainer, train, valid, _ = trainer_of(make("NeuMF", neg_sampler="rns", neg_record=True,
-                                               epochs=1, neg_sample_num=2))  # fmt: skip
+    trainer, train, valid, _ = trainer_of(
+        make("NeuMF", neg_sampler="rns", neg_record=True, epochs=1, neg_sample_num=2)
+    )
     trainer.fit(train, valid, saved=False)
     assert train.recorder.rows[0]["scored"] == 5 * 2
 

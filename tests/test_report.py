@@ -17,10 +17,14 @@ import pytest
 import yaml
 from scipy import integrate, stats
 
-from recbole_bns import analysis, cli, compare
-from recbole_bns.analysis import charts, plots, style, tables, theory
-from recbole_bns.analysis.record_file import COLUMNS
+from recbole_bns import analysis, cli
+from recbole_bns.analysis import as_pictures as plots
+from recbole_bns.analysis import chart as style
+from recbole_bns.analysis import figures as charts
+from recbole_bns.analysis import tables, theory
 from recbole_bns.cli import main
+from recbole_bns.compare import command as compare
+from recbole_bns.training.recording.files import COLUMNS
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -48,16 +52,25 @@ def write_run(folder: Path, seed: int = 1, recorded: bool = True, **changes: Any
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     epochs = range(1, 4)
     pd.DataFrame(
-        {"epoch": epochs, "train_loss": 3.0, "train_seconds": [1.0, 2.0, 3.0],
-         "ndcg@20": [0.1 * e + seed for e in epochs]}
-    ).to_csv(folder / "epochs.csv", index=False)  # fmt: skip
+        {
+            "epoch": epochs,
+            "train_loss": 3.0,
+            "train_seconds": [1.0, 2.0, 3.0],
+            "ndcg@20": [0.1 * e + seed for e in epochs],
+        }
+    ).to_csv(folder / "epochs.csv", index=False)
     if recorded:
         values = {name: [seed + e / 10 for e in epochs] for name in COLUMNS}
         pd.DataFrame({**values, "epoch": epochs}).to_csv(folder / "negatives.csv", index=False)
         pd.DataFrame(
-            {"epoch": [1, 1, 3, 3], "low": [0, 2, 0, 2], "high": [2, 4, 2, 4],
-             "true_negatives": [6, 2, 8, 0], "false_negatives": [1, 3, 0, 4]}
-        ).to_csv(folder / "scores.csv", index=False)  # fmt: skip
+            {
+                "epoch": [1, 1, 3, 3],
+                "low": [0, 2, 0, 2],
+                "high": [2, 4, 2, 4],
+                "true_negatives": [6, 2, 8, 0],
+                "false_negatives": [1, 3, 0, 4],
+            }
+        ).to_csv(folder / "scores.csv", index=False)
         counts = list(range(20))
         pd.DataFrame(
             {"item": counts, "popularity": counts, "drawn": 1, "recommended": counts[::-1]}
@@ -153,8 +166,11 @@ def test_theoretical_densities_integrate_to_one_and_meet_the_order_statistics() 
 
 
 def test_a_sweep_is_found_where_one_parameter_differs(tmp_path: Path) -> None:
-    args = [{"candidate_num": 5, "lambda": 1.0}, {"candidate_num": 5, "lambda": 5.0},
-            {"candidate_num": 9, "lambda": 5.0}]  # fmt: skip
+    args = [
+        {"candidate_num": 5, "lambda": 1.0},
+        {"candidate_num": 5, "lambda": 5.0},
+        {"candidate_num": 9, "lambda": 5.0},
+    ]
     paths = [
         write_run(tmp_path / f"{i}-{seed}", seed, neg_sampler_args=one)
         for i, one in enumerate(args)
@@ -162,8 +178,12 @@ def test_a_sweep_is_found_where_one_parameter_differs(tmp_path: Path) -> None:
     ]
     table = theory.sweep_table(analysis.read_runs(paths))
     found = [(p, v) for p, v in zip(table["parameter"], table["value"], strict=True)]
-    assert sorted(found) == [("candidate_num", 5), ("candidate_num", 9), ("lambda", 1),
-                             ("lambda", 5)]  # fmt: skip
+    assert sorted(found) == [
+        ("candidate_num", 5),
+        ("candidate_num", 9),
+        ("lambda", 1),
+        ("lambda", 5),
+    ]
     assert table["mean"].tolist() == pytest.approx([0.215] * 4)
     assert theory.sweep_table(analysis.read_runs(paths[:2])).empty
     assert "sweep" in [c.name for c in analysis.charts_of(analysis.read_runs(paths)).found]
@@ -171,13 +191,19 @@ def test_a_sweep_is_found_where_one_parameter_differs(tmp_path: Path) -> None:
 
 def test_trials_of_a_sweep_are_points(tmp_path: Path) -> None:
     write_run(tmp_path / "sweep" / "winner", 1)
-    held = {"metric": "ndcg@20", "space": {"learning_rate": {"loguniform": [0.001, 0.1]},
-            "neg_sampler_args.candidate_num": {"choice": [3, 5]}}}  # fmt: skip
+    held = {
+        "metric": "ndcg@20",
+        "space": {
+            "learning_rate": {"loguniform": [0.001, 0.1]},
+            "neg_sampler_args.candidate_num": {"choice": [3, 5]},
+        },
+    }
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"held": held, "free": {}}), "utf-8")
     (tmp_path / "sweep" / "trials.csv").write_text(
         "trial,learning_rate,neg_sampler_args.candidate_num,status,ndcg@20\n"
-        "a,0.01,3,finished,0.4\nb,0.1,5,stopped early,0.2\nc,0.02,5,failed,\n", "utf-8",
-    )  # fmt: skip
+        "a,0.01,3,finished,0.4\nb,0.1,5,stopped early,0.2\nc,0.02,5,failed,\n",
+        "utf-8",
+    )
     charts = analysis.charts_of(analysis.read_runs([tmp_path / "sweep"])).found
     table = next(chart for chart in charts if chart.name == "trials").table
     assert table[["panel", "series", "x", "y"]].values.tolist() == [
@@ -191,9 +217,15 @@ def test_trials_of_a_sweep_are_points(tmp_path: Path) -> None:
 def test_every_chart_has_axes_a_sentence_and_its_own_data(folders: list[Path]) -> None:
     found = analysis.charts_of(analysis.read_runs(folders)).found
     assert {c.name for c in found} == {
-        "learning", "true_negatives", "scores", "hardness", "drawn", "popularity", "posterior",
+        "learning",
+        "true_negatives",
+        "scores",
+        "hardness",
+        "drawn",
+        "popularity",
+        "posterior",
         "theory",
-    }  # fmt: skip
+    }
     for chart in found:
         assert chart.sentence.endswith(".")
         assert chart.sentence.count(". ") == 0
@@ -240,13 +272,25 @@ def test_names_of_runs_are_text_and_not_html(tmp_path: Path) -> None:
 def dump(page: Path, folder: Path) -> tuple[str, list[str]]:
     """The page as headless Chromium has it, with the network off, and what the console said."""
     done = subprocess.run(
-        [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu",
-         "--disable-dev-shm-usage",
-         "--proxy-server=127.0.0.1:9", "--host-resolver-rules=MAP * ~NOTFOUND",
-         f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000",
-         "--enable-logging=stderr", "--dump-dom", page.as_uri()],
-        capture_output=True, text=True, timeout=180, check=True,
-    )  # fmt: skip
+        [
+            str(BROWSER),
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--proxy-server=127.0.0.1:9",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={folder / 'profile'}",
+            "--virtual-time-budget=5000",
+            "--enable-logging=stderr",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    )
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
@@ -333,8 +377,13 @@ def test_compare_records_all_runs_and_goes_on_from_those_before_recording(
 ) -> None:
     plans = []
     monkeypatch.setattr(compare, "compare", lambda plan, command: plans.append(plan) or 0)
-    words = [f"--data_path={settings['data_path']}", "--dataset=tiny", "--model=BPR",
-             "--samplers=rns,dns", "--use_gpu=False"]  # fmt: skip
+    words = [
+        f"--data_path={settings['data_path']}",
+        "--dataset=tiny",
+        "--model=BPR",
+        "--samplers=rns,dns",
+        "--use_gpu=False",
+    ]
     assert main(["compare", *words, "--record"]) == 0
     assert main(["compare", *words]) == 0
     assert all(plans[0].given((name, 1))["neg_record"] is True for name in ("rns", "dns"))
@@ -348,8 +397,11 @@ def test_help_brings_neither_plots_nor_torch() -> None:
         "; print([m for m in ('plotly', 'torch', 'pandas', 'recbole') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
-    )  # fmt: skip
+    )
     assert done.stdout.strip().endswith("[]")
     assert "recbole-bns report" in done.stdout

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from recbole_bns.settings import PROPERTIES, read_yaml
+from recbole_bns.settings.properties import PROPERTIES
+from recbole_bns.settings.words import read_yaml
 
 ROOT = Path(__file__).parent.parent
 COMPARED = ROOT / "results" / "compare"
@@ -29,8 +30,10 @@ def load(name: str) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("name", [*ROWS.values(), *(row.replace("plus", "table2").removesuffix(
-    "-32") for row in ROWS.values())])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [*ROWS.values(), *(row.replace("plus", "table2").removesuffix("-32") for row in ROWS.values())],
+)
 def test_a_table_was_made_with_the_settings_that_are_shipped(name: str) -> None:
     content = load(name)
     folder = PROPERTIES / "tuned" / SHARED[content["dataset"]] / content["model"]

@@ -18,17 +18,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import recbole_bns.quick_start
 import torch
 import yaml
 from tiny import Settings, build_model, prepare, start
 
-import recbole_bns.quick_start
-from recbole_bns import UsageError, __version__, checkpoint, get_trainer, signals
+from recbole_bns import UsageError, __version__, get_trainer
 from recbole_bns.cli import main
-from recbole_bns.quick_start import run_recbole_bns
-from recbole_bns.run_state import FILE, PREVIOUS, Keeper, random_states, set_random_states
+from recbole_bns.common import signals
+from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available
-from recbole_bns.trainer import TrainerMixin
+from recbole_bns.training.run import run_recbole_bns
+from recbole_bns.training.state import FILE, PREVIOUS, Keeper, random_states, set_random_states
+from recbole_bns.training.trainer import TrainerMixin
 
 SAMPLERS = [name for name, cls in available().items() if "recbole_bns." in cls.__module__]
 EPOCHS = 5
@@ -40,8 +42,9 @@ class Killed(BaseException):
 
 def run(settings: Settings, folder: Path | None = None, **more: Any) -> dict[str, Any]:
     kept = {k: more.pop(k) for k in ("resume",) if k in more}
-    return run_recbole_bns("BPR", "tiny", None, {**settings, "epochs": EPOCHS, **more}, out=folder,
-                           **kept)  # fmt: skip
+    return run_recbole_bns(
+        "BPR", "tiny", None, {**settings, "epochs": EPOCHS, **more}, out=folder, **kept
+    )
 
 
 def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -100,12 +103,17 @@ def die_at(monkeypatch: pytest.MonkeyPatch, epoch: int, where: str) -> None:
 
 
 ARGS: dict[str, Settings] = {
-    "srns": {"neg_sampler_args.memory_num": 4, "neg_sampler_args.new_num": 4,
-             "neg_sampler_args.warmup_epochs": 2},
-    "bns": {"neg_sampler_args.lambda": {"start": 10, "step": -1, "stop": 2},
-            "neg_sampler_args.warmup_epochs": 1},
+    "srns": {
+        "neg_sampler_args.memory_num": 4,
+        "neg_sampler_args.new_num": 4,
+        "neg_sampler_args.warmup_epochs": 2,
+    },
+    "bns": {
+        "neg_sampler_args.lambda": {"start": 10, "step": -1, "stop": 2},
+        "neg_sampler_args.warmup_epochs": 1,
+    },
     "aobpr": {"neg_sampler_args.definition": "global"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("sampler", [*SAMPLERS, "none"])
@@ -128,8 +136,14 @@ def test_other_samples_of_the_same_model_with_dropout_and_a_schedule(
     settings, tmp_path, monkeypatch
 ):
     del settings["embedding_size"]
-    own = {**settings, "neg_sampler": "dns", "dropout_prob": 0.5, "epochs": EPOCHS,
-           "lr_schedule": {"step_size": 2, "gamma": 0.5}, "stopping_step": 2}  # fmt: skip
+    own = {
+        **settings,
+        "neg_sampler": "dns",
+        "dropout_prob": 0.5,
+        "epochs": EPOCHS,
+        "lr_schedule": {"step_size": 2, "gamma": 0.5},
+        "stopping_step": 2,
+    }
     run_recbole_bns("NeuMF", "tiny", None, own, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
         die_at(patch, 2, "batch")
@@ -162,8 +176,13 @@ def test_random_states_are_plain_and_come_back(tmp_path):
     checkpoint.save({"state_dict": {}, "random": random_states()}, tmp_path / "a.pt")
 
     def draw() -> list[float]:
-        return [random.gauss(0, 1), random.random(), np.random.standard_normal(),  # noqa: NPY002
-                np.random.random(), float(torch.rand(1))]  # fmt: skip  # noqa: NPY002
+        return [
+            random.gauss(0, 1),
+            random.random(),
+            np.random.standard_normal(),  # noqa: NPY002
+            np.random.random(),
+            float(torch.rand(1)),
+        ]  # noqa: NPY002
 
     first = draw()
     set_random_states(checkpoint.load(tmp_path / "a.pt")["random"])
@@ -233,15 +252,24 @@ def test_a_state_of_something_else_says_what_differs(settings, tmp_path, monkeyp
     path = tmp_path / "a" / "checkpoints" / FILE
     state = checkpoint.load(path)
     changes: list[tuple[dict[str, Any], str]] = [
-        ({"model": "LightGCN"}, "its model is 'LightGCN', wanted is 'BPR' (it was written by "
-         f"version {__version__}); begin a new run."),
+        (
+            {"model": "LightGCN"},
+            "its model is 'LightGCN', wanted is 'BPR' (it was written by "
+            f"version {__version__}); begin a new run.",
+        ),
         ({"dataset": "ml-1m"}, "its dataset is 'ml-1m', wanted is 'tiny' (it"),
         ({"neg_sampler": "bns"}, "its neg_sampler is 'bns', wanted is 'dns' (it"),
-        ({"format": 99, "version": "9.1"}, f"its format is 99, wanted is {checkpoint.FORMAT}; it "
-         f"was written by recbole-bns 9.1, this is {__version__}: install that one."),
-        ({"state_dict": {k: v[1:] for k, v in state["state_dict"].items()}}, "its weights do not "
-         "fit the model, user_embedding.weight is [40, 8], wanted is [41, 8]; the data set"),
-    ]  # fmt: skip
+        (
+            {"format": 99, "version": "9.1"},
+            f"its format is 99, wanted is {checkpoint.FORMAT}; it "
+            f"was written by recbole-bns 9.1, this is {__version__}: install that one.",
+        ),
+        (
+            {"state_dict": {k: v[1:] for k, v in state["state_dict"].items()}},
+            "its weights do not "
+            "fit the model, user_embedding.weight is [40, 8], wanted is [41, 8]; the data set",
+        ),
+    ]
     for change, sentence in changes:
         checkpoint.save({**state, **change}, path)
         with pytest.raises(UsageError, match=re.escape(sentence)):
@@ -271,8 +299,13 @@ def test_auto_takes_the_newest_unfinished_run_with_these_settings(
 
 
 def test_the_command_line_writes_the_result_file_of_a_finished_run(settings, in_tmp, capsys):
-    words = ["run", "--model=BPR", "--dataset=tiny", "--neg_sampler=rns",
-             *(f"--{k}={v}" for k, v in settings.items())]  # fmt: skip
+    words = [
+        "run",
+        "--model=BPR",
+        "--dataset=tiny",
+        "--neg_sampler=rns",
+        *(f"--{k}={v}" for k, v in settings.items()),
+    ]
     assert main([*words, "--out=a"]) == 0
     assert main(["run", "--resume=a", "--result_file=b.json"]) == 0
     assert Path("b.json").read_text() == Path("a/result.json").read_text()
@@ -327,8 +360,14 @@ def test_a_signal_that_nobody_could_catch_counts_at_the_next_epoch(
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(TrainerMixin, "_tell", swallow)
-    words = ["run", "--model=BPR", "--dataset=tiny", "--neg_sampler=rns", "--out=mine",
-             *(f"--{k}={v}" for k, v in settings.items())]  # fmt: skip
+    words = [
+        "run",
+        "--model=BPR",
+        "--dataset=tiny",
+        "--neg_sampler=rns",
+        "--out=mine",
+        *(f"--{k}={v}" for k, v in settings.items()),
+    ]
     assert main(words) == 130
     assert "go on with: recbole-bns run --resume=mine" in capsys.readouterr().err
 
@@ -336,8 +375,13 @@ def test_a_signal_that_nobody_could_catch_counts_at_the_next_epoch(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings, tmp_path, number):
     own = {**settings, "neg_sampler": "bns", "epochs": 150, "stopping_step": 1000}
-    words = ["run", "--model=BPR", "--dataset=tiny", "--out=mine",
-             *(f"--{k}={v}" for k, v in own.items())]  # fmt: skip
+    words = [
+        "run",
+        "--model=BPR",
+        "--dataset=tiny",
+        "--out=mine",
+        *(f"--{k}={v}" for k, v in own.items()),
+    ]
     process = start(words, tmp_path, stderr=subprocess.PIPE, text=True)
     begun = time.time()
     while not (tmp_path / "mine" / "checkpoints" / PREVIOUS).is_file():

@@ -19,22 +19,20 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny import ROOT, build_model, prepare
-
-from recbole_bns import BNSConfig, UsageError, checkpoint, get_trainer, run_recbole_bns
-from recbole_bns.progress import Progress
-from recbole_bns.report import result_table
-from recbole_bns.run_folder import make_folder
-from recbole_bns.sampler import BNSSampler
-from recbole_bns.sampling import get
-from recbole_bns.trainer import EpochReport
-from recbole_bns.whole_file import whole_file
-
-# isort: split
 from recbole.data import create_dataset, data_preparation
 from recbole.model.general_recommender import BPR
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
+from tiny import ROOT, build_model, prepare
+
+from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
+from recbole_bns.adapters.sampler import BNSSampler
+from recbole_bns.common.files import whole_file
+from recbole_bns.runs import checkpoint
+from recbole_bns.runs.folder import make_folder
+from recbole_bns.runs.results import EpochReport, result_table
+from recbole_bns.sampling import get
+from recbole_bns.training.progress import Progress
 
 KEYS = {
     "model",
@@ -51,8 +49,9 @@ KEYS = {
     "checkpoint",
 }
 MORE_KEYS = {"neg_sampler_label", "neg_sample_num", "tuned_file", "valid_metric", "epochs"}
-METRICS = {f"{name}@{k}" for name in ("recall", "ndcg", "precision", "mrr", "hit")
-           for k in (5, 10, 20)}  # fmt: skip
+METRICS = {
+    f"{name}@{k}" for name in ("recall", "ndcg", "precision", "mrr", "hit") for k in (5, 10, 20)
+}
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -128,7 +127,14 @@ def test_the_results_are_flat_lower_case_and_unrounded(done):
     assert result["neg_sampler_args"]["lambda"] == 5.0
     assert (result["dataset"], result["seed"], result["valid_metric"]) == ("tiny", 2020, "ndcg@20")
     assert set(result["versions"]) == {
-        "python", "recbole-bns", "recbole", "torch", "numpy", "scipy", "pandas"}  # fmt: skip
+        "python",
+        "recbole-bns",
+        "recbole",
+        "torch",
+        "numpy",
+        "scipy",
+        "pandas",
+    }
     assert all(number[0].isdigit() for number in result["versions"].values())
 
 
@@ -610,9 +616,20 @@ sys.exit(code)
 
 
 def test_ml_100k_runs_from_recboles_wheel_without_ray_or_a_plotting_library(in_tmp):
-    flags = ["run", "--model", "BPR", "--epochs", "1", "--train_batch_size=8192", "--out=mine",
-             "--learning_rate=.05", "--eval_batch_size=4000000", "--use_gpu=False",
-             "--result_file", "r/x.json"]  # fmt: skip
+    flags = [
+        "run",
+        "--model",
+        "BPR",
+        "--epochs",
+        "1",
+        "--train_batch_size=8192",
+        "--out=mine",
+        "--learning_rate=.05",
+        "--eval_batch_size=4000000",
+        "--use_gpu=False",
+        "--result_file",
+        "r/x.json",
+    ]
     done = start(["-c", LEAN, *flags], in_tmp)
     assert done.returncode == 0, done.stderr
     result = json.loads((in_tmp / "r" / "x.json").read_text(encoding="utf-8"))

@@ -12,20 +12,26 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
-from recbole_bns import UsageError, __version__, checkpoint, serve
-from recbole_bns.cli import main
-from recbole_bns.quick_start import run_recbole_bns
-
-# isort: split
 from recbole.model.general_recommender import BPR
+
+from recbole_bns import UsageError, __version__
+from recbole_bns.cli import main
+from recbole_bns.runs import checkpoint
+from recbole_bns.training import trained as serve
+from recbole_bns.training.run import run_recbole_bns
 
 
 @pytest.fixture(scope="module")
 def folders(data_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A trained run of each model."""
-    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 2, "train_batch_size": 256,
-             "show_progress": False, "neg_sampler": "dns"}  # fmt: skip
+    given = {
+        "data_path": str(data_path),
+        "use_gpu": False,
+        "epochs": 2,
+        "train_batch_size": 256,
+        "show_progress": False,
+        "neg_sampler": "dns",
+    }
     found = {}
     for model in ("BPR", "LightGCN", "NeuMF"):
         found[model] = tmp_path_factory.mktemp("run") / model
@@ -130,8 +136,14 @@ def test_a_model_without_vectors_says_so(folders, in_tmp, capsys):
 
 
 def test_a_model_that_scores_by_more_than_ids_is_refused(data_path, in_tmp, capsys):
-    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 1, "show_progress": False,
-             "neg_sampler": "rns", "load_col": {"inter": ["user_id", "item_id"]}}  # fmt: skip
+    given = {
+        "data_path": str(data_path),
+        "use_gpu": False,
+        "epochs": 1,
+        "show_progress": False,
+        "neg_sampler": "rns",
+        "load_col": {"inter": ["user_id", "item_id"]},
+    }
     run_recbole_bns("FM", "tiny", None, given, out="fm")
     assert main(["predict", "--checkpoint=fm"]) == 2
     assert capsys.readouterr().err == (
@@ -145,8 +157,14 @@ class Mine(BPR):
 
 
 def test_a_model_of_the_users_own_is_served_with_its_class(folders, data_path, tmp_path):
-    given = {"data_path": str(data_path), "use_gpu": False, "epochs": 1, "show_progress": False,
-             "neg_sampler": "rns", "embedding_size": 8}  # fmt: skip
+    given = {
+        "data_path": str(data_path),
+        "use_gpu": False,
+        "epochs": 1,
+        "show_progress": False,
+        "neg_sampler": "rns",
+        "embedding_size": 8,
+    }
     run_recbole_bns(Mine, "tiny", None, given, out=tmp_path / "mine")
     trained = serve.load(tmp_path / "mine", Mine)
     assert type(trained.model) is Mine
@@ -159,16 +177,25 @@ def test_a_model_of_the_users_own_is_served_with_its_class(folders, data_path, t
 
 NEWER = checkpoint.FORMAT + 1
 FOREIGN: list[tuple[dict[str, Any], str]] = [
-    ({"model": "LightGCN"}, "its model is 'LightGCN', wanted is 'BPR' (it was written by version "
-     f"{__version__}); name the run that it belongs to."),
+    (
+        {"model": "LightGCN"},
+        "its model is 'LightGCN', wanted is 'BPR' (it was written by version "
+        f"{__version__}); name the run that it belongs to.",
+    ),
     ({"dataset": "ml-1m"}, "its dataset is 'ml-1m', wanted is 'tiny' (it"),
     ({"neg_sampler": "bns"}, "its neg_sampler is 'bns', wanted is 'dns' (it"),
-    ({"format": NEWER, "version": "9.1"}, f"its format is {NEWER}, wanted is {checkpoint.FORMAT}; "
-     f"it was written by recbole-bns 9.1, this is {__version__}: install that one."),
-    ({"state_dict": {"user_embedding.weight": torch.zeros(3, 64)}}, "its weights do not fit the "
-     "model, user_embedding.weight is [3, 64], wanted is [41, 64]; the data set or the model's"),
+    (
+        {"format": NEWER, "version": "9.1"},
+        f"its format is {NEWER}, wanted is {checkpoint.FORMAT}; "
+        f"it was written by recbole-bns 9.1, this is {__version__}: install that one.",
+    ),
+    (
+        {"state_dict": {"user_embedding.weight": torch.zeros(3, 64)}},
+        "its weights do not fit the "
+        "model, user_embedding.weight is [3, 64], wanted is [41, 64]; the data set or the model's",
+    ),
     ({"state_dict": {}}, "user_embedding.weight is missing, wanted is [41, 64]"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("command", ["predict", "export"])
@@ -189,8 +216,13 @@ def test_a_foreign_checkpoint_says_what_differs(folders, in_tmp, capsys, command
 def test_a_data_set_that_was_changed_since_is_told_apart(data_path, in_tmp, capsys, change):
     """Under the same name and with the same users and items, whose numbers are others now."""
     shutil.copytree(data_path / "tiny", "data/tiny")
-    given = {"data_path": "data", "use_gpu": False, "epochs": 2, "show_progress": False,
-             "neg_sampler": "rns"}  # fmt: skip
+    given = {
+        "data_path": "data",
+        "use_gpu": False,
+        "epochs": 2,
+        "show_progress": False,
+        "neg_sampler": "rns",
+    }
     run_recbole_bns("BPR", "tiny", None, given, out="run")
     before = serve.recommend(serve.load("run"))
     file = Path("data/tiny/tiny.inter")
@@ -223,16 +255,21 @@ def test_parquet_holds_what_csv_holds(folders, in_tmp):
         assert main(["predict", f"--checkpoint={folders['BPR']}", f"--out={name}"]) == 0
     table = pd.read_parquet("a.parquet")
     assert table.dtypes.astype(str).to_dict() == {
-        "user_id": "object", "item_id": "object", "rank": "int64", "score": "float32"
-    }  # fmt: skip
+        "user_id": "object",
+        "item_id": "object",
+        "rank": "int64",
+        "score": "float32",
+    }
     assert len(table) == 40 * 20
     pd.testing.assert_frame_equal(table, pd.read_csv("a.csv", dtype={"score": "float32"}))
 
 
 def test_without_pyarrow_parquet_is_a_sentence_before_anything_is_read(monkeypatch, capsys):
     monkeypatch.setattr("recbole_bns.parquet.find_spec", lambda name: None)
-    for words, setting in ((["predict", "--out=a.parquet"], "--out"),
-                           (["export", "--format=parquet"], "--format")):  # fmt: skip
+    for words, setting in (
+        (["predict", "--out=a.parquet"], "--out"),
+        (["export", "--format=parquet"], "--format"),
+    ):
         assert main([*words, "--checkpoint=nowhere"]) == 2
         assert capsys.readouterr().err == (
             f"recbole-bns: {setting}: parquet needs the package 'pyarrow', which is not installed; "

@@ -22,17 +22,20 @@ import torch
 from test_resume import ARGS, SAMPLERS, assert_same, outcome
 from tiny import ROOT, Settings, alive, build_model, prepare, start
 
-from recbole_bns import UsageError, checkpoint, get_trainer, several, team
+from recbole_bns import UsageError, get_trainer
+from recbole_bns.adapters import team
+from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.sampler import BNSSampler
+from recbole_bns.adapters.team import Team, current, without_doubles
 from recbole_bns.cli import main
-from recbole_bns.dataloader import BNSTrainDataLoader
-from recbole_bns.nproc import check_run
-from recbole_bns.quick_start import run_recbole_bns
-from recbole_bns.rank import Job, work
-from recbole_bns.run_state import FILE
-from recbole_bns.sampler import BNSSampler
+from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import NegativeSampler, Peers
-from recbole_bns.team import Team, current, without_doubles
-from recbole_bns.trainer import TrainerMixin
+from recbole_bns.training import launch as several
+from recbole_bns.training.limits import check_run
+from recbole_bns.training.process import Job, work
+from recbole_bns.training.run import run_recbole_bns
+from recbole_bns.training.state import FILE
+from recbole_bns.training.trainer import TrainerMixin
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the tests fork")
 SRNS = {"neg_sampler": "srns", **ARGS["srns"], "neg_sampler_args.warmup_epochs": 0}
@@ -116,13 +119,17 @@ def die() -> None:
     ("model", "nproc", "more"),
     [
         ("BPR", 2, {"stopping_step": 1, "epochs": 20}),
-        ("BPR", 3, {"train_batch_size": 100, "clip_grad_norm": {"max_norm": 0.01},
-                    "reg_weight": 0.01}),
+        (
+            "BPR",
+            3,
+            {"train_batch_size": 100, "clip_grad_norm": {"max_norm": 0.01}, "reg_weight": 0.01},
+        ),
         ("LightGCN", 2, {"reg_weight": 0.01, "require_pow": True, "neg_sample_num": 2}),
-        pytest.param("NeuMF", 2, {"dropout_prob": 0.0, "embedding_size": None},
-                     marks=pytest.mark.slow),
+        pytest.param(
+            "NeuMF", 2, {"dropout_prob": 0.0, "embedding_size": None}, marks=pytest.mark.slow
+        ),
     ],
-)  # fmt: skip
+)
 def test_with_the_same_negatives_the_weights_are_those_of_one_process(
     settings, tmp_path, forked, model, nproc, more
 ):
@@ -164,11 +171,19 @@ def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, fork
     assert (result["epochs"], result["nproc"]) == (2, 2)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "checkpoints", "epochs.csv", "result.json", "run.log", "settings.yaml", "tensorboard",
-    }  # fmt: skip
+        "checkpoints",
+        "epochs.csv",
+        "result.json",
+        "run.log",
+        "settings.yaml",
+        "tensorboard",
+    }
     assert len((tmp_path / "run" / "epochs.csv").read_text().splitlines()) == 3
-    (entry,) = [line for line in (tmp_path / "run" / "run.log").read_text().splitlines()
-                if "processes train together" in line]  # fmt: skip
+    (entry,) = [
+        line
+        for line in (tmp_path / "run" / "run.log").read_text().splitlines()
+        if "processes train together" in line
+    ]
     assert entry.endswith(f": {forked[0].pid}, {forked[1].pid}")
 
 
@@ -181,8 +196,11 @@ def test_shares_are_disjoint_and_complete_and_drawn_for_differently(make, monkey
         monkeypatch.setattr(Team, "collect", lambda self, value: [value])
         config = make(neg_sampler="rns", train_batch_size=101, nproc=members.size)
         train = prepare(config)[0]
-        batches[rank] = [(batch["user_id"], batch["item_id"], batch["neg_item_id"], train.weight)
-                         for _ in range(2) for batch in train]  # fmt: skip
+        batches[rank] = [
+            (batch["user_id"], batch["item_id"], batch["neg_item_id"], train.weight)
+            for _ in range(2)
+            for batch in train
+        ]
         assert len(batches[rank]) == 2 * len(train)
     same = total = 0
     for first, second, single in zip(*batches.values(), strict=True):
@@ -214,8 +232,9 @@ def test_rows_that_are_transformed_are_shared_too(make, monkeypatch):
         monkeypatch.setattr(Team, "collect", lambda self, value: [value])
         train = prepare(make(neg_sampler="rns", train_batch_size=101, nproc=2))[0]
         train.transform = lambda dataset, batch: batch
-        found.append([(batch["user_id"] * 1000 + batch["item_id"], train.weight)
-                      for batch in train])  # fmt: skip
+        found.append(
+            [(batch["user_id"] * 1000 + batch["item_id"], train.weight) for batch in train]
+        )
     assert sum(len(ids) for part in found for ids, _ in part) == train.sample_size
     assert len(torch.cat([ids for part in found for ids, _ in part]).unique()) == train.sample_size
     for first, second in zip(*found, strict=True):
@@ -225,8 +244,12 @@ def test_rows_that_are_transformed_are_shared_too(make, monkeypatch):
 
 # --- Evaluation --------------------------------------------------------------------------------
 
-WHOLE = {"metrics": ["Recall", "NDCG", "MRR", "GAUC", "ItemCoverage", "AveragePopularity"],
-         "topk": [5, 10], "valid_metric": "NDCG@10", "eval_batch_size": 200}  # fmt: skip
+WHOLE = {
+    "metrics": ["Recall", "NDCG", "MRR", "GAUC", "ItemCoverage", "AveragePopularity"],
+    "topk": [5, 10],
+    "valid_metric": "NDCG@10",
+    "eval_batch_size": 200,
+}
 
 
 @pytest.mark.parametrize(
@@ -235,11 +258,19 @@ WHOLE = {"metrics": ["Recall", "NDCG", "MRR", "GAUC", "ItemCoverage", "AveragePo
         (3, WHOLE),
         (2, {"eval_args.mode": "uni20", "eval_batch_size": 130}),
         (2, {"eval_args.mode": "uni20", "eval_batch_size": 100_000}),  # one batch, one has none
-        pytest.param(2, {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC", "model": "NeuMF",
-                         "eval_args.mode": "uni20", "eval_batch_size": 17},
-                     marks=pytest.mark.slow),
+        pytest.param(
+            2,
+            {
+                "metrics": ["AUC", "LogLoss"],
+                "valid_metric": "AUC",
+                "model": "NeuMF",
+                "eval_args.mode": "uni20",
+                "eval_batch_size": 17,
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
-)  # fmt: skip
+)
 def test_metrics_are_those_of_one_process_to_the_last_bit(settings, tmp_path, forked, nproc, more):
     if more["eval_batch_size"] == 17:
         del settings["embedding_size"]
@@ -306,12 +337,15 @@ def fail() -> None:
     ("act", "sentence"),
     [
         (stop, r"process 0 \(of 0 to 1\) had no answer from process 1 \(.*\); all are ended, .*"),
-        (fail, r"process 1 \(of 0 to 1\) failed with ValueError: something is wrong \(all of it is "
-               r"in .*failed-process-1\.txt\); all are ended, .* go on with: .*--resume=.*"),
+        (
+            fail,
+            r"process 1 \(of 0 to 1\) failed with ValueError: something is wrong \(all of it is "
+            r"in .*failed-process-1\.txt\); all are ended, .* go on with: .*--resume=.*",
+        ),
         (lambda: os._exit(3), r"process 1 \(of 0 to 1\) ended with status 3; all are ended, .*"),
     ],
     ids=["stopped", "failed", "left"],
-)  # fmt: skip
+)
 def test_whoever_does_not_come_along_ends_the_run_with_a_sentence(
     settings, tmp_path, forked, monkeypatch, act, sentence
 ):
@@ -473,17 +507,25 @@ def test_equal_tensors_are_kept_once():
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-     pytest.param(signal.SIGKILL, marks=pytest.mark.slow)],
-)  # fmt: skip
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_all_processes_and_the_command_that_it_names_goes_on(
     settings, tmp_path, number
 ):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     own = {**settings, "neg_sampler": "bns", "epochs": 3000, "stopping_step": 5000, "nproc": 2}
-    words = ["run", "--model=BPR", "--dataset=tiny", "--out=mine",
-             *(f"--{key}={value}" for key, value in own.items())]  # fmt: skip
+    words = [
+        "run",
+        "--model=BPR",
+        "--dataset=tiny",
+        "--out=mine",
+        *(f"--{key}={value}" for key, value in own.items()),
+    ]
     process = start(
         words, tmp_path, stderr=subprocess.PIPE, text=True, env={"TMPDIR": str(scratch)}
     )
@@ -528,17 +570,26 @@ def test_a_sampler_of_a_module_beside_the_script_is_found(settings, in_tmp):
     given = json.dumps({**settings, "neg_sampler": "mine"})
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "script.py", given], capture_output=True, text=True, check=False,
+        [sys.executable, "script.py", given],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert "'neg_sampler': 'mine'" in done.stdout
 
 
 @pytest.mark.slow
 def test_the_command_line_trains_and_goes_on(settings, in_tmp, capfd):
-    words = ["run", "--model=LightGCN", "--dataset=tiny", "--nproc=2", "--neg_sampler=srns",
-             *(f"--{key}={value}" for key, value in settings.items())]  # fmt: skip
+    words = [
+        "run",
+        "--model=LightGCN",
+        "--dataset=tiny",
+        "--nproc=2",
+        "--neg_sampler=srns",
+        *(f"--{key}={value}" for key, value in settings.items()),
+    ]
     words = [word.replace("show_progress=False", "show_progress=True") for word in words]
     assert main([*words, "--out=a"]) == 0
     shown = capfd.readouterr()

@@ -21,14 +21,13 @@ import yaml
 from tiny import Settings, start
 
 from recbole_bns import BNSConfig, UsageError
-from recbole_bns.cli import main, parse_flags
+from recbole_bns.cli import main
+from recbole_bns.cli.flags import parse_flags
 from recbole_bns.sampling import available, get, parse
-from recbole_bns.settings import PROPERTIES
+from recbole_bns.settings.properties import PROPERTIES
 from recbole_bns.tuning import records
-from recbole_bns.tuning.effects import explained
-from recbole_bns.tuning.flags import number, seconds
-from recbole_bns.tuning.plan import read_plan
-from recbole_bns.tuning.report import best_yaml, markdown, trials_csv
+from recbole_bns.tuning.plan import number, read_plan, seconds
+from recbole_bns.tuning.report import best_yaml, explained, markdown, trials_csv
 from recbole_bns.tuning.space import (
     Dimension,
     as_grid,
@@ -54,8 +53,10 @@ def test_every_reported_number_is_kept_whatever_it_is_called(tmp_path, monkeypat
     words = ["--model=BPR", "--dataset=ml-100k", f"--out={tmp_path}", "--show_progress=False"]
     plan = read_plan(parse_flags(words), "tune")
     trial = SimpleNamespace(trial_id="t_1", config={"learning_rate": np.float64(0.5)})
-    reports = [{"epoch": e, "train_loss": 0.5, "ndcg@20": 0.25 * e, "gauc": 0.5, "mae": 0.125}
-               for e in (1, 2)]  # fmt: skip
+    reports = [
+        {"epoch": e, "train_loss": 0.5, "ndcg@20": 0.25 * e, "gauc": 0.5, "mae": 0.125}
+        for e in (1, 2)
+    ]
     with Recorder(plan, {}, shown=False) as recorder:
         recorder.begin(trial)
         for numbers in reports:
@@ -196,8 +197,12 @@ def test_a_plan_without_flags_is_sensible():
     assert (plan.recipe.model, plan.recipe.dataset) == ("LightGCN", "ml-100k")
     assert plan.out == Path("runs/tune-ml-100k-LightGCN-bns")
     assert (plan.metric, plan.bigger, plan.trials, plan.scheduler) == ("ndcg@20", True, 20, "asha")
-    assert set(plan.space) == {"learning_rate", "reg_weight", "neg_sampler_args.candidate_num",
-                               "neg_sampler_args.lambda"}  # fmt: skip
+    assert set(plan.space) == {
+        "learning_rate",
+        "reg_weight",
+        "neg_sampler_args.candidate_num",
+        "neg_sampler_args.lambda",
+    }
     assert plan.recipe.config()["epochs"] == 100
     assert plan.recipe.config()["tuned_file"] is None
 
@@ -311,8 +316,11 @@ def test_tables_of_a_sweep(settings, tmp_path):
     plan = plan_of(settings, f"--out={tmp_path}", "--num_samples=4")
     found = {}
     for number_, (rate, value) in enumerate([(0.1, 0.3), (0.2, 0.6), (0.4, 0.5), (0.3, None)]):
-        drawn = {"learning_rate": rate, "reg_weight": 0.01,
-                 "neg_sampler_args": {"candidate_num": 5, "best_num": 1 + number_ % 2}}  # fmt: skip
+        drawn = {
+            "learning_rate": rate,
+            "reg_weight": 0.01,
+            "neg_sampler_args": {"candidate_num": 5, "best_num": 1 + number_ % 2},
+        }
         reports = {} if value is None else {1: report_line("x", 1, value)["metrics"]}
         status = records.FAILED if value is None else records.FINISHED
         found[str(number_)] = records.Record(str(number_), drawn, reports, status)
@@ -325,10 +333,21 @@ def test_tables_of_a_sweep(settings, tmp_path):
     again = yaml.safe_load(text)
     assert (again["learning_rate"], again["neg_sampler_args"]["best_num"]) == (0.2, 2)
     assert (again["model"], again["dataset"], again["tuned"]) == ("BPR", "tiny", False)
-    result = {"model": "BPR", "dataset": "tiny", "neg_sampler_label": "dns", "seed": 1,
-              "train_epoch_seconds": [1.0], "epochs": 1, "best_epoch": 1, "tuned_file": None,
-              "best_valid_result": {"ndcg@20": 0.6}, "test_result": {"ndcg@20": 0.55},
-              "checkpoint": "c", "run_dir": "r", "neg_sampler": "dns"}  # fmt: skip
+    result = {
+        "model": "BPR",
+        "dataset": "tiny",
+        "neg_sampler_label": "dns",
+        "seed": 1,
+        "train_epoch_seconds": [1.0],
+        "epochs": 1,
+        "best_epoch": 1,
+        "tuned_file": None,
+        "best_valid_result": {"ndcg@20": 0.6},
+        "test_result": {"ndcg@20": 0.55},
+        "checkpoint": "c",
+        "run_dir": "r",
+        "neg_sampler": "dns",
+    }
     page = markdown(plan, found, best, result)
     assert "3 finished, 1 failed" in page
     assert "| `learning_rate` " in page
@@ -352,8 +371,15 @@ def test_a_sweep_stops_bad_trials_survives_failed_ones_and_tests_the_winner(
         encoding="utf-8",
     )
     words = [w for w in words_of(settings) if not w.startswith("--epochs")]
-    words = ["tune", *words, "--sweep=s.yaml", "--epochs=9", "--max_concurrent=1", "--out=sweep",
-             "--metric=Recall@10"]  # fmt: skip
+    words = [
+        "tune",
+        *words,
+        "--sweep=s.yaml",
+        "--epochs=9",
+        "--max_concurrent=1",
+        "--out=sweep",
+        "--metric=Recall@10",
+    ]
     assert main(words) == 0
     shown = capsys.readouterr()
     rows = {float(row["learning_rate"]): row for row in lines_of(Path("sweep"))}
@@ -365,8 +391,9 @@ def test_a_sweep_stops_bad_trials_survives_failed_ones_and_tests_the_winner(
     assert rows[1e30]["status"] == "failed"
     assert "training: " in rows[1e30]["error"]
     result = json.loads(Path("sweep/winner/result.json").read_text(encoding="utf-8"))
-    best = max((row for row in rows.values() if row["recall@10"]),
-               key=lambda row: float(row["recall@10"]))  # fmt: skip
+    best = max(
+        (row for row in rows.values() if row["recall@10"]), key=lambda row: float(row["recall@10"])
+    )
     assert result["best_valid_result"]["recall@10"] == pytest.approx(float(best["recall@10"]))
     assert result["best_epoch"] == int(best["best_epoch"])
     assert "recall@10" in result["test_result"]
@@ -409,8 +436,15 @@ def wait_for(
 def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
     (tmp_path / "s.yaml").write_text("learning_rate: {grid: [0.02, 0.01, 0.005]}", encoding="utf-8")
     slow = {**settings, "epochs": 60, "train_batch_size": 8}  # so that a trial outlives the signal
-    words = [*words_of(slow), "--sweep=s.yaml", "--stopping_step=100", "--max_concurrent=1",
-             "--scheduler=none", "--out=sweep", "--eval_step=2"]  # fmt: skip
+    words = [
+        *words_of(slow),
+        "--sweep=s.yaml",
+        "--stopping_step=100",
+        "--max_concurrent=1",
+        "--scheduler=none",
+        "--out=sweep",
+        "--eval_step=2",
+    ]
     driver = start_tune(words, tmp_path)
     before = wait_for(tmp_path / "sweep", 1, 6)
     os.killpg(driver.pid, number_) if number_ == signal.SIGKILL else driver.send_signal(number_)
@@ -439,7 +473,7 @@ def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
 
 @pytest.mark.slow
 def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, monkeypatch):
-    from recbole_bns.tuning.compat import set_environment
+    from recbole_bns.tuning.ray_versions import set_environment
 
     set_environment(local=True)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([HOME, os.environ.get("PYTHONPATH", "")]))
@@ -453,8 +487,14 @@ def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, mon
             "learning_rate: {grid: [0.02, 0.01, 0.005, 0.003, 0.002, 0.001]}", encoding="utf-8"
         )
         slow = {**settings, "epochs": 80, "train_batch_size": 8}  # both nodes have come by then
-        words = [*words_of(slow), "--sweep=s.yaml", "--stopping_step=100", "--scheduler=none",
-                 "--out=sweep", f"--address={cluster.address}"]  # fmt: skip
+        words = [
+            *words_of(slow),
+            "--sweep=s.yaml",
+            "--stopping_step=100",
+            "--scheduler=none",
+            "--out=sweep",
+            f"--address={cluster.address}",
+        ]
         driver = start_tune(words, tmp_path)
         before = wait_for(tmp_path / "sweep", 1, 3, nodes=2)
         cluster.remove_node(other, allow_graceful=False)
@@ -470,8 +510,14 @@ def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, mon
 
 
 def test_optuna_searches_where_it_is_installed(settings, in_tmp, capsys):
-    words = ["tune", *words_of(settings), "--search=optuna", "--num_samples=2", "--scheduler=none",
-             "--out=sweep"]  # fmt: skip
+    words = [
+        "tune",
+        *words_of(settings),
+        "--search=optuna",
+        "--num_samples=2",
+        "--scheduler=none",
+        "--out=sweep",
+    ]
     if importlib.util.find_spec("optuna") is None:
         assert main(words) == 2
         assert "--search: optuna is not installed; pip install optuna" in capsys.readouterr().err
@@ -485,7 +531,7 @@ def test_from_python(settings, tmp_path, request):
     from ray import tune
 
     from recbole_bns.tuning import search_space, trainable
-    from recbole_bns.tuning.compat import names, set_environment
+    from recbole_bns.tuning.ray_versions import names, set_environment
 
     set_environment(local=True)
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")

@@ -63,7 +63,7 @@ def prepare(config: Any) -> tuple[Any, Any, Any]:
     from recbole.utils import init_seed
 
     from recbole_bns import data_preparation
-    from recbole_bns.compat import quiet
+    from recbole_bns.adapters.mends import quiet
 
     init_seed(config["seed"], True)
     with quiet():
@@ -74,7 +74,7 @@ def build_model(config: Any, train: Any) -> Any:
     """The model that the config names, as RecBole builds it."""
     from recbole.utils import get_model, init_seed
 
-    from recbole_bns.compat import quiet
+    from recbole_bns.adapters.mends import quiet
 
     init_seed(config["seed"], True)
     with quiet():
@@ -115,9 +115,11 @@ def start(words: Sequence[str], folder: Path, **kwargs: Any) -> subprocess.Popen
     home = str(Path(recbole_bns.__file__).parents[1])
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
-        [sys.executable, "-m", "recbole_bns.cli", *words], cwd=folder, start_new_session=True,
+        [sys.executable, "-m", "recbole_bns.cli", *words],
+        cwd=folder,
+        start_new_session=True,
         **{**kwargs, "env": {**os.environ, "PYTHONPATH": path, **kwargs.get("env", {})}},
-    )  # fmt: skip
+    )
     STARTED.append(process)
     return process
 

@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .charts import charts_of as charts_of
+    from .as_pictures import write_pictures as write_pictures
+    from .figures import charts_of as charts_of
     from .page import write_report as write_report
-    from .plots import write_pictures as write_pictures
     from .tables import read_runs as read_runs
 
 _HOME = {

@@ -1,107 +1,248 @@
-"""Draws charts with Plotly, for a browser."""
+"""Charts of runs, each a function from tables; one that lacks its data gives None."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+import pandas as pd
 
-from .chart import Chart
-from .style import every, style_of
-
-ROW = 330
-"""Height of a row of panels in pixels."""
+from .chart import Chart, Charts
+from .tables import RunData, by_epoch, histograms, popularity_groups
+from .theory import density_table, posterior_table, sweep_table
 
 
-def figure(chart: Chart) -> Any:
-    """A Plotly figure of the chart, transparent, so that the page's theme shows."""
-    panels = chart.panels
-    columns = min(chart.columns, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    height = 110 + ROW * rows
-    found = make_subplots(
-        rows=rows,
-        cols=columns,
-        subplot_titles=panels if len(panels) > 1 else None,
-        horizontal_spacing=0.24 / columns,
-        vertical_spacing=min(110 / height, 0.9 / max(rows - 1, 1)),
-    )
-    for place, panel in enumerate(panels):
-        where = {"row": place // columns + 1, "col": place % columns + 1}
-        part = chart.table[chart.table["panel"] == panel]
-        for trace in _surface(part, chart) if chart.z else _lines(part, chart, place == 0):
-            found.add_trace(trace, **where)
-        found.update_xaxes(title_text=chart.axis("x", panel), **where)
-        found.update_yaxes(title_text=chart.axis("y", panel), **where)
-    found.update_xaxes(automargin=True, title_standoff=8, zeroline=False)
-    found.update_yaxes(automargin=True, title_standoff=8, zeroline=False)
-    _show_all_in_legend(found, chart)
-    return found.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 70, "r": 20, "t": 70, "b": 60},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1 + 34 / (ROW * rows), "x": 0,
-                "entrywidth": 0},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#8A8A8A", "activecolor": "#0072B2"},
-        hovermode="closest",
-    )  # fmt: skip
+def charts_of(runs: Sequence[RunData]) -> Charts:
+    """All charts that the data of these runs allow."""
+    charts = Charts()
+    for make, lacking in MAKERS:
+        chart = make(runs)
+        if chart is None:
+            charts.missing.append(lacking)
+        else:
+            charts.found.append(chart)
+    return charts
 
 
-def _lines(part: Any, chart: Chart, first: bool) -> list[Any]:
-    traces = []
-    for place, name in enumerate(chart.series):
-        line = part[part["series"] == name]
-        if line.empty:
-            continue
-        style = style_of(place)
-        step = every(len(line)) if chart.lines else 1
-        sizes = [8 if i % step == 0 else 0 for i in range(len(line))]
-        traces.append(
-            go.Scatter(
-                x=line["x"].tolist(),
-                y=line["y"].tolist(),
-                name=name,
-                legendgroup=name,
-                showlegend=first,
-                mode="+".join(["lines"] * chart.lines + ["markers"] * chart.markers),
-                line={"color": style.colour, "dash": style.dash, "width": 2},
-                marker={
-                    "color": style.colour,
-                    "symbol": style.marker,
-                    "size": sizes,
-                    "opacity": 1,
-                    "line": {"width": 0},
-                }
-                if chart.markers
-                else None,
-            )
-        )
-    return traces
-
-
-def _surface(part: Any, chart: Chart) -> list[Any]:
-    grid = part.pivot_table(index="y", columns="x", values="z")
-    return [
-        go.Contour(
-            x=grid.columns.tolist(),
-            y=grid.index.tolist(),
-            z=grid.to_numpy().tolist(),
-            colorscale="Cividis",
-            contours={"start": 0, "end": 1, "size": 0.1},
-            colorbar={"title": {"text": chart.z, "side": "right"}},
-        )
+def _panels(table: pd.DataFrame, x: str, columns: dict[str, str]) -> pd.DataFrame:
+    """A panel for each of the columns, a series for each run."""
+    parts = [
+        pd.DataFrame({"panel": panel, "series": table["run"], "x": table[x], "y": table[column]})
+        for column, panel in columns.items()
+        if column in table and table[column].notna().any()
     ]
+    return pd.concat(parts, ignore_index=True).dropna() if parts else pd.DataFrame()
 
 
-def _show_all_in_legend(found: Any, chart: Chart) -> None:
-    """A series that the first panel lacks appears in the legend once too."""
-    seen = {trace.name for trace in found.data if trace.showlegend}
-    for trace in found.data:
-        if trace.name in chart.series and trace.name not in seen:
-            trace.showlegend = True
-            seen.add(trace.name)
+def learning(runs: Sequence[RunData]) -> Chart | None:
+    """Learning curves over epochs and over seconds of training."""
+    table = by_epoch(runs, "epochs")
+    metric = runs[0].result["valid_metric"]
+    if table.empty:
+        return None
+    metric = metric if metric in table else "train_loss"
+    parts = []
+    for x, panel in (("epoch", "by epoch"), ("seconds", "by time")):
+        part = _panels(table, x, {metric: panel})
+        parts.append(part)
+    loss = metric == "train_loss"
+    return Chart(
+        "learning",
+        "Learning curves",
+        ("Lower" if loss else "Higher") + " is better; on the left a curve that rises early learns "
+        "from few epochs, on the right from little time; seconds are of training alone.",
+        pd.concat(parts, ignore_index=True),
+        {"by epoch": "epoch", "by time": "training time (s)"},
+        "training loss (sum over batches)" if loss else f"{metric} on validation (0 to 1)",
+    )
+
+
+def _of_negatives(
+    runs: Sequence[RunData], name: str, title: str, reading: str, panels: dict[str, tuple[str, str]]
+) -> Chart | None:
+    """Columns of ``negatives`` by epoch, each in a panel: its name and what the axis says."""
+    table = by_epoch(runs, "negatives")
+    if table.empty:
+        return None
+    return Chart(
+        name,
+        title,
+        reading,
+        _panels(table, "epoch", {column: panel for column, (panel, _) in panels.items()}),
+        "epoch",
+        dict(panels.values()),
+    )
+
+
+def true_negatives(runs: Sequence[RunData]) -> Chart | None:
+    """TNR and INF by epoch (BNS's Fig. 4)."""
+    return _of_negatives(
+        runs,
+        "true_negatives",
+        "True negative rate and informativeness",
+        "A sampler is good where both curves are high: TNR is the share of negatives that are not "
+        "held-out positives (validation and test), INF what they teach, false ones counted "
+        "against it.",
+        {
+            "true_negative_rate": ("TNR", "true negatives (share)"),
+            "informativeness": ("INF", "informativeness (-1 to 1)"),
+        },
+    )
+
+
+def scores(runs: Sequence[RunData]) -> Chart | None:
+    """Score densities of true and false negatives (BNS's Fig. 1)."""
+    table = histograms(runs)
+    if table.empty:
+        return None
+    panel = table["run"] + ", epoch " + table["epoch"].astype(str)
+    epochs = table["epoch"].nunique()
+    return Chart(
+        "scores",
+        "Scores of true and false negatives",
+        "The further the curve of false negatives lies to the right of the other, the more a high "
+        "score warns of a false negative; each curve covers an area of 1.",
+        pd.DataFrame(
+            {"panel": panel, "series": table["kind"], "x": table["score"], "y": table["density"]}
+        ),
+        "score (model's units)",
+        "density (per unit of score)",
+        columns=min(epochs if epochs > 1 else table["run"].nunique(), 3),
+        markers=False,
+    )
+
+
+def hardness(runs: Sequence[RunData]) -> Chart | None:
+    """Hardness and information by epoch (AHNS's Fig. 5)."""
+    return _of_negatives(
+        runs,
+        "hardness",
+        "Hardness of negatives",
+        "Hardness 1 means that the median negative scores like its positive, 0 that it scores 0, "
+        "below 0 that the two differ in sign; information is 1 - σ(positive's - negative's score), "
+        "0.5 where the two are equal.",
+        {
+            "hardness": ("hardness", "negative's / positive's score"),
+            "information": ("information", "mean information (0 to 1)"),
+        },
+    )
+
+
+def drawn(runs: Sequence[RunData]) -> Chart | None:
+    """What is drawn: popularity, repeats, coverage, and the time it takes."""
+    return _of_negatives(
+        runs,
+        "drawn",
+        "What is drawn",
+        "High popularity, low coverage and many repeats mean that a few items serve as negatives "
+        "again and again; the last panel says what sampling costs.",
+        {
+            "popularity": ("popularity", "mean training interactions"),
+            "coverage": ("coverage", "catalogue drawn (share)"),
+            "repeated": ("repeats", "repeated pairs (share)"),
+            "sampling_share": ("time", "time spent sampling (share)"),
+        },
+    )
+
+
+def popularity(runs: Sequence[RunData]) -> Chart | None:
+    """Popularity of recommended against trained-negative items."""
+    table = popularity_groups(runs)
+    if table.empty:
+        return None
+    names = {"run": "panel", "kind": "series", "group": "x", "share": "y"}
+    return Chart(
+        "popularity",
+        "Popularity of negatives and of recommendations",
+        "Each point is a tenth of the items; where the curve of negatives lies above that of "
+        "training interactions, items of this popularity are pushed down, and where it lies below "
+        "they are spared.",
+        table.rename(columns=names),
+        "popularity (tenths; 10: most popular)",
+        "share (of all tenths: 1)",
+    )
+
+
+def sweep(runs: Sequence[RunData]) -> Chart | None:
+    """NDCG against lambda and the number of candidates (BNS's Fig. 5)."""
+    table = sweep_table(runs)
+    if table.empty:
+        return None
+    metric = table["metric"].iloc[0]
+    names = {"parameter": "panel", "run": "series", "value": "x", "mean": "y"}
+    units = {"lambda": "λ (weight of a true negative)", "candidate_num": "candidates a negative"}
+    return Chart(
+        "sweep",
+        "Sweep of the sampler's parameters",
+        "The highest point of a curve is the parameter's best value on the test part; a flat curve "
+        "means that the value hardly matters.",
+        table.rename(columns=names),
+        units,
+        f"{metric} on test (0 to 1)",
+    )
+
+
+def trials(runs: Sequence[RunData]) -> Chart | None:
+    """The validation metric of every trial of a sweep against what was searched."""
+    found = [run.tables["trials"] for run in runs if "trials" in run.tables]
+    if not found or all(table.empty for table in found):
+        return None
+    table = pd.concat(found, ignore_index=True)
+    names = {"parameter": "panel", "status": "series", "value": "x", "score": "y"}
+    return Chart(
+        "trials",
+        "Trials of the sweep",
+        "Each point is a trial; where the highest points lie together, the hyper-parameter "
+        "decides, where they are spread out, others do.",
+        table.rename(columns=names),
+        {name: name for name in table["parameter"].unique()},
+        f"{table['metric'].iloc[0]} on validation (0 to 1)",
+        lines=False,
+    )
+
+
+def posterior(runs: Sequence[RunData]) -> Chart | None:
+    """The posterior of Eq. 15 over F and the prior (BNS's Fig. 3)."""
+    table = posterior_table()
+    names = {"F": "x", "prior": "y", "unbias": "z"}
+    return Chart(
+        "posterior",
+        "Posterior probability of a true negative",
+        "Bright means surely a true negative: low F (few of the user's items score lower) and low "
+        "prior; dark in the upper right corner means surely a false one.",
+        table.rename(columns=names).assign(panel="", series=""),
+        "F: share of the user's negatives that score no higher",
+        "prior of a false negative",
+        "posterior of a true negative (0 to 1)",
+        columns=1,
+    )
+
+
+def theory(runs: Sequence[RunData]) -> Chart | None:
+    """The theoretical densities g and h (BNS's Fig. 2)."""
+    names = {"law": "panel", "kind": "series", "score": "x", "density": "y"}
+    return Chart(
+        "theory",
+        "Densities of the theory",
+        "Of two scores of the same law the lower is a true negative's (g), the higher a false "
+        "one's (h): whatever the law, a high score is more likely a false negative's.",
+        density_table().rename(columns=names),
+        "score (law's units)",
+        "density (per unit of score)",
+        columns=3,
+        markers=False,
+    )
+
+
+_RECORD = "the runs were not recorded; record them with --neg_record=True."
+MAKERS: tuple[tuple[Callable[[Sequence[RunData]], Chart | None], str], ...] = (
+    (learning, "Learning curves: the runs have no epochs.csv."),
+    (true_negatives, f"TNR and INF: {_RECORD}"),
+    (scores, "Score densities: no epochs were chosen with --neg_record_scores=1,10,50."),
+    (hardness, f"Hardness: {_RECORD}"),
+    (drawn, f"What is drawn: {_RECORD}"),
+    (popularity, f"Popularity of negatives and recommendations: {_RECORD}"),
+    (sweep, "Sweep: no two runs differ in lambda or candidate_num alone."),
+    (trials, "Trials: none of the folders is one of recbole-bns tune."),
+    (posterior, ""),
+    (theory, ""),
+)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_bns.errors import UsageError
-from recbole_bns.whole_file import whole_file
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.files import whole_file
 
 from .chart import Chart, Charts
-from .charts import charts_of
+from .figures import charts_of
 from .tables import RunData, metrics_table, settings_table, versions_of
 
 STYLE = """
@@ -116,7 +116,7 @@ def _versions(runs: Sequence[RunData]) -> str:
 
 
 def _figure(chart: Chart) -> str:
-    from .figures import figure
+    from .in_browser import figure
 
     drawn = figure(chart).to_html(
         full_html=False,
@@ -133,7 +133,7 @@ def _figure(chart: Chart) -> str:
 
 def _metrics(runs: Sequence[RunData]) -> str:
     """A row a metric, a column a label, the best of each row marked."""
-    from recbole.evaluator import smaller_metrics
+    from recbole_bns.adapters.evaluation import SMALLER_IS_BETTER
 
     table = metrics_table(runs)
     names, metrics = (list(dict.fromkeys(table[key])) for key in ("run", "metric"))
@@ -141,7 +141,7 @@ def _metrics(runs: Sequence[RunData]) -> str:
     best = {}
     for metric in metrics:
         means = [cells[name, metric].mean for name in names if (name, metric) in cells]
-        less = metric.partition("@")[0] in smaller_metrics
+        less = metric.partition("@")[0] in SMALLER_IS_BETTER
         best[metric] = min(means) if less else max(means)
     head = "".join(f'<th class="number">{escape(name)}</th>' for name in names)
     rows = []

@@ -1,4 +1,4 @@
-"""Tables of what runs have left in their folders; no figure, no model."""
+"""Tables of what ``recbole-bns tune`` has left in its folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,48 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from recbole_bns.errors import UsageError
-from recbole_bns.settings import read_yaml
+from recbole_bns.common.errors import UsageError
+from recbole_bns.settings.words import read_yaml
 
-from .sweeps import is_sweep, trials_table
+
+def is_sweep(folder: Path) -> bool:
+    """Whether ``recbole-bns tune`` wrote the folder."""
+    return (folder / "sweep.json").is_file()
+
+
+def trials_table(folder: Path) -> pd.DataFrame:
+    """Trials of a sweep, a line a trial and searched number.
+
+    Returns:
+        columns parameter, value (log10 of those searched log-uniformly), status, metric, score.
+
+    Raises:
+        UsageError: a file of the sweep cannot be read.
+    """
+    try:
+        held = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["held"]
+        trials = pd.read_csv(folder / "trials.csv")
+        trials = trials[trials[held["metric"]].notna()]
+        parts = []
+        for key, kind in held["space"].items():
+            values = pd.to_numeric(trials[key], errors="coerce")
+            name = key.removeprefix("neg_sampler_args.")
+            if "loguniform" in kind:
+                values, name = np.log10(values), f"log10 of {name}"
+            columns = {
+                "parameter": name,
+                "value": values,
+                "status": trials["status"],
+                "metric": held["metric"],
+                "score": trials[held["metric"]],
+            }
+            parts.append(pd.DataFrame(columns).dropna())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"report: cannot read the sweep in '{folder}': {error}.") from error
+    return pd.concat(parts, ignore_index=True)
 
 
 @dataclass
@@ -50,9 +86,11 @@ def read_runs(paths: Iterable[str | Path]) -> list[RunData]:
     runs: list[RunData] = []
     for path in map(Path, paths):
         pattern = "winner*/result.json" if is_sweep(path) else "runs/*/result.json"
-        found = [path] if (path / "result.json").is_file() else sorted(
-            file.parent for file in path.glob(pattern)
-        )  # fmt: skip
+        found = (
+            [path]
+            if (path / "result.json").is_file()
+            else sorted(file.parent for file in path.glob(pattern))
+        )
         if not found:
             raise UsageError(
                 f"report: '{path}' holds no finished run; allowed are folders of 'recbole-bns run' "

@@ -70,8 +70,9 @@ def sweep_table(runs: Sequence[RunData]) -> pd.DataFrame:
             others = [f"{k}={v}" for k, v in args.items() if k in SWEPT and k != parameter]
             rest = repr(sorted((k, repr(v)) for k, v in args.items() if k != parameter))
             name = " ".join([run.result["model"], run.result["neg_sampler"], *others])
-            lines.append((parameter, name, run.result["dataset"] + rest, value, metric,
-                          test[metric]))  # fmt: skip
+            lines.append(
+                (parameter, name, run.result["dataset"] + rest, value, metric, test[metric])
+            )
     columns = ["parameter", "run", "rest", "value", "metric", "score"]
     table = pd.DataFrame(lines, columns=columns)
     several = table.groupby(["parameter", "run", "rest"])["value"].transform("nunique") > 1

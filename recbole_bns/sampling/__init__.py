@@ -1,8 +1,9 @@
 """The core: negative samplers on tensors. Nothing in here imports RecBole."""
 
+from recbole_bns.common.params import Schedule, param, parse
+
 from .base import ALL, CandidateSampler, NegativeSampler, NoParams
 from .catalogue import Catalogue
-from .params import Schedule, param, parse
 from .peers import Peers
 from .proposals import Proposal
 from .registry import available, build, get, register

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from recbole_bns.errors import UsageError
+from recbole_bns.common.errors import UsageError
 
 from .catalogue import Catalogue
 from .peers import Divisible

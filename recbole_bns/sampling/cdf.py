@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import count_kernels, kernels
 from .catalogue import Catalogue
+from .kernels import counts as count_kernels
+from .kernels import engine
 from .scoring import FactorScorer, Scorer
 
 SORT_FROM = 24
@@ -57,7 +58,7 @@ def scores_and_counts(
     lists = catalogue.indptr, catalogue.positives
     if all_items:
         lists = torch.zeros_like(catalogue.indptr), catalogue.positives
-    compiled = items.shape[1] <= COMPILED_TO and kernels.available(items)
+    compiled = items.shape[1] <= COMPILED_TO and engine.available(items)
     if compiled and isinstance(scorer, FactorScorer) and scorer.compiled:
         vectors = scorer.users, scorer.items
         return count_kernels.score_and_count(vectors, scorer.groups(users), lists, items)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_bns.errors import UsageError
+from recbole_bns.common.errors import UsageError
 
 
 class Peers:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import kernels
 from .catalogue import Catalogue
+from .kernels import draws, engine
 from .streams import TRIES, integers, new_key, uniforms
 
 AHEAD = 1 << 18
@@ -159,8 +159,8 @@ class Proposal(nn.Module):
     ) -> Tensor:
         key = new_key(generator)
         index = users if by_user else torch.arange(len(users), device=users.device)
-        if kernels.available(users, self.catalogue.positives):
-            return kernels.draw(self.catalogue, key, users, index, k, distinct)
+        if engine.available(users, self.catalogue.positives):
+            return draws.draw(self.catalogue, key, users, index, k, distinct)
         free = self.catalogue.negative_num[users].unsqueeze(1)
         positions = index.unsqueeze(1) * k + torch.arange(k, device=users.device)
         if distinct:
@@ -175,8 +175,8 @@ class Proposal(nn.Module):
 
     def _positives_before(self, users: Tensor, mass: Tensor) -> Tensor:
         keys = mass + (users * self.stride).unsqueeze(1)
-        if kernels.available(keys, self.free_before):
-            return kernels.positives_before(keys, users, self.catalogue.indptr, self.free_before)
+        if engine.available(keys, self.free_before):
+            return draws.positives_before(keys, users, self.catalogue.indptr, self.free_before)
         place = torch.searchsorted(self.free_before, keys, right=True)
         return place - self.catalogue.indptr[users].unsqueeze(1)
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import kernels, rank_kernels
 from .catalogue import Catalogue
+from .kernels import engine
+from .kernels import ranks as rank_kernels
 from .proposals import first_distinct
 from .streams import uniforms
 
@@ -49,7 +50,7 @@ def factor_weights(users: Tensor, spread: Tensor) -> Tensor:
 
 def ranking(scores: Tensor) -> Tensor:
     """Columns of each row (S, I) by falling finite score, the first of equals first."""
-    if scores.dtype == torch.float32 and kernels.available(scores):
+    if scores.dtype == torch.float32 and engine.available(scores):
         return rank_kernels.ranking(scores)
     return scores.argsort(dim=1, descending=True, stable=True)
 
@@ -81,7 +82,7 @@ def by_factor(
         ``(B, n)`` item ids; 0 where the tries ran out.
     """
     last = lists.shape[1] - 1
-    if vectors.dtype == torch.float32 and kernels.available(vectors, users):
+    if vectors.dtype == torch.float32 and engine.available(vectors, users):
         scale = law.lambda_, law.reach(last + 1), law.tries
         return rank_kernels.by_factor(vectors, spread, lists, scale, catalogue, key, users, n)
     own = vectors[users].float()
@@ -116,7 +117,7 @@ def by_rank(
     """
     size = ranked.shape[1]
     weights = torch.arange(size, device=users.device).double().div(-law.lambda_).exp()
-    if kernels.available(users, ranked):
+    if engine.available(users, ranked):
         scale = law.lambda_, law.reach(size), law.tries
         return rank_kernels.by_rank(ranked, weights, scale, catalogue, key, users, n)
     start = torch.arange(len(users), device=users.device).unsqueeze(1) * (law.tries + n)

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from recbole_bns.errors import UsageError, nearest
+from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.params import parse
 
 from .base import NegativeSampler
 from .catalogue import Catalogue
-from .params import parse
 
 S = TypeVar("S", bound=type[NegativeSampler])
 

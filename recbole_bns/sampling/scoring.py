@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import kernels
+from .kernels import engine
+from .kernels import pairs as pair_kernels
 
 SCORES_AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 28}
 """Scores that :meth:`FactorScorer.blocks` holds: on the CPU what a core's cache can keep."""
@@ -92,12 +93,12 @@ class FactorScorer(Scorer):
     @property
     def compiled(self) -> bool:
         """Whether the compiled loops serve these vectors: float32 on the CPU."""
-        return self.users.dtype == torch.float32 and kernels.available(self.users, self.items)
+        return self.users.dtype == torch.float32 and engine.available(self.users, self.items)
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Gather and multiply: O(B M D)."""
         if self.compiled:
-            return kernels.pairs(self.users, self.items, users, items)
+            return pair_kernels.pairs(self.users, self.items, users, items)
         return torch.bmm(self.items[items], self.users[users].unsqueeze(2)).squeeze(2)
 
     def nearest(self, users: Tensor, candidates: Tensor, targets: Tensor) -> Tensor | None:
@@ -105,7 +106,7 @@ class FactorScorer(Scorer):
         if not self.compiled:
             return None
         vectors = self.users, self.items
-        return kernels.choose_nearest(vectors, users, targets.float(), candidates)
+        return pair_kernels.choose_nearest(vectors, users, targets.float(), candidates)
 
     def catalogue(self, users: Tensor) -> Tensor:
         """One matrix product: O(B I D)."""
@@ -113,8 +114,8 @@ class FactorScorer(Scorer):
 
     def groups(self, users: Tensor) -> Groups:
         """On the CPU a group for each different user; elsewhere finding them would synchronise."""
-        if kernels.available(users):
-            return Groups(*kernels.group(users))
+        if engine.available(users):
+            return Groups(*pair_kernels.group(users))
         if users.device.type != "cpu":
             return super().groups(users)
         different, place, sizes = users.unique(return_inverse=True, return_counts=True)

@@ -9,7 +9,7 @@ __all__ = ["search_space", "trainable"]
 
 def trainable(*args: Any, **kwargs: Any) -> Any:
     """A trainable for ``ray.tune.Tuner``; see :func:`recbole_bns.tuning.trial.trainable`."""
-    from .compat import check_ray
+    from .ray_versions import check_ray
     from .trial import trainable as make
 
     check_ray()
@@ -26,7 +26,7 @@ def search_space(sampler: str = "bns", model: str = "LightGCN") -> dict[str, Any
     Raises:
         UsageError: there is no such space.
     """
-    from .compat import check_ray
+    from .ray_versions import check_ray
     from .space import default_space, to_ray
 
     check_ray()

@@ -8,7 +8,8 @@ from typing import Any
 
 from ray import tune
 
-from ..progress import RunsProgress
+from recbole_bns.common.progress import RunsProgress
+
 from . import records
 from .plan import Plan
 from .space import plain

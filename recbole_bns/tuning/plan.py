@@ -1,25 +1,85 @@
-"""What ``recbole-bns tune`` was asked for, checked before any trial, and kept for ``--resume``."""
+"""Values of the flags of ``recbole-bns tune``, each checked with a sentence."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..nproc import check_alone
-from ..settings import NO_SAMPLER
-from .flags import gpus, number, one_of, seconds
+from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.training.limits import check_alone
+
 from .space import Dimension, Space, as_grid, default_space, grid_size, space_of_file
 from .trial import Recipe, make_recipe
 
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def one_of(value: Any, allowed: tuple[str, ...], flag: str) -> str:
+    """One of some words.
+
+    Raises:
+        UsageError: another one.
+    """
+    word = "none" if value in (None, False) else str(value).lower()
+    if word not in allowed:
+        raise UsageError(
+            f"--{flag}: got '{value}'{nearest(word, allowed)}; allowed: {', '.join(allowed)}."
+        )
+    return word
+
+
+def number(value: Any, flag: str, low: float, whole: bool) -> Any:
+    """A number, or None where none is given.
+
+    Raises:
+        UsageError: no number, or one below ``low``.
+    """
+    if value is None:
+        return None
+    right = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not right or not math.isfinite(value) or value < low or (whole and value != int(value)):
+        kind = "an integer" if whole else "a number"
+        raise UsageError(f"--{flag}: got {value!r}, allowed is {kind} >= {low}.")
+    return value
+
+
+def seconds(value: Any) -> float | None:
+    """``90``, ``90s``, ``30m`` or ``2h``; None where nothing is given.
+
+    Raises:
+        UsageError: something else.
+    """
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).strip().lower())
+    if isinstance(value, bool) or not match or not float(match[1]):
+        raise UsageError(
+            f"--time_budget: got {value!r}, allowed are seconds, or a number with s, m or h: 30m."
+        )
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def gpus() -> int:
+    """GPUs of a trial where nothing is said: one where there is one."""
+    import torch
+
+    return int(torch.cuda.is_available())
+
+
 TRIALS, EPOCHS = 20, 100
 """Trials of a sweep, and epochs of a trial at the most, where nothing else is said."""
+
 SEARCHES = ("random", "grid", "optuna")
+
 SCHEDULERS = ("asha", "none")
+
 FILE = "sweep.json"
 
 

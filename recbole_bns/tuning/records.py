@@ -43,8 +43,11 @@ class Record:
 
     def best(self, metric: str, bigger: bool) -> tuple[float, int] | None:
         """Best finite value of a metric, and the first epoch that reached it."""
-        values = [(r[metric], e) for e, r in sorted(self.reports.items())
-                  if metric in r and math.isfinite(r[metric])]  # fmt: skip
+        values = [
+            (r[metric], e)
+            for e, r in sorted(self.reports.items())
+            if metric in r and math.isfinite(r[metric])
+        ]
         sign = 1 if bigger else -1
         return max(values, key=lambda pair: sign * pair[0]) if values else None
 

@@ -15,24 +15,55 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from ..checks import known_keys
-from ..errors import UsageError, nearest
-from ..sampling import available, get, parse
-from ..settings import NO_SAMPLER, PROPERTIES, merge, read_own, read_yaml
+from recbole_bns.adapters.checks import known_keys
+from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.sampling import available, get, parse
+from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.words import merge, read_yaml
 
 SIZES = {"choice": None, "grid": None, "uniform": 2, "loguniform": 2, "quniform": 3, "randint": 2}
 """Kinds of dimensions and how many numbers each takes; None: one value or more."""
 LISTS = ("choice", "grid")
 OF_THE_DATA = (
-    "model", "dataset", "data_path", "benchmark_filename", "eval_args", "valid_ratio", "load_col",
-    "unload_col", "unused_col", "additional_feat_suffix", "rm_dup_inter", "val_interval",
-    "filter_inter_by_user_or_item", "user_inter_num_interval", "item_inter_num_interval",
-    "alias_of_user_id", "alias_of_item_id", "alias_of_entity_id", "alias_of_relation_id",
-    "preload_weight", "normalize_field", "normalize_all", "threshold", "MAX_ITEM_LIST_LENGTH",
-)  # fmt: skip
+    "model",
+    "dataset",
+    "data_path",
+    "benchmark_filename",
+    "eval_args",
+    "valid_ratio",
+    "load_col",
+    "unload_col",
+    "unused_col",
+    "additional_feat_suffix",
+    "rm_dup_inter",
+    "val_interval",
+    "filter_inter_by_user_or_item",
+    "user_inter_num_interval",
+    "item_inter_num_interval",
+    "alias_of_user_id",
+    "alias_of_item_id",
+    "alias_of_entity_id",
+    "alias_of_relation_id",
+    "preload_weight",
+    "normalize_field",
+    "normalize_all",
+    "threshold",
+    "MAX_ITEM_LIST_LENGTH",
+)
 """Settings that decide what the trials share: the data, read and split once."""
-OF_THE_SWEEP = ("metrics", "topk", "valid_metric", "epochs", "eval_step", "checkpoint_dir",
-                "show_progress", "tuned", "use_gpu", "gpu_id")  # fmt: skip
+OF_THE_SWEEP = (
+    "metrics",
+    "topk",
+    "valid_metric",
+    "epochs",
+    "eval_step",
+    "checkpoint_dir",
+    "show_progress",
+    "tuned",
+    "use_gpu",
+    "gpu_id",
+)
 """Settings that all trials must have in common to be compared."""
 
 

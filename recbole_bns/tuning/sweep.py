@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..whole_file import whole_file
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.files import whole_file
+
 from . import records
-from .compat import check_ray, names, set_environment, tune_config_extras
 from .plan import FILE, Plan, default_folder, read_plan, resumed_plan
+from .ray_versions import check_ray, names, set_environment, tune_config_extras
 from .report import conclude
 from .space import to_ray
 from .trial import Recipe, read_parts, train
@@ -129,18 +130,26 @@ def _run(plan: Plan, parts: Mapping[str, Any], resume: bool) -> bool:
     ray = names()
     work = ray_tune.with_resources(
         ray_tune.with_parameters(
-            guarded, recipe=plan.recipe, parts=dict(parts), use_gpu=plan.gpus > 0,
-            worst=float("-inf") if plan.bigger else float("inf"), metric=plan.metric,
+            guarded,
+            recipe=plan.recipe,
+            parts=dict(parts),
+            use_gpu=plan.gpus > 0,
+            worst=float("-inf") if plan.bigger else float("inf"),
+            metric=plan.metric,
         ),
         {"cpu": plan.cpus, "gpu": plan.gpus},
-    )  # fmt: skip
+    )
     place = f"{plan.storage.rstrip('/')}/{NAME}"
     with Recorder(plan, records.read(plan.out), shown=plan.shown) as recorder, _silent():
         if resume and ray_tune.Tuner.can_restore(place):
             tuner = ray_tune.Tuner.restore(
-                place, trainable=work, resume_unfinished=True, resume_errored=False,
-                restart_errored=False, param_space=to_ray(plan.space),
-            )  # fmt: skip
+                place,
+                trainable=work,
+                resume_unfinished=True,
+                resume_errored=False,
+                restart_errored=False,
+                param_space=to_ray(plan.space),
+            )
         else:
             tuner = ray_tune.Tuner(
                 work,

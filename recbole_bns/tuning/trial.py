@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..compat import mend, quiet
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.mends import quiet
+from recbole_bns.adapters.split import open_data
+from recbole_bns.common.errors import UsageError
+from recbole_bns.datasets.check import check_files
+from recbole_bns.runs import checkpoint
+from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.words import merge, read_yaml
+from recbole_bns.training.loaders import loaders
+from recbole_bns.training.train import make_trainer
 
-mend()
-
-from recbole.data import create_dataset  # noqa: E402
-from recbole.utils import init_seed  # noqa: E402
-
-from .. import checkpoint  # noqa: E402
-from ..config import BNSConfig  # noqa: E402
-from ..data import loaders, split  # noqa: E402
-from ..datasets import check_cuts, check_files  # noqa: E402
-from ..errors import UsageError, refusals  # noqa: E402
-from ..quick_start import make_trainer  # noqa: E402
-from ..settings import NO_SAMPLER, merge, read_yaml  # noqa: E402
-from .compat import names  # noqa: E402
-from .space import plain  # noqa: E402
+from .ray_versions import names
+from .space import plain
 
 FILE = "trial.pt"
 """In a trial's checkpoint."""
@@ -84,11 +81,7 @@ def read_parts(recipe: Recipe) -> dict[str, Any]:
     """
     config = recipe.config()
     check_files(config)
-    init_seed(config["seed"], config["reproducibility"])  # RecBole's split draws from it
-    with quiet(), refusals(f"data set '{recipe.dataset}'"):
-        dataset = create_dataset(config)
-        check_cuts(config, dataset)
-        parts = split(config, dataset)
+    parts = open_data(config).parts
     if "valid" not in parts:
         raise UsageError(
             "valid_ratio: got 0, but trials are compared on a validation part; set "

@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse import dok_array, dok_matrix
 from tiny import run_fresh
 
-from recbole_bns.compat import mend, quiet, tensorboard_in
+from recbole_bns.adapters.mends import mend, quiet, tensorboard_in
 
 
 def test_mend_is_light_and_remembers_what_was_needed(tmp_path):

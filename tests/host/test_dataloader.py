@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import build_model, prepare, write_atomic
-
-from recbole_bns import BNSTrainDataLoader, UsageError
-from recbole_bns.sampling import NegativeSampler, available, get
-from recbole_bns.testing import generator_states
-
-# isort: split
 from recbole.data import create_dataset
 from recbole.data import data_preparation as stock_preparation
 from recbole.data.dataloader import NegSampleEvalDataLoader, TrainDataLoader
 from recbole.sampler import Sampler
 from recbole.utils import init_seed
+from tiny import build_model, prepare, write_atomic
+
+from recbole_bns import BNSTrainDataLoader, UsageError
+from recbole_bns.sampling import NegativeSampler, available, get
+from recbole_bns.testing import generator_states
 
 FEATURES = {
     "load_col": {
@@ -318,13 +316,8 @@ def test_evaluation_negatives_are_the_same_whatever_trains(make, mode):
     expected = None
     for name in [*sorted(available()), "none"]:
         config = make(neg_sampler=name, eval_args={"mode": mode})
-        if name == "none":
-            from recbole_bns.data import stock_data_preparation
-
-            init_seed(config["seed"], True)
-            train, valid, test = stock_data_preparation(config, create_dataset(config))
-        else:
-            train, valid, test = prepare(config)
+        train, valid, test = prepare(config)
+        if name != "none":
             assert isinstance(test, NegSampleEvalDataLoader)
             assert type(test._sampler) is not type(train._sampler)
             train.get_model(build_model(config, train))
@@ -428,7 +421,7 @@ def test_valid_ratio_cuts_from_all_but_the_test_part(make, ratio):
 
 def test_the_cut_follows_the_seed(make):
     def valid(seed: int) -> list[tuple[int, int]]:
-        from recbole_bns.data import split
+        from recbole_bns.adapters.split import split
 
         config = make(valid_ratio=0.3, seed=seed)
         init_seed(0, True)  # the same test part
@@ -439,12 +432,7 @@ def test_the_cut_follows_the_seed(make):
 
 @pytest.mark.parametrize("sampler", ["rns", "none"])
 def test_valid_ratio_zero_leaves_no_validation(make, sampler):
-    from recbole_bns.data import data_preparation, stock_data_preparation
-
-    config = make(neg_sampler=sampler, valid_ratio=0)
-    init_seed(config["seed"], True)
-    load = data_preparation if sampler == "rns" else stock_data_preparation
-    train, valid, test = load(config, create_dataset(config))
+    train, valid, test = prepare(make(neg_sampler=sampler, valid_ratio=0))
     assert valid is None
     assert len(train._dataset) + len(test._dataset) == 880
     masked = {
@@ -474,9 +462,13 @@ def benchmark(make, tmp_path):
 
     def config(parts: list[str], **more: Any) -> Any:
         return make(
-            "BPR", "fixed", data_path=str(tmp_path), benchmark_filename=parts,
-            neg_sampler="rns", **more,
-        )  # fmt: skip
+            "BPR",
+            "fixed",
+            data_path=str(tmp_path),
+            benchmark_filename=parts,
+            neg_sampler="rns",
+            **more,
+        )
 
     return config
 

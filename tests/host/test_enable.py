@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import run_fresh
-
-from recbole_bns import BNSTrainDataLoader, data_preparation, get_trainer
-from recbole_bns.sampling import get
-
-# isort: split
 from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.model.general_recommender import BPR
 from recbole.utils import init_seed
+from tiny import run_fresh
+
+from recbole_bns import BNSTrainDataLoader, data_preparation, get_trainer
+from recbole_bns.sampling import get
 
 START = """
 import sys, types
@@ -203,8 +201,14 @@ def stock_config(data_path: Path, in_tmp: Path) -> Any:
     """RecBole's own Config, with our keys in it."""
 
     def config(**more: Any) -> Config:
-        base = {"data_path": str(data_path), "gpu_id": "", "epochs": 2, "embedding_size": 8,
-                "train_batch_size": 256, "state": "ERROR"}  # fmt: skip
+        base = {
+            "data_path": str(data_path),
+            "gpu_id": "",
+            "epochs": 2,
+            "embedding_size": 8,
+            "train_batch_size": 256,
+            "state": "ERROR",
+        }
         return Config("BPR", "tiny", config_dict={**base, **more})
 
     return config

@@ -12,25 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import recbole.data.utils as data_utils
 import torch
-
-from recbole_bns.compat import mend
-
-mend()
-
-import recbole.data.utils as data_utils  # noqa: E402
-from recbole.config import Config  # noqa: E402
-from recbole.data import create_dataset, data_preparation  # noqa: E402
-from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader  # noqa: E402
-from recbole.data.interaction import Interaction  # noqa: E402
-from recbole.evaluator.base_metric import TopkMetric  # noqa: E402
-from recbole.evaluator.register import metrics_dict  # noqa: E402
-from recbole.model.general_recommender import BPR, NCL, LightGCN, NeuMF  # noqa: E402
-from recbole.sampler import Sampler  # noqa: E402
-from recbole.sampler.sampler import AbstractSampler  # noqa: E402
-from recbole.trainer import Trainer  # noqa: E402
-from recbole.trainer.trainer import NCLTrainer  # noqa: E402
-from recbole.utils import InputType, get_trainer, init_seed  # noqa: E402
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
+from recbole.data.interaction import Interaction
+from recbole.evaluator.base_metric import TopkMetric
+from recbole.evaluator.register import metrics_dict
+from recbole.model.general_recommender import BPR, NCL, LightGCN, NeuMF
+from recbole.sampler import Sampler
+from recbole.sampler.sampler import AbstractSampler
+from recbole.trainer import Trainer
+from recbole.trainer.trainer import NCLTrainer
+from recbole.utils import InputType, get_trainer, init_seed
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array_wrap__ must accept:DeprecationWarning",

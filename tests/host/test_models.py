@@ -12,15 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import recbole.model.general_recommender as general
 import torch
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.model.general_recommender import BPR, LightGCN
+from recbole.trainer import Trainer
+from recbole.utils import InputType, get_model
 from tiny import OTHERS, build_model, prepare
 
 from recbole_bns import BNSConfig, UsageError, factors, get_trainer, run_recbole_bns
-from recbole_bns.checks import known_models
-from recbole_bns.model import SharedLightGCN, upgrade
-from recbole_bns.model.propagation import SymmetricProduct
-from recbole_bns.sampling import FactorScorer, get
-from recbole_bns.scorers import (
+from recbole_bns.adapters.checks import known_models
+from recbole_bns.adapters.lightgcn import SharedLightGCN, SymmetricProduct
+from recbole_bns.adapters.models import upgrade
+from recbole_bns.adapters.scorers import (
     CatalogueScorer,
     Columns,
     PairScorer,
@@ -28,15 +33,8 @@ from recbole_bns.scorers import (
     scorer_factory,
     scorer_kind,
 )
+from recbole_bns.sampling import FactorScorer, get
 from recbole_bns.testing import generator_states
-
-# isort: split
-import recbole.model.general_recommender as general
-from recbole.data.interaction import Interaction
-from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.model.general_recommender import BPR, LightGCN
-from recbole.trainer import Trainer
-from recbole.utils import InputType, get_model
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:torch.sparse.SparseTensor:UserWarning",
@@ -212,9 +210,13 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(("sampler", "num"), [("dns", 1), ("bns", 2), ("srns", 1), ("rns", 1)])
 def test_lightgcn_propagates_once_a_step(make, products, sampler, num, tmp_path):
     config, train, model = setup(
-        make, "LightGCN", neg_sampler=sampler, neg_sample_num=num, n_layers=2,
+        make,
+        "LightGCN",
+        neg_sampler=sampler,
+        neg_sample_num=num,
+        n_layers=2,
         checkpoint_dir=str(tmp_path),
-    )  # fmt: skip
+    )
     trainer = get_trainer(config["MODEL_TYPE"], "LightGCN")(config, model)
     trainer.fit(train, saved=False)
     trainer.tensorboard.close()
@@ -359,8 +361,9 @@ def test_scoring_leaves_the_model_and_the_generators_alone(make, name, training,
 
 @pytest.mark.parametrize("name", ["NGCF", "DGCF", "SGL", "NCL"])
 def test_vectors_kept_from_an_evaluation_are_not_scored_with(make, name, faiss):
-    _, train, model = setup(make, name, neg_sampler="rns", **(
-        {"message_dropout": 0.0} if name == "NGCF" else {}))  # fmt: skip
+    _, train, model = setup(
+        make, name, neg_sampler="rns", **({"message_dropout": 0.0} if name == "NGCF" else {})
+    )
     users = torch.tensor([1, 2])
     model.eval()
     with torch.no_grad():

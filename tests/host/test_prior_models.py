@@ -11,16 +11,24 @@ from recbole.data import create_dataset
 from recbole.utils import init_seed
 
 import recbole_bns
-from recbole_bns.data import create_samplers, split
-from recbole_bns.errors import UsageError
-from recbole_bns.sampling.item_models import ease, interactions
+from recbole_bns.adapters.split import split
+from recbole_bns.common.errors import UsageError
+from recbole_bns.sampling.priors.item_models import ease, interactions
+from recbole_bns.training.loaders import create_samplers
 
 
 def parts_of(**settings: Any) -> tuple[Any, dict[str, Any]]:
     """Settings and parts of ML-100K."""
-    config = recbole_bns.BNSConfig("BPR", "ml-100k", None, {
-        "neg_sampler": "bns_plus", "tuned": False, **settings,
-    })  # fmt: skip
+    config = recbole_bns.BNSConfig(
+        "BPR",
+        "ml-100k",
+        None,
+        {
+            "neg_sampler": "bns_plus",
+            "tuned": False,
+            **settings,
+        },
+    )
     init_seed(config["seed"], True)
     return config, split(config, create_dataset(config))
 

@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from tiny import Settings, build_model, prepare
-
-from recbole_bns import BNSConfig, UsageError, checkpoint, get_trainer, run_recbole_bns
-from recbole_bns.checks import known_models
-from recbole_bns.cli import main
-from recbole_bns.per_user import PerUserEvaluator
-from recbole_bns.run_state import Keeper
-from recbole_bns.scorers import CatalogueScorer, PairScorer, scorer_kind
-
-# isort: split
 import recbole.model.context_aware_recommender as context
 import recbole.model.sequential_recommender as sequential
+import torch
 from recbole.data.interaction import Interaction
 from recbole.model.context_aware_recommender import FM
 from recbole.model.loss import BPRLoss
 from recbole.utils import InputType, get_model
+from tiny import Settings, build_model, prepare
+
+from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
+from recbole_bns.adapters.checks import known_models
+from recbole_bns.adapters.evaluation import PerUserEvaluator
+from recbole_bns.adapters.scorers import CatalogueScorer, PairScorer, scorer_kind
+from recbole_bns.cli import main
+from recbole_bns.runs import checkpoint
+from recbole_bns.training.state import Keeper
 
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
 
@@ -59,21 +58,27 @@ SEQUENCES: Settings = {
     "learning_rate": 0.05,
 }
 FEATURES: Settings = {
-    "load_col": {"inter": ["user_id", "item_id"], "user": ["user_id", "occupation"],
-                 "item": ["item_id", "genre"]},
+    "load_col": {
+        "inter": ["user_id", "item_id"],
+        "user": ["user_id", "occupation"],
+        "item": ["item_id", "genre"],
+    },
     "train_batch_size": 300,
     "learning_rate": 0.05,
-}  # fmt: skip
+}
 ATTENTION = {"hidden_size": 8, "n_layers": 1, "n_heads": 1, "inner_size": 8}
 MODELS: dict[str, tuple[Any, type, Settings]] = {
     "GRU4Rec": ("GRU4Rec", CatalogueScorer, {**SEQUENCES, "hidden_size": 8, "embedding_size": 8}),
     "SASRec": ("SASRec", CatalogueScorer, {**SEQUENCES, **ATTENTION}),
-    "SASRecF": ("SASRecF", CatalogueScorer,
-                {**SEQUENCES, **ATTENTION, "selected_features": ["genre"]}),
+    "SASRecF": (
+        "SASRecF",
+        CatalogueScorer,
+        {**SEQUENCES, **ATTENTION, "selected_features": ["genre"]},
+    ),
     "FPMC": ("FPMC", CatalogueScorer, {**SEQUENCES, "embedding_size": 8}),
     "FM": ("FM", PairScorer, FEATURES),
     "PairwiseFM": (PairwiseFM, PairScorer, {**FEATURES, "embedding_size": 8}),
-}  # fmt: skip
+}
 """Model, kind of scorer, settings: the loss of all but FM is pairwise."""
 SAMPLERS: dict[str, Settings] = {
     "rns": {},
@@ -97,10 +102,19 @@ def trained(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) 
 
     def train(name: str, sampler: str, **args: Any) -> tuple[Any, list[dict[str, Any]]]:
         model_name, kind, own = MODELS[name]
-        config = BNSConfig(model_name, "tiny", None, {
-            **base(settings), **own, "neg_sampler": sampler, "neg_sampler_args": args, "epochs": 1,
-            "checkpoint_dir": str(tmp_path),
-        })  # fmt: skip
+        config = BNSConfig(
+            model_name,
+            "tiny",
+            None,
+            {
+                **base(settings),
+                **own,
+                "neg_sampler": sampler,
+                "neg_sampler_args": args,
+                "epochs": 1,
+                "checkpoint_dir": str(tmp_path),
+            },
+        )
         loader = prepare(config)[0]
         if isinstance(model_name, str):
             model = build_model(config, loader)
@@ -238,14 +252,26 @@ def test_negatives_are_legal_and_chosen_by_the_models_scores(trained, name, samp
 @pytest.mark.parametrize(
     ("sampler", "args", "sentence"),
     [
-        ("srns", {}, "neg_sampler: it needs scores outside of a batch, but {model} scores by the "
-         "rows of a batch .*, or srns with neg_sampler_args.alpha: 0"),
-        ("aobpr", {"definition": "global"}, "neg_sampler: it needs scores outside of a batch, but "
-         "{model} scores by the rows of a batch .*aobpr with neg_sampler_args.ranks: step"),
-        ("aobpr", {}, r"neg_sampler 'aobpr' needs user and item vectors, which {model} does not "
-         r"have.* \(aobpr works with neg_sampler_args.definition: global\)"),
+        (
+            "srns",
+            {},
+            "neg_sampler: it needs scores outside of a batch, but {model} scores by the "
+            "rows of a batch .*, or srns with neg_sampler_args.alpha: 0",
+        ),
+        (
+            "aobpr",
+            {"definition": "global"},
+            "neg_sampler: it needs scores outside of a batch, but "
+            "{model} scores by the rows of a batch .*aobpr with neg_sampler_args.ranks: step",
+        ),
+        (
+            "aobpr",
+            {},
+            r"neg_sampler 'aobpr' needs user and item vectors, which {model} does not "
+            r"have.* \(aobpr works with neg_sampler_args.definition: global\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_needs_more_is_refused_with_what_works(trained, name, sampler, args, sentence):
     with pytest.raises(UsageError, match=sentence.format(model=name)):
         trained(name, sampler, **args)
@@ -286,24 +312,42 @@ def test_a_run_tests_the_weights_that_it_kept(settings, tmp_path, name, monkeypa
 @pytest.mark.parametrize(
     ("model", "dataset", "more", "wanted"),
     [
-        ("SASRec", "ml-100k", {"loss_type": "BPR"},
-         {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": FULL}),
-        ("SASRec", "tiny", {"loss_type": "BPR", "eval_args": {"mode": "uni20"}},
-         {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": UNI20}),
+        (
+            "SASRec",
+            "ml-100k",
+            {"loss_type": "BPR"},
+            {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": FULL},
+        ),
+        (
+            "SASRec",
+            "tiny",
+            {"loss_type": "BPR", "eval_args": {"mode": "uni20"}},
+            {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": UNI20},
+        ),
         ("FM", "tiny", {}, {"mode": FULL}),
-        ("FM", "tiny", {"neg_sampler": "none", "metrics": ["AUC"], "valid_metric": "AUC"},
-         {"mode": {"valid": "labeled", "test": "labeled"}}),
+        (
+            "FM",
+            "tiny",
+            {"neg_sampler": "none", "metrics": ["AUC"], "valid_metric": "AUC"},
+            {"mode": {"valid": "labeled", "test": "labeled"}},
+        ),
         ("BPR", "ml-100k", {}, {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "mode": FULL}),
     ],
-)  # fmt: skip
+)
 def test_models_of_every_kind_are_tested_in_their_way(data_path, model, dataset, more, wanted):
     config = BNSConfig(model, dataset, None, {"data_path": str(data_path), **more})
     assert {key: config["eval_args"][key] for key in wanted} == wanted
 
 
 def test_a_sequence_needs_its_times(data_path, tmp_path, capsys):
-    words = ["run", "--model=SASRec", "--loss_type=BPR", "--dataset=tiny",
-             f"--data_path={data_path}", f"--out={tmp_path / 'run'}"]  # fmt: skip
+    words = [
+        "run",
+        "--model=SASRec",
+        "--loss_type=BPR",
+        "--dataset=tiny",
+        f"--data_path={data_path}",
+        f"--out={tmp_path / 'run'}",
+    ]
     assert main(words) == 2
     assert capsys.readouterr().err == (
         "recbole-bns: load_col.inter: got ['user_id', 'item_id'], allowed are lists with "

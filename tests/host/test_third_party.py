@@ -87,13 +87,26 @@ def environment(installed: Path) -> dict[str, str]:
 
 
 def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path) -> None:
-    words = ["run", "--model=BPR", "--dataset=tiny", f"--data_path={data_path}", "--epochs=1",
-             "--neg_sampler=second", "--neg_sampler_args.candidate_num=6", "--use_gpu=False",
-             "--show_progress=False", f"--out={tmp_path / 'run'}"]  # fmt: skip
+    words = [
+        "run",
+        "--model=BPR",
+        "--dataset=tiny",
+        f"--data_path={data_path}",
+        "--epochs=1",
+        "--neg_sampler=second",
+        "--neg_sampler_args.candidate_num=6",
+        "--use_gpu=False",
+        "--show_progress=False",
+        f"--out={tmp_path / 'run'}",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "recbole_bns.cli", *words], env=environment(installed),
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "recbole_bns.cli", *words],
+        env=environment(installed),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
     assert result["neg_sampler"] == "second"
@@ -103,8 +116,11 @@ def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path
 def test_it_keeps_the_contract(installed: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_theirs.py"],
-        env=environment(installed), cwd=installed.parent, capture_output=True, text=True,
+        env=environment(installed),
+        cwd=installed.parent,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "passed" in done.stdout

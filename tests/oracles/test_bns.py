@@ -22,8 +22,9 @@ from toys import (
     toy_scorer,
 )
 
-from recbole_bns.sampling import Catalogue, build, kernels
+from recbole_bns.sampling import Catalogue, build
 from recbole_bns.sampling.cdf import SORT_FROM, count_not_above, estimated_cdf
+from recbole_bns.sampling.kernels import engine as kernels
 from recbole_bns.sampling.methods.bns import information, risk, unbiasedness
 
 

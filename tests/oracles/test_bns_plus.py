@@ -11,11 +11,14 @@ import torch
 from scipy.sparse import csr_matrix, save_npz
 from toys import Case, random_case, record_candidates, scorer_of, sigmoid
 
-from recbole_bns.errors import UsageError
-from recbole_bns.sampling import Catalogue, build, item_models, kernels, pair_priors
-from recbole_bns.sampling.calibration import Calibrated, Labelled, along, curve, labelled
-from recbole_bns.sampling.item_models import ease, item_knn, neighbour_ease
-from recbole_bns.sampling.pair_priors import NeighbourPairs, PairTable, learned
+from recbole_bns.common.errors import UsageError
+from recbole_bns.sampling import Catalogue, build
+from recbole_bns.sampling.kernels import engine as kernels
+from recbole_bns.sampling.priors import item_models
+from recbole_bns.sampling.priors import pairs as pair_priors
+from recbole_bns.sampling.priors.calibration import Calibrated, Labelled, along, curve, labelled
+from recbole_bns.sampling.priors.item_models import ease, item_knn, neighbour_ease
+from recbole_bns.sampling.priors.pairs import NeighbourPairs, PairTable, learned
 
 L2 = 0.7
 

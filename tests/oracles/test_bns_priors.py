@@ -10,7 +10,7 @@ import pytest
 import torch
 from toys import Case, random_case, scorer_of
 
-from recbole_bns.errors import UsageError
+from recbole_bns.common.errors import UsageError
 from recbole_bns.sampling import Catalogue, build
 
 

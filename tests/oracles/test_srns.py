@@ -11,7 +11,7 @@ import pytest
 import torch
 from toys import CANDIDATES, X, assert_law, sigmoid
 
-from recbole_bns.errors import UsageError
+from recbole_bns.common.errors import UsageError
 from recbole_bns.sampling import Catalogue, FactorScorer, Scorer, build
 from recbole_bns.sampling.methods import srns
 from recbole_bns.sampling.methods.srns import (

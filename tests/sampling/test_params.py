@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recbole_bns.errors import UsageError
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.params import as_mapping, defaults
 from recbole_bns.sampling import (
     Catalogue,
     NegativeSampler,
@@ -27,7 +28,6 @@ from recbole_bns.sampling import (
     registry,
 )
 from recbole_bns.sampling.methods.bns import BNSParams
-from recbole_bns.sampling.params import as_mapping, defaults
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_bns.errors import UsageError
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.params import param
 
 from ..base import NegativeSampler
-from ..params import param
 from ..peers import Peers
 from ..ranks import RankLaw, by_factor, by_rank, ranking
 from ..registry import register

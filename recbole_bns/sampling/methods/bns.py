@@ -43,11 +43,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from recbole_bns.common.params import Schedule, changed, param
+
 from ..base import ALL, CandidateSampler
-from ..build_prior import build_prior, is_learned, needs_of
 from ..cdf import estimated_cdf, scores_and_counts, scores_and_references
-from ..pair_priors import PairTable, probability
-from ..params import Schedule, changed, param
+from ..priors.build import build_prior, is_learned, needs_of
+from ..priors.pairs import PairTable, probability
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
 

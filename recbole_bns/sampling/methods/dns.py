@@ -26,8 +26,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recbole_bns.common.params import param
+
 from ..base import CandidateSampler
-from ..params import param
 from ..registry import register
 from ..scoring import Scorer
 from ..streams import uniform_integers

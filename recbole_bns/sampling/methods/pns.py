@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from recbole_bns.common.params import param
+
 from ..base import NegativeSampler
-from ..params import param
 from ..registry import register
 from ..scoring import Scorer
 from ..weighted import WeightedProposal

@@ -34,11 +34,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_bns.errors import UsageError
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.params import param
 
-from .. import memory_kernels
 from ..base import NegativeSampler
-from ..params import param
+from ..kernels import memory as memory_kernels
 from ..peers import Peers
 from ..registry import register
 from ..scoring import FactorScorer, Scorer

@@ -1,0 +1,174 @@
+"""Settings: RecBole's ``Config`` with our layers, checked keys and no ``eval`` of what users type.
+
+Order, later wins: RecBole's files, our overall, model, data set, sampler, tuned, the user's files,
+the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from recbole.config import Config
+from recbole.utils import ModelType
+
+from recbole_bns.common.errors import UsageError, refusals
+from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.words import merge, read_yaml, typed
+
+from . import checks
+from .sampler_settings import derive_train_neg_sample_args
+
+UNSAMPLED = {
+    "MultiDAE",
+    "MultiVAE",
+    "MacridVAE",
+    "CDAE",
+    "ENMF",
+    "RaCT",
+    "RecVAE",
+    "DiffRec",
+    "LDiffRec",
+    "NCEPLRec",
+    "CORE",
+    "RepeatNet",
+    "GRU4RecCPR",
+    "SASRecCPR",
+}
+"""Models that RecBole trains without negatives: on whole rows, or in closed form."""
+
+
+class BNSConfig(Config):
+    """RecBole's ``Config`` for this package.
+
+    The command line is not read; :mod:`.cli` hands it over in ``config_dict``.
+
+    Args:
+        model: name, or a model class.
+        dataset: name.
+        config_file_list: YAML files of the user.
+        config_dict: settings of the user, dotted keys allowed.
+
+    Raises:
+        UsageError: unknown key, model, sampler or parameter, or a contradiction.
+    """
+
+    def __init__(
+        self,
+        model: str | type | None = None,
+        dataset: str | None = None,
+        config_file_list: list[str] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+    ) -> None:
+        with refusals("settings"):
+            super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
+
+    def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for path in file_list or []:
+            merge(merged, read_yaml(path))
+        return merged
+
+    def _load_variable_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
+        return merge({}, {k: typed(v, k) for k, v in config_dict.items()})
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _merge_external_config_dict(self) -> None:
+        self.external_config_dict = merge(dict(self.file_config_dict), self.variable_config_dict)
+
+    def _get_model_and_dataset(self, model: Any, dataset: Any) -> tuple[str, type, str]:
+        given = self.external_config_dict
+        model = model or given.get("model") or "LightGCN"
+        dataset = dataset or given.get("dataset") or "ml-100k"
+        if isinstance(model, str):
+            checks.check_model(model)
+        return super()._get_model_and_dataset(model, str(dataset))
+
+    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        checks.check_keys(self.external_config_dict, model_class)
+        known = self.internal_config_dict
+        own = PROPERTIES
+        for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
+            merge(known, read_own(own / f"{path}.yaml"))
+        name = self.external_config_dict.get("neg_sampler", known.get("neg_sampler"))
+        known["neg_sampler"] = str(name).lower() if name is not None else NO_SAMPLER
+        sampler = known["neg_sampler"]
+        merge(known, {"eval_args": _protocol(model_class, sampler)})
+        merge(known, read_own(own / f"sampler/{sampler}.yaml"))
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{sampler}.yaml"
+        known["tuned_file"] = None
+        if self.external_config_dict.get("tuned", known.get("tuned")) and tuned.is_file():
+            merge(known, read_own(tuned))
+            known["tuned_file"] = f"properties/{tuned.relative_to(own).as_posix()}"
+        known["neg_sampler"] = sampler
+
+    def _get_final_config_dict(self) -> dict[str, Any]:
+        final = merge(dict(self.internal_config_dict), self.external_config_dict)
+        final["neg_sampler"] = self.internal_config_dict["neg_sampler"]
+        given = self.external_config_dict
+        if "valid_metric" not in given and {"topk", "metrics"} & set(given):
+            final["valid_metric"] = checks.default_metric(final)
+        return final
+
+    def _set_default_parameters(self) -> None:
+        final, given = self.final_config_dict, self.external_config_dict
+        checks.check_ranges(final)
+        checks.check_metrics(final)
+        self._check_trains_on_negatives()
+        if final["neg_sampler"] != NO_SAMPLER:
+            final["train_neg_sample_args"] = derive_train_neg_sample_args(final, given)
+        root = final["data_path"]
+        super()._set_default_parameters()
+        if self.dataset == "ml-100k" and "data_path" in given:
+            final["data_path"] = os.path.join(root, self.dataset)
+        checks.add_prior_column(final)
+
+    def _init_device(self) -> None:
+        final = self.final_config_dict
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if not final["use_gpu"]:
+            final["gpu_id"] = ""
+        elif "gpu_id" not in self.external_config_dict:
+            several = ",".join(map(str, range(final["nproc"])))  # a GPU for each process
+            final["gpu_id"] = several if visible is None else visible
+        super()._init_device()
+        if final["gpu_id"] == "":  # the CPU needs no change of what others may see
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+            if visible is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+    def _check_trains_on_negatives(self) -> None:
+        final, kind = self.final_config_dict, self.model_class.type
+        if final["neg_sampler"] == NO_SAMPLER:
+            return
+        reason = None
+        if self.model in UNSAMPLED or kind in {ModelType.TRADITIONAL, ModelType.DECISIONTREE}:
+            reason = "trains without negatives"
+        elif kind == ModelType.KNOWLEDGE:
+            reason = "draws negatives of its own from the knowledge graph"
+        elif self.model == "BERT4Rec" or final.get("train_stage") == "pretrain":
+            reason = "draws negatives of its own for the items that it masks"
+        elif final.get("loss_type") == "CE":
+            reason = "has loss_type CE, which trains without negatives (use --loss_type=BPR)"
+        if reason:
+            raise UsageError(
+                f"neg_sampler: got '{final['neg_sampler']}', but {self.model} {reason}; allowed is "
+                f"'{NO_SAMPLER}'."
+            )
+
+
+def _protocol(model_class: type, sampler: str) -> dict[str, Any]:
+    """How models of other kinds than the general are tested, whatever the data set's file says.
+
+    Sequential ones on each user's last items, as RecBole has it; context-aware ones that are
+    trained on negatives by ranking, since the data set has no labels then.
+    """
+    kind = getattr(model_class, "type", None)
+    if kind == ModelType.SEQUENTIAL:
+        return {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    return {"mode": "full"} if kind == ModelType.CONTEXT and sampler != NO_SAMPLER else {}

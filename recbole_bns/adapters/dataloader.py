@@ -1,0 +1,179 @@
+"""A training dataloader that draws its negatives with a core sampler, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from recbole.data.dataloader import TrainDataLoader
+from recbole.data.interaction import Interaction
+from recbole.data.transform import Equal
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_bns.common.errors import UsageError
+
+from .sampler import BNSSampler
+from .team import current
+
+if TYPE_CHECKING:
+    from recbole_bns.training.recording.recorder import NegativeRecorder
+
+
+class BNSTrainDataLoader(TrainDataLoader):
+    """RecBole's ``TrainDataLoader`` with our negatives.
+
+    A batch holds the same positives whatever ``neg_sample_num`` is: ``train_batch_size`` of them
+    for pairwise models, half as many for pointwise ones, as RecBole has with one negative.
+    Batches are slices of one permutation, on the model's device. Users without a negative are
+    left out. One of several processes gets its share of each batch, whose :attr:`weight` it is.
+
+    Args:
+        config: RecBole's ``Config``; ``train_neg_sample_args`` as :mod:`.config` derives them.
+        dataset: the training part.
+        sampler: draws the negatives.
+        shuffle: permute the positives anew for each epoch.
+    """
+
+    _sampler: BNSSampler
+
+    def __init__(
+        self, config: Any, dataset: Any, sampler: BNSSampler, shuffle: bool = False
+    ) -> None:
+        if config["worker"] and sampler.core.scorer_needed() is not None:
+            raise UsageError(
+                f"worker: got {config['worker']}, but neg_sampler '{sampler.core.name}' looks at "
+                "the model, and a worker process has a stale copy of it; allowed is 0."
+            )
+        users = dataset.inter_feat[dataset.uid_field]
+        has_negative = sampler.core.catalogue.negative_num.cpu()[users] > 0
+        if not bool(has_negative.any()):
+            raise UsageError(
+                f"data set '{config['dataset']}': no user has a negative left, every user has "
+                "interacted with every item of the training part; use a larger catalogue or "
+                "filter with user_inter_num_interval."
+            )
+        self.rows = has_negative.nonzero().squeeze(1)
+        self.epoch = 0
+        self.team, self.weight = current(), 1.0
+        self.on_batch: Callable[[], None] | None = None
+        self.recorder: NegativeRecorder | None = None
+        super().__init__(config, dataset, sampler, shuffle=shuffle)
+        self.device = sampler.core.catalogue.device
+        self._user_features = on_device(dataset.user_feat, self.device)
+        self._item_features = sampler.columns.item_features
+
+    def _init_batch_size_and_step(self) -> None:
+        self.sample_size = len(self.rows)
+        positives = self.config["train_batch_size"]
+        if self.dl_format == InputType.POINTWISE:
+            positives //= 2
+        self.step = max(positives, 1)
+        self.set_batch_size(self.step * self.times)
+
+    def get_model(self, model: nn.Module) -> None:
+        """Called once by RecBole's ``fit``: the sampler may look at ``model`` from now on."""
+        super().get_model(model)
+        self._sampler.bind(model)
+        if self.recorder:
+            self.recorder.bind(model)
+
+    def __iter__(self) -> Iterator[Interaction]:
+        with self._sampling():
+            self._sampler.begin_epoch(self.epoch)
+        self.epoch += 1
+        sliced = self.config["single_spec"] and isinstance(self.transform, Equal)
+        batches = self._slices() if sliced else self._collated()
+        return self._told(batches) if self.on_batch else batches
+
+    def _told(self, batches: Iterator[Interaction]) -> Iterator[Interaction]:
+        for batch in batches:
+            yield batch
+            if self.on_batch:
+                self.on_batch()
+
+    def _slices(self) -> Iterator[Interaction]:
+        """Batches from one permutation of the columns; no per-row work."""
+        order = self.rows
+        if self.shuffle:
+            order = order[torch.randperm(len(order), generator=self.generator)]
+        shares = [self._share(start) for start in range(0, len(order), self.step)]
+        if self.team.size > 1:
+            order = torch.cat([order[first:end] for first, end, _ in shares])
+        feat = self._dataset.inter_feat.interaction
+        columns = {name: value[order].to(self.device) for name, value in feat.items()}
+        self._sampler.core.announce(columns[self.uid_field])
+        start = 0
+        for first, end, self.weight in shares:
+            rows = slice(start, start + end - first)
+            start = rows.stop
+            part = {name: value[rows] for name, value in columns.items()}
+            yield self._neg_sampling(self._join(Interaction(part)))
+
+    def _share(self, start: int) -> tuple[int, int, float]:
+        """First row and end of our share of the batch that begins at ``start``, and its weight."""
+        first, end, weight = self.team.share(min(self.step, self.sample_size - start))
+        return start + first, start + end, weight
+
+    def _collated(self) -> Iterator[Interaction]:
+        """RecBole's way to a batch, for its transforms and distributed samplers.
+
+        Workers fetch and transform; the negatives are drawn here, from one stream.
+        """
+        for number, data in enumerate(super().__iter__()):
+            self.weight = self._share(number * self.step)[2]
+            yield self._neg_sampling(data.to(self.device))
+
+    def collate_fn(self, index: Any) -> Interaction:
+        """The positives of a batch, transformed."""
+        first, end, _ = self.team.share(len(index))
+        rows = self.rows[np.array(index[first:end])]
+        return self.transform(self._dataset, self._dataset[rows])
+
+    def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
+        users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]
+        with self._sampling():
+            ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
+        if self.recorder:
+            self.recorder.see(users, items, ids, inter_feat)
+        return self.sampling_func(inter_feat, ids.T.reshape(-1))
+
+    def _sampling(self) -> AbstractContextManager[None]:
+        return self.recorder.sampling() if self.recorder else nullcontext()
+
+    def _neg_sample_by_pair_wise_sampling(
+        self, inter_feat: Interaction, neg_item_ids: Tensor
+    ) -> Interaction:
+        if self.times > 1:
+            inter_feat = inter_feat.repeat(self.times)
+        negatives = self._join(Interaction({self.iid_field: neg_item_ids}))
+        negatives.add_prefix(self.neg_prefix)
+        inter_feat.update(negatives)
+        return inter_feat
+
+    def _neg_sample_by_point_wise_sampling(
+        self, inter_feat: Interaction, neg_item_ids: Tensor
+    ) -> Interaction:
+        positives = len(inter_feat)
+        data = inter_feat.repeat(self.times)
+        data[self.iid_field][positives:] = neg_item_ids
+        labels = torch.zeros(len(data), device=neg_item_ids.device)
+        labels[:positives] = 1.0
+        data.update(Interaction({self.label_field: labels}))
+        return self._join(data)
+
+    def _join(self, data: Interaction) -> Interaction:
+        """Add the features of the users and items of ``data``, as RecBole's ``join`` does."""
+        known = ((self.uid_field, self._user_features), (self.iid_field, self._item_features))
+        for field, features in known:
+            if features is not None and field in data:
+                data.update(features[data[field]])
+        return data
+
+
+def on_device(features: Interaction | None, device: torch.device) -> Interaction | None:
+    """Features of users or items on ``device``; None where the data set has none."""
+    return None if features is None else features.to(device)

@@ -1,0 +1,88 @@
+"""RecBole's own models with what training needs: made by the seed, batch L2, scoring mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from recbole.model.general_recommender import BPR, LightGCN
+from recbole.utils import get_model, init_seed
+from torch import Tensor, nn
+
+from .lightgcn import SharedLightGCN
+
+__all__ = ["RegularisedBPR", "SharedLightGCN", "make_model", "scoring_mode", "upgrade"]
+
+
+def make_model(config: Any, dataset: Any) -> Any:
+    """A model, initialised by the seed, on its device.
+
+    Args:
+        config: a ``Config``.
+        dataset: the training part.
+    """
+    init_seed(config["seed"], config["reproducibility"])
+    model_class = config.model_class or get_model(config["model"])
+    return model_class(config, dataset).to(config["device"])
+
+
+@contextmanager
+def scoring_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients, restored afterwards, and so is the global generator.
+
+    Sets the flags directly: SGL rebuilds its graphs whenever ``train()`` is called. Vectors that a
+    model keeps for evaluation (``restore_user_e``) are dropped before and after, so that neither
+    stale ones are used nor ours are left behind. NGCF drops messages in eval mode too.
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    kept = [name for name in getattr(model, "other_parameter_name", []) if "restore" in name]
+    devices = {weight.device for weight in model.parameters() if weight.is_cuda}
+    for module, _ in flags:
+        module.training = False
+    for name in kept:
+        setattr(model, name, None)
+    try:
+        with torch.random.fork_rng(devices), torch.no_grad():
+            yield
+    finally:
+        for module, training in flags:
+            module.training = training
+        for name in kept:
+            setattr(model, name, None)
+
+
+def batch_l2(*vectors: Tensor) -> Tensor:
+    """``Σ |v|² / 2B`` over the rows of vectors (B, D): a scalar."""
+    return torch.stack([v.square().sum() for v in vectors]).sum() / (2 * len(vectors[0]))
+
+
+class RegularisedBPR(BPR):
+    """RecBole's BPR, its loss plus ``reg_weight · Σ (|p_u|² + |q_i|² + |q_j|²) / 2B``."""
+
+    reg_weight: float = 0.0
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """RecBole's loss and the batch L2."""
+        loss = super().calculate_loss(interaction)
+        if not self.reg_weight:
+            return loss
+        users = self.user_embedding(interaction[self.USER_ID])
+        positives = self.item_embedding(interaction[self.ITEM_ID])
+        negatives = self.item_embedding(interaction[self.NEG_ITEM_ID])
+        return loss + self.reg_weight * batch_l2(users, positives, negatives)
+
+
+def upgrade(model: nn.Module, config: Any) -> nn.Module:
+    """Turn RecBole's own BPR or LightGCN into ours; other models, and subclasses, stay.
+
+    The weights, the graph and the class's behaviour as seen by RecBole are untouched, so this works
+    on models that other people's code has built.
+    """
+    if type(model) is LightGCN:
+        model.__class__ = SharedLightGCN
+    elif type(model) is BPR and config["reg_weight"]:
+        model.__class__ = RegularisedBPR
+        model.__dict__["reg_weight"] = float(config["reg_weight"])
+    return model

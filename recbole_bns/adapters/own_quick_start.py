@@ -1,0 +1,128 @@
+"""RecBole's own quick start, mended."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+
+def mend_quick_start() -> None:
+    """Let RecBole's own ``run``, ``run_recbole`` and ``load_data_and_model`` run to their end.
+
+    Two things stop them: RecBole's checkpoints hold a live Config, which ``torch.load`` refuses
+    since torch 2.6, and ``recbole.quick_start`` imports Ray, which only tuning needs. The trainers
+    are mended at once, ``recbole.quick_start`` when somebody imports it, so that Ray is not
+    imported here.
+
+    To read a checkpoint in full is to run the code in it: open only files you trust, as ever with
+    RecBole. Call this first: a ``load_data_and_model`` imported by name earlier stays as it was.
+    """
+    from recbole.trainer import trainer as host
+
+    for trainer in list(vars(host).values()):
+        if isinstance(trainer, type) and issubclass(trainer, host.AbstractTrainer):
+            _let_load(trainer, "evaluate")
+            _let_load(trainer, "resume_checkpoint")
+    if _HOOK not in sys.meta_path:
+        sys.meta_path.insert(0, _HOOK)
+    if loaded := sys.modules.get(_QUICK_START):
+        _mend_loaded(loaded)
+        _let_load(sys.modules["recbole.quick_start"], "load_data_and_model")
+
+
+def _let_load(owner: Any, name: str) -> None:
+    """Wrap ``owner.name`` in ``_full_loads``, unless it is inherited or already wrapped."""
+    inner = vars(owner).get(name)
+    if inner is None or hasattr(inner, "_may_load"):
+        return
+
+    @functools.wraps(inner)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        with _full_loads():
+            return inner(*args, **kwargs)
+
+    outer._may_load = True  # type: ignore[attr-defined]
+    setattr(owner, name, outer)
+
+
+@contextmanager
+def _full_loads() -> Iterator[None]:
+    """Let ``torch.load`` read whole objects wherever its caller does not say ``weights_only``.
+
+    torch reads the environment at every load. It rejects contradictory orders, so that a user who
+    sets TORCH_FORCE_WEIGHTS_ONLY_LOAD is left with it.
+    """
+    name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    strict = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "").lower()
+    if strict not in {"1", "y", "yes", "true"}:
+        os.environ[name] = "1"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", f"Environment variable {name} detected")
+            yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+_QUICK_START = "recbole.quick_start.quick_start"
+
+
+def _find_quick_start(
+    name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+) -> ModuleSpec | None:
+    """Find that one module as Python does, and have it mended as soon as it is loaded."""
+    spec = PathFinder.find_spec(name, path) if name == _QUICK_START else None
+    if spec is None or spec.loader is None:
+        return None
+    load = spec.loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        for part in ("config", "data", "utils"):  # what it imports must not see the stub
+            importlib.import_module(f"recbole.{part}")
+        with _ray_or_stub():
+            load(module)
+        _mend_loaded(module)
+
+    spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
+
+
+_HOOK: Any = SimpleNamespace(find_spec=_find_quick_start)
+
+
+def _mend_loaded(module: Any) -> None:
+    _let_load(module, "load_data_and_model")
+
+
+@contextmanager
+def _ray_or_stub() -> Iterator[None]:
+    """Put a stub in Ray's place for the duration, if Ray Tune cannot be imported."""
+
+    def report(*args: Any, **kwargs: Any) -> None:
+        raise ImportError("RecBole's objective_function needs Ray: pip install 'ray[tune]'")
+
+    try:
+        importlib.import_module("ray.tune")
+    except ImportError:
+        stub: Any = ModuleType("ray")
+        stub.tune = SimpleNamespace(report=report)
+        before = {"ray": sys.modules["ray"]} if "ray" in sys.modules else {}
+        sys.modules["ray"] = stub
+        try:
+            yield
+        finally:
+            del sys.modules["ray"]
+            sys.modules.update(before)
+    else:
+        yield

@@ -1,0 +1,141 @@
+"""The RecBole face of a core sampler, and the samplers that evaluation keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from recbole.sampler import Sampler
+from torch import Tensor, nn
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.sampling import Catalogue, NegativeSampler, Scorer
+
+from .models import upgrade
+from .scorers import Columns, ScorerFactory, scorer_factory
+
+
+class BNSSampler(Sampler):
+    """A RecBole ``Sampler`` whose negatives a core sampler draws.
+
+    Any dataloader that calls ``sample_by_user_ids`` is served; one that looks at the model needs
+    :meth:`bind` first, which our dataloader and trainer do by themselves.
+
+    Args:
+        core: draws the negatives.
+        columns: how the data set names users and items.
+        config: RecBole's ``Config``, for the settings of the model.
+    """
+
+    def __init__(self, core: NegativeSampler, columns: Columns, config: Any) -> None:
+        # RecBole's own constructor builds Python sets of all phases; the catalogue has them.
+        self.core = core
+        self.columns = columns
+        self.config = config
+        self.user_num, self.item_num = core.catalogue.user_num, core.catalogue.item_num
+        self.uid_field, self.iid_field = columns.user, columns.item
+        self.distribution, self.alpha = "uniform", 1.0
+        self.phase = "train"
+        self.phases = ["train"]
+        self._factory: ScorerFactory | None = None
+        self._bound = False
+
+    def set_phase(self, phase: str) -> BNSSampler:
+        """Itself for ``train``; evaluation has samplers of its own.
+
+        Raises:
+            ValueError: any other phase.
+        """
+        if phase != "train":
+            raise ValueError(f"a training sampler never serves the phase [{phase}].")
+        return self
+
+    @property
+    def used_ids(self) -> np.ndarray:
+        """RecBole's view: for each user the set of its training positives."""
+        return user_sets(self.core.catalogue)
+
+    def bind(self, model: nn.Module) -> None:
+        """Let the sampler see ``model``; called once, before the first batch.
+
+        Raises:
+            UsageError: the model cannot give what the sampler needs.
+        """
+        upgrade(model, self.config)
+        self._factory = scorer_factory(model, self.core, self.columns)
+        self._bound = True
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tell the core that epoch ``epoch`` (0-based) begins."""
+        with torch.no_grad():
+            self.core.begin_epoch(epoch, self._scorer(None))
+
+    def sample(
+        self, users: Tensor, items: Tensor, num: int, rows: Interaction | None = None
+    ) -> Tensor:
+        """Draw ``num`` negatives for each positive.
+
+        Args:
+            users: ``(B,)``.
+            items: ``(B,)``.
+            num: negatives a positive.
+            rows: the batch, for models that score by more than ids.
+
+        Returns:
+            ``(B, num)`` item ids on the device of ``users``.
+        """
+        scorer = None if self.core_warming_up else self._scorer(rows)
+        with torch.no_grad():
+            return self.core.sample(users, items, num, scorer)
+
+    @property
+    def core_warming_up(self) -> bool:
+        """True while the core draws without looking at scores."""
+        return bool(getattr(self.core, "warming_up", lambda: False)())
+
+    def sample_by_user_ids(
+        self, user_ids: Sequence[int] | Tensor, item_ids: Sequence[int] | Tensor, num: int
+    ) -> Tensor:
+        """RecBole's call: ``(B · num,)`` on the CPU, ids[k · B + b] belongs to row b.
+
+        Raises:
+            ValueError: an id outside the data set, or a user without a negative.
+        """
+        users, items = _ids(user_ids), _ids(item_ids)
+        for name, ids, size in (("user", users, self.user_num), ("item", items, self.item_num)):
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+                raise ValueError(f"{name}_id outside 0 to {size - 1}.")
+        device = self.core.catalogue.device
+        none = users[self.core.catalogue.negative_num.cpu()[users] <= 0]
+        if len(none):
+            raise ValueError(f"user_id {int(none[0])} has interacted with every item.")
+        drawn = self.sample(users.to(device), items.to(device), num)
+        return drawn.T.reshape(-1).cpu()
+
+    def _scorer(self, rows: Interaction | None) -> Scorer | None:
+        if self.core.scorer_needed() is None:
+            return None
+        if not self._bound:
+            raise UsageError(
+                f"neg_sampler '{self.core.name}' looks at the model, but was not given one; call "
+                "sampler.bind(model) before the first batch (recbole_bns.get_trainer and "
+                "recbole_bns.enable() do it)."
+            )
+        assert self._factory is not None
+        return self._factory(rows)
+
+
+def user_sets(catalogue: Catalogue) -> np.ndarray:
+    """For each user (U,) the Python set of its items, as RecBole's evaluation wants them."""
+    ends = catalogue.indptr.cpu().numpy()[1:-1]
+    parts = np.split(catalogue.positives.cpu().numpy(), ends)
+    sets = np.empty(catalogue.user_num, dtype=object)
+    sets[:] = [set(part.tolist()) for part in parts]
+    return sets
+
+
+def _ids(values: Sequence[int] | Tensor) -> Tensor:
+    return torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).long()

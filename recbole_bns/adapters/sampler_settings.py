@@ -1,0 +1,63 @@
+"""The sampler's settings in any ``Config``, and RecBole's that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.words import merge
+
+
+def sampler_settings(config: Any) -> tuple[str, dict[str, Any], int]:
+    """Name, arguments and number of negatives from any ``Config``, also one RecBole built.
+
+    Raises:
+        UsageError: ``neg_sampler_args`` is not a mapping, or ``neg_sample_num`` not a count.
+    """
+    source = getattr(config, "final_config_dict", config)
+    args = source.get("neg_sampler_args") or {}
+    if not isinstance(args, Mapping):
+        raise UsageError(f"neg_sampler_args: got {args!r}, allowed is a mapping of parameters.")
+    dotted = {k: v for k, v in source.items() if str(k).startswith("neg_sampler_args.")}
+    args = merge({"neg_sampler_args": dict(args)}, dotted)["neg_sampler_args"]
+    num = source.get("neg_sample_num", 1)
+    if isinstance(num, bool) or not isinstance(num, int) or num < 1:
+        raise UsageError(f"neg_sample_num: got {num!r}, allowed is an integer >= 1.")
+    return str(source["neg_sampler"]).lower(), args, num
+
+
+def derive_train_neg_sample_args(
+    config: Any, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """RecBole's ``train_neg_sample_args`` that make its trainer hand over the model.
+
+    Args:
+        config: with ``neg_sampler`` and ``neg_sample_num``.
+        given: the settings that the user wrote.
+
+    Raises:
+        UsageError: the user's own ``train_neg_sample_args`` contradict ``neg_sampler``.
+    """
+    name, _, num = sampler_settings(config)
+    derived = {
+        "distribution": "uniform",
+        "sample_num": num,
+        "alpha": 1.0,
+        "dynamic": True,
+        "candidate_num": 0,
+    }
+    wish = (given or {}).get("train_neg_sample_args", {})
+    agrees = isinstance(wish, Mapping) and not (
+        wish.get("distribution", "uniform") != "uniform"
+        or wish.get("sample_num", num) != num
+        or wish.get("dynamic")
+    )
+    if not agrees:
+        raise UsageError(
+            f"train_neg_sample_args: got {wish}, which contradicts neg_sampler '{name}'; leave it "
+            "out (neg_sampler, neg_sampler_args and neg_sample_num decide), or set neg_sampler: "
+            f"{NO_SAMPLER} for RecBole's own."
+        )
+    return derived

@@ -1,0 +1,231 @@
+"""From a RecBole model to a scorer, decided once by the model's type.
+
+Three kinds, best first: vectors (:func:`factors` is registered for the model's class), all scores
+of a user (the class overrides ``full_sort_predict``), single pairs (``predict``). The last two
+call the model in eval mode, without gradients and without its train/eval side effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import singledispatch
+
+import torch
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecommender
+from recbole.model.general_recommender import BPR, LightGCN, SpectralCF
+from torch import Tensor, nn
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.sampling import FactorScorer, NegativeSampler, Scorer, available
+
+from .lightgcn import SharedLightGCN
+from .models import scoring_mode
+
+PAIRS_AT_ONCE = 1 << 18
+"""Pairs that ``predict`` is given in one call."""
+
+ScorerFactory = Callable[[Interaction | None], Scorer]
+
+
+@singledispatch
+def factors(model: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """User vectors (U, D) and item vectors (I, D) whose dot products are the model's scores.
+
+    None for a model without. Register your own dot-product model::
+
+        @recbole_bns.factors.register
+        def _(model: MyModel):
+            return model.user_embedding.weight, model.item_embedding.weight
+    """
+    return None
+
+
+@factors.register
+def _(model: BPR) -> tuple[Tensor, Tensor]:
+    return model.user_embedding.weight, model.item_embedding.weight
+
+
+@factors.register(LightGCN)
+@factors.register(SpectralCF)
+def _(model: nn.Module) -> tuple[Tensor, Tensor]:
+    users, items = model()
+    return users, items
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the data set names users and items, and what it knows of items."""
+
+    user: str
+    item: str
+    item_num: int
+    item_features: Interaction | None = None
+    """One row an item id, on the model's device; None where the data set has none."""
+
+
+class ModelScorer(Scorer):
+    """Asks a RecBole model.
+
+    Args:
+        model: the model.
+        columns: names of the data set.
+        rows: the batch whose rows the users are, for models that score by more than ids (an item
+            sequence, features); None where ids suffice.
+    """
+
+    def __init__(
+        self, model: AbstractRecommender, columns: Columns, rows: Interaction | None
+    ) -> None:
+        self.model = model
+        self.columns = columns
+        self.rows = rows
+
+    def context(self, users: Tensor) -> dict[str, Tensor]:
+        """The other columns of the users' rows.
+
+        Raises:
+            UsageError: the model needs a batch and there is none.
+        """
+        if isinstance(self.model, GeneralRecommender):
+            return {}
+        if self.rows is None or len(self.rows) != len(users):
+            raise _outside(type(self.model))
+        return dict(self.rows.interaction)
+
+
+class PairScorer(ModelScorer):
+    """Scores by ``predict``, a chunk of pairs at a time."""
+
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, M)`` by ``predict`` on B·M pairs."""
+        width = items.shape[1]
+        fields = {name: v.repeat_interleave(width, 0) for name, v in self.context(users).items()}
+        flat = items.reshape(-1)
+        if self.columns.item_features is not None:
+            known = self.columns.item_features.interaction
+            fields.update({name: value[flat] for name, value in known.items()})
+        fields[self.columns.user] = users.repeat_interleave(width)
+        fields[self.columns.item] = flat
+        interaction = Interaction(fields)
+        with scoring_mode(self.model):
+            parts = [
+                self.model.predict(interaction[start : start + PAIRS_AT_ONCE]).reshape(-1)
+                for start in range(0, len(flat), PAIRS_AT_ONCE)
+            ]
+        return torch.cat(parts).view(items.shape)
+
+    def catalogue(self, users: Tensor) -> Tensor:
+        """Scores ``(B, I)``; padding is given the score of item 1."""
+        items = torch.arange(self.columns.item_num, device=users.device).clamp(min=1)
+        return self.block(users, items)
+
+    def block(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, R)`` by ``predict`` on all pairs, of a repeated user once."""
+        if not isinstance(self.model, GeneralRecommender):
+            return self.pairs(users, items.expand(len(users), -1))
+        different, place = users.unique(return_inverse=True)
+        return self.pairs(different, items.expand(len(different), -1))[place]
+
+
+class CatalogueScorer(ModelScorer):
+    """Scores by ``full_sort_predict``: every user's row once, pairs by gathering from it."""
+
+    _last: tuple[Tensor, Tensor] | None = None
+
+    def catalogue(self, users: Tensor) -> Tensor:
+        """Scores ``(B, I)``; a second call for the same users costs nothing."""
+        if self._last is None or self._last[0] is not users:
+            self._last = (users, self._scores(users))
+        return self._last[1]
+
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, M)`` gathered from the users' rows."""
+        return self.catalogue(users).gather(1, items)
+
+    def block(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, R)`` gathered from the users' rows."""
+        return self.catalogue(users)[:, items]
+
+    def _scores(self, users: Tensor) -> Tensor:
+        fields = self.context(users)
+        place = None
+        if fields:
+            fields[self.columns.user] = users
+        else:
+            different, place = users.unique(return_inverse=True)
+            fields = {self.columns.user: different}
+        with scoring_mode(self.model):
+            scores = self.model.full_sort_predict(Interaction(fields))
+        scores = scores.view(-1, self.columns.item_num)
+        return scores if place is None else scores[place]
+
+
+def scorer_kind(model_class: type[nn.Module]) -> type[Scorer]:
+    """The best scorer that models of this class can be given."""
+    if factors.dispatch(model_class) is not factors.dispatch(object):
+        return FactorScorer
+    stock = AbstractRecommender.full_sort_predict
+    overridden = getattr(model_class, "full_sort_predict", stock) is not stock
+    return CatalogueScorer if overridden else PairScorer
+
+
+def _outside(model_class: type[nn.Module]) -> UsageError:
+    return UsageError(
+        f"neg_sampler: it needs scores outside of a batch, but {model_class.__name__} scores by "
+        "the rows of a batch (item sequence or features); take dns, ahns or bns, aobpr with "
+        "neg_sampler_args.ranks: step, or srns with neg_sampler_args.alpha: 0."
+    )
+
+
+def check_served(sampler: NegativeSampler, model_class: type[nn.Module]) -> None:
+    """Refuse, before the training, a sampler that needs more than the model can give.
+
+    Raises:
+        UsageError: names the samplers that work.
+    """
+    if not issubclass(model_class, GeneralRecommender) and sampler.looks_between_batches():
+        raise _outside(model_class)
+    if sampler.scorer_needed() is not FactorScorer or scorer_kind(model_class) is FactorScorer:
+        return
+    others = [name for name, cls in available().items() if cls.needs is not FactorScorer]
+    remedy = " (aobpr works with neg_sampler_args.definition: global)" * (sampler.name == "aobpr")
+    raise UsageError(
+        f"neg_sampler '{sampler.name}' needs user and item vectors, which "
+        f"{model_class.__name__} does not have; allowed with this model: {', '.join(others)}"
+        f"{remedy}; a dot-product model of your own is made known with recbole_bns.factors."
+    )
+
+
+def scorer_factory(
+    model: AbstractRecommender, sampler: NegativeSampler, columns: Columns
+) -> ScorerFactory | None:
+    """How to make this step's scorer for ``sampler``; None where it needs no scores."""
+    if sampler.scorer_needed() is None:
+        return None
+    check_served(sampler, type(model))
+    return best_scorer(model, columns)
+
+
+def best_scorer(model: AbstractRecommender, columns: Columns) -> ScorerFactory:
+    """How to make a step's scorer, the best that the model's class allows."""
+    kind = scorer_kind(type(model))
+    if issubclass(kind, ModelScorer):
+        return lambda rows: kind(model, columns, rows)
+    return lambda rows: FactorScorer(*_vectors(model))
+
+
+def vectors_at_hand(model: nn.Module) -> bool:
+    """Whether vectors cost nothing: they are weights, or LightGCN's that its loss will use."""
+    plain = factors.dispatch(type(model)) is factors.dispatch(BPR)
+    return plain or (isinstance(model, SharedLightGCN) and model.training)
+
+
+def _vectors(model: nn.Module) -> tuple[Tensor, Tensor]:
+    """The vectors of this moment."""
+    with nullcontext() if vectors_at_hand(model) else scoring_mode(model):
+        found = factors(model)
+    assert found is not None
+    return found

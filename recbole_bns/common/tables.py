@@ -1,0 +1,21 @@
+"""Tables for a screen and for Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+
+def draw(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
+    """A table of GitHub's Markdown."""
+    return str(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
+
+
+def plus_minus(pair: pd.Series, digits: int) -> str:
+    """Mean ± standard deviation, the latter left out where there is none."""
+    mean = f"{pair['mean']:.{digits}f}"
+    return mean if math.isnan(pair["std"]) else f"{mean} ± {pair['std']:.{digits}f}"

@@ -1,0 +1,1 @@
+"""``recbole-bns compare``: samplers side by side, over seeds."""

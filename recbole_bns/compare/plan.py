@@ -1,0 +1,303 @@
+"""What ``recbole-bns compare`` was asked for: samplers, seeds, settings, checked before any run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recbole_bns.adapters.checks import RECORD_KEYS, known_keys
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.datasets.check import check_files, digest
+from recbole_bns.runs.folder import settings_of
+from recbole_bns.sampling import available
+from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.words import flat, read_yaml
+from recbole_bns.training.limits import check_alone
+
+METRICS, CUTS = ["Recall", "Precision", "NDCG"], [5, 10, 20]
+
+FIRST = "rns"
+"""What the others are compared with where nothing else is said."""
+
+MOST = 2**32
+"""Seeds are below."""
+
+Own = dict[str, dict[str, Any]]
+
+Run = tuple[str, int]
+"""A sampler and a seed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison.
+
+    Attributes:
+        model: name, or None where files or defaults say it.
+        dataset: likewise.
+        config_files: YAML files of the user.
+        settings: of all runs.
+        own: row -> the settings that are its alone, as the user wrote them.
+        samplers: the rows, in the order of the table: samplers and variants of them.
+        seeds: of every sampler.
+        reference: what the others are tested against.
+        jobs: runs at once, or None: as many as there are cores, one on a GPU.
+        out: the folder of the comparison.
+        config: the settings of the first run, resolved.
+    """
+
+    model: str | None
+    dataset: str | None
+    config_files: list[str] | None
+    settings: dict[str, Any]
+    own: Own
+    samplers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    reference: str
+    jobs: int | None
+    out: Path
+    config: Any
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, seed by seed, so that an unfinished table is a fair one."""
+        return [(sampler, seed) for seed in self.seeds for sampler in self.samplers]
+
+    @cached_property
+    def data(self) -> str:
+        """What tells the data set's files from others of the same name."""
+        return digest(self.config)
+
+    def model_of(self, row: str) -> str | None:
+        """A variant's own model, else that of the table."""
+        return self.own.get(row, {}).get("model", self.model)
+
+    def given(self, run: Run) -> dict[str, Any]:
+        """The settings that the user's words come to for one run."""
+        return given(self.settings, run[0], self.own.get(run[0], {}), run[1])
+
+    def says(self, key: str, row: str) -> bool:
+        """Whether the user's words set a dotted key for a row."""
+        words = [self.settings, self.own.get(row, {}), *map(read_yaml, self.config_files or [])]
+        return any(key in flat(given) for given in words)
+
+    def resolved(self, sampler: str, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Every setting of a sampler's runs but the seed, as it is written to their files."""
+        words = given(self.settings, sampler, own, self.seeds[0])
+        model = own.get("model", self.model)
+        config = BNSConfig(model, self.dataset, self.config_files, words)
+        values = settings_of(config)
+        left_out = ("seed",) if values["neg_record"] else ("seed", *RECORD_KEYS)
+        return dict(json.loads(json.dumps({k: v for k, v in values.items() if k not in left_out})))
+
+
+def given(
+    settings: Mapping[str, Any], sampler: str, own: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """Settings of all runs with those of one row and a seed."""
+    return {
+        **settings,
+        "neg_sampler": sampler,
+        **own,
+        "seed": seed,
+        "show_progress": False,
+        "checkpoint_every": 0,
+    }
+
+
+def read_plan(flags: Mapping[str, Any]) -> Plan:
+    """Make a plan of the flags of the command line, already typed, and check all of it.
+
+    Raises:
+        UsageError: unknown sampler, setting or parameter, bad seeds or jobs, no data.
+    """
+    rest = dict(flags)
+    model, dataset, files, out = (
+        rest.pop(key, None) for key in ("model", "dataset", "config_files", "out")
+    )
+    variants = read_variants(rest.pop("variants", None))
+    samplers = _samplers(rest.pop("samplers", None), variants)
+    seeds = _seeds(rest.pop("seeds", 5))
+    reference = _reference(rest.pop("reference", None), samplers)
+    jobs = rest.pop("jobs", None)
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise UsageError(f"--jobs: got {jobs!r}, allowed is an integer >= 1.")
+    settings, own = _split(rest, samplers)
+    own |= {name: variants[name] for name in samplers if name in variants}
+    in_files = {key for path in files or [] for key in read_yaml(path)}
+    for key, default in (("metrics", METRICS), ("topk", CUTS)):
+        if key not in in_files:
+            settings.setdefault(key, default)
+    for sampler in reversed(samplers):  # the first one is left
+        words = given(settings, sampler, own.get(sampler, {}), seeds[0])
+        with _named_after(sampler):
+            config = BNSConfig(own.get(sampler, {}).get("model", model), dataset, files, words)
+        check_alone(config, "compare trains a run in each process and --jobs=N of them at once")
+    _check_words(flags, config)
+    check_files(config)
+    folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")
+    return Plan(
+        model, dataset, files, settings, own, samplers, seeds, reference, jobs, folder, config
+    )
+
+
+@contextmanager
+def _named_after(sampler: str) -> Iterator[None]:
+    """Name a sampler's parameter in a refusal as it is written in a comparison."""
+    try:
+        yield
+    except UsageError as error:
+        if sampler not in available():
+            raise UsageError(f"{sampler}: {error}") from error
+        raise UsageError(str(error).replace("neg_sampler_args.", f"--{sampler}.", 1)) from error
+
+
+def _words(value: Any) -> list[str]:
+    """``a,b`` or a list of names."""
+    words = value if isinstance(value, list) else str(value).split(",")
+    return [str(word).strip().lower() for word in words]
+
+
+def _samplers(value: Any, variants: Collection[str]) -> tuple[str, ...]:
+    """The rows: named ones, else all variants, else all samplers."""
+    written = {name.lower(): name for name in variants}
+    known = [*available(), NO_SAMPLER, *written]
+    if value is None and variants:
+        return tuple(variants)
+    if value is None:
+        return tuple(sorted(available(), key=lambda name: (name != FIRST, name)))
+    names = _words("none" if value is False else value)
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--samplers: got '{name}'{nearest(name, known)}; allowed: {', '.join(known)}."
+            )
+    return tuple(dict.fromkeys(written.get(name, name) for name in names))
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    several = isinstance(value, list) or (isinstance(value, str) and "," in value)
+    words = value if isinstance(value, list) else str(value).split(",")
+    try:
+        numbers = [int(str(word)) for word in words]
+    except ValueError:
+        numbers = []
+    fits = all(0 <= number < MOST for number in numbers) and len(set(numbers)) == len(numbers)
+    if not numbers or not fits or not (several or 1 <= numbers[0] <= 1000):
+        raise UsageError(
+            f"--seeds: got {value!r}, allowed are a number of seeds from 1 to 1000, or different "
+            "seeds separated by commas, each from 0 to 2**32 - 1; a single one is --seeds=[7]."
+        )
+    return tuple(numbers) if several else tuple(range(1, numbers[0] + 1))
+
+
+def _reference(value: Any, samplers: tuple[str, ...]) -> str:
+    if value is None:
+        return FIRST if FIRST in samplers else samplers[0]
+    rows = {name.lower(): name for name in samplers}
+    name = str(value).lower()
+    if name not in rows:
+        raise UsageError(
+            f"--reference: got '{value}'{nearest(name, samplers)}; allowed is one of --samplers: "
+            f"{', '.join(samplers)}."
+        )
+    return rows[name]
+
+
+def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[str, Any], Own]:
+    """Flags into those of all runs and those of one sampler (``dns.candidate_num``)."""
+    settings: dict[str, Any] = {}
+    own: Own = {}
+    for key, value in flags.items():
+        head, dot, rest = key.partition(".")
+        if head in {"neg_sampler", "neg_sampler_args", "seed", "result_file"}:
+            remedy = {
+                "neg_sampler": "--samplers=A,B",
+                "neg_sampler_args": f"--SAMPLER.{rest or 'KEY'}=VALUE for one of the samplers",
+                "seed": "--seeds=N or --seeds=3,7,9",
+                "result_file": "--out=DIR, which gets a file for each run",
+            }[head]
+            raise UsageError(f"--{key}: not a setting of a comparison; write {remedy}.")
+        if dot and head in samplers and head in available():
+            own.setdefault(head, {})[f"neg_sampler_args.{rest}"] = value
+        elif dot and head in available():
+            raise UsageError(f"--{key}: '{head}' is not among --samplers: {', '.join(samplers)}.")
+        else:
+            settings[key] = value
+    return settings, own
+
+
+def _check_words(flags: Mapping[str, Any], config: Any) -> None:
+    """Refuse ``--dsn.candidate_num``, which as a setting of a run would be read by nobody."""
+    known = known_keys(config["model"])
+    for key in flags:
+        head, dot, _ = key.partition(".")
+        if dot and head not in known and head not in available():
+            raise UsageError(
+                f"--{key}: got '{head}'{nearest(head, available())}; allowed before the dot are "
+                f"samplers ({', '.join(available())}) and settings that are mappings."
+            )
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]*")
+
+SHARED = ("dataset", "data_path", "seed", "metrics", "topk", "config_files", "out", "result_file")
+"""What all rows of a table have in common."""
+
+
+def read_variants(path: Any) -> dict[str, dict[str, Any]]:
+    """Read ``{NAME: {neg_sampler: bns, neg_sampler_args: {...}, ...}, ...}``.
+
+    A variant may have a model of its own: ``{EASE: {neg_sampler: none, model: EASE}}``.
+
+    Args:
+        path: of the YAML file, or None.
+
+    Returns:
+        name -> settings of its runs, in the file's order.
+
+    Raises:
+        UsageError: a name that is no file name or is a sampler's, or settings that are no mapping,
+            lack ``neg_sampler``, or are those of the whole table.
+    """
+    if path is None:
+        return {}
+    where = f"--variants: '{path}'"
+    found: dict[str, dict[str, Any]] = {}
+    for key, settings in read_yaml(str(path)).items():
+        name = str(key)
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"{where}: got the name '{name}'; allowed are letters, digits and _ . = + -"
+                " (it becomes the name of files)."
+            )
+        if name.lower() in {*available(), NO_SAMPLER, *map(str.lower, found)}:
+            raise UsageError(f"{where}: '{name}' is taken; give the variant another name.")
+        if not isinstance(settings, Mapping) or "neg_sampler" not in settings:
+            raise UsageError(
+                f"{where}: {name} is {settings!r}; allowed is a mapping of settings with at least "
+                "neg_sampler, as in {neg_sampler: bns, neg_sampler_args: {prior: uniform}}."
+            )
+        sampler = str(settings["neg_sampler"]).lower()
+        if sampler not in {*available(), NO_SAMPLER}:
+            raise UsageError(
+                f"{where}: {name} has neg_sampler '{sampler}'{nearest(sampler, available())}; "
+                f"allowed: {', '.join(available())}."
+            )
+        for setting in settings:
+            if setting in SHARED:
+                raise UsageError(
+                    f"{where}: {name} sets {setting}, which all rows of a table share; write "
+                    f"{'--seeds' if setting == 'seed' else f'--{setting}'} on the command line."
+                )
+        found[name] = dict(settings)
+    if not found:
+        raise UsageError(f"{where}: no variants in it.")
+    return found

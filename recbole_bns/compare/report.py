@@ -1,0 +1,303 @@
+"""Cells of the tables of a comparison."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from recbole_bns.common.tables import draw, plus_minus
+
+from .statistics import (
+    PerUser,
+    Record,
+    against_reference,
+    different_test_parts,
+    means_table,
+    metrics_of,
+    runs_table,
+    settings_that_differ,
+    times_table,
+)
+
+ABBREVIATED = {"ndcg", "mrr", "map", "auc", "gauc", "mae", "rmse"}
+
+
+def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as mappings of Python's own types; NaN becomes None."""
+    return [
+        {key: _plain_value(value) for key, value in row.items()}
+        for row in table.astype(object).to_dict("records")
+    ]
+
+
+def _plain_value(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def title(metric: str) -> str:
+    """``ndcg@5`` as ``NDCG@5``."""
+    name, at, k = metric.partition("@")
+    return (name.upper() if name in ABBREVIATED else name.capitalize()) + at + k
+
+
+def mean_cell(row: pd.Series) -> str:
+    """``**0.1234** ± 0.0010`` of a row of the table of means."""
+    mean = f"{row['mean']:.4f}"
+    mean = {1: f"**{mean}**", 2: f"<u>{mean}</u>"}.get(int(row["rank"]), mean)
+    return mean if math.isnan(row["std"]) else f"{mean} ± {row['std']:.4f}"
+
+
+def test_cell(row: pd.Series) -> str:
+    """``+0.0123 (0.004, 2e-05)`` of a row of the table of tests."""
+    text = f"{row['difference']:+.4f}"
+    if math.isnan(row["p_t_holm"]):
+        return text
+    return f"{text} ({_p(row['p_t_holm'])}, {_p(row['p_wilcoxon_holm'])})"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+
+
+def defined(metrics: Collection[str]) -> str:
+    """What those of the papers are, in a sentence."""
+    kinds = {name.partition("@")[0] for name in metrics}
+    what = {
+        "recall": "recall divides by all test items",
+        "precision": "precision divides by k",
+        "ndcg": "the ideal NDCG counts min(k, test items)",
+    }
+    said = [text for kind, text in what.items() if kind in kinds]
+    return f" Averaged over the users with test items; {', '.join(said)}." if said else ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a comparison comes from: what makes its numbers repeatable.
+
+    Attributes:
+        command: that made it.
+        model: RecBole's name.
+        dataset: its name.
+        versions: of what decides a result.
+        cores: of the machine; like what follows, of the runs when they were made, and ``2/4``
+            where they were not all the same.
+        jobs: runs at once.
+        threads: of each run.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    command: str
+    model: str
+    dataset: str
+    versions: Mapping[str, str]
+    cores: str
+    jobs: str
+    threads: str
+    device: str
+
+
+class Report:
+    """All tables of a comparison, finished or not.
+
+    Args:
+        origin: of the comparison.
+        records: of runs, done and failed.
+        per_user: of the runs that are done, at least one.
+        samplers: in the order of the rows.
+        seeds: that every sampler is to be trained with.
+        reference: the sampler that the others are tested against.
+        smaller: metrics of which less is better.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        records: Sequence[Record],
+        per_user: PerUser,
+        samplers: Sequence[str],
+        seeds: Sequence[int],
+        reference: str,
+        smaller: Collection[str] = (),
+    ) -> None:
+        self.origin, self.records, self.samplers = origin, records, samplers
+        self.seeds, self.reference = seeds, reference
+        self.runs = runs_table(records)
+        self.metrics = metrics_of(self.runs)
+        self.means = means_table(self.runs, samplers, smaller)
+        self.tests = against_reference(self.runs, per_user, samplers, reference)
+        self.times = times_table(self.runs, samplers)
+        self.split_differs = different_test_parts(per_user)
+        done = [record for record in records if record["status"] == "done"]
+        self._results = {record["sampler"]: record["result"] for record in done}
+        self._settings = {record["sampler"]: record["settings"] for record in done}
+
+    def markdown(self) -> str:
+        """Three tables with their captions."""
+        origin, n = self.origin, len(self.seeds)
+        head = f"{origin.model} on {origin.dataset}, {n} seed{'s' * (n != 1)}"
+        parts = [f"# {head}", self._means(), self._means_caption()]
+        if len(self.tests):
+            parts += [self._tests(), self._tests_caption()]
+        parts += [self._times(), self._times_caption(), *self._remarks(), self._provenance()]
+        return "\n\n".join(parts) + "\n"
+
+    def csv(self) -> str:
+        """One row a sampler and metric, after lines that begin with ``#``."""
+        table = self.means.merge(self.tests, how="left", on=["sampler", "metric"])
+        flat = self.times.copy()
+        flat.columns = ["_".join(pair) for pair in flat.columns]
+        table = table.merge(flat, how="left", left_on="sampler", right_index=True)
+        table.insert(2, "failed", table["sampler"].map(self._failed))
+        lead = "".join(f"# {key}: {value}\n" for key, value in self._facts().items())
+        return lead + str(table.to_csv(index=False, lineterminator="\n"))
+
+    def json(self) -> str:
+        """Everything, unrounded; what is not known is null."""
+        content = {
+            **self._facts(),
+            "versions": dict(self.origin.versions),
+            "seeds": list(self.seeds),
+            "reference": self.reference,
+            "parameters": {k: v["neg_sampler_args"] for k, v in self._results.items()},
+            "settings": settings_that_differ(self._settings),
+            "metrics": plain(self.means),
+            "tests": plain(self.tests),
+            "runs": plain(self.runs),
+            "failed": [
+                {key: record[key] for key in ("sampler", "seed", "error")}
+                for record in self.records
+                if record["status"] == "failed"
+            ],
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+    def _facts(self) -> dict[str, Any]:
+        origin = self.origin
+        return {
+            "command": origin.command,
+            "model": origin.model,
+            "dataset": origin.dataset,
+            "versions": ", ".join(f"{k} {v}" for k, v in origin.versions.items()),
+            "cores": origin.cores,
+            "runs at once": origin.jobs,
+            "threads a run": origin.threads,
+            "device": origin.device,
+        }
+
+    def _failed(self, sampler: str) -> int:
+        return sum(r["sampler"] == sampler and r["status"] == "failed" for r in self.records)
+
+    def _name(self, sampler: str) -> str:
+        label = str(self._results[sampler]["neg_sampler_label"])
+        return label if label.startswith(sampler) else f"{sampler} ({label})"
+
+    def _state(self, sampler: str) -> str:
+        """``5``, or ``3 of 5, 2 failed``."""
+        done, failed = int((self.runs["sampler"] == sampler).sum()), self._failed(sampler)
+        text = str(done) if done == len(self.seeds) else f"{done} of {len(self.seeds)}"
+        return f"{text}, {failed} failed" if failed else text
+
+    def _means(self) -> str:
+        cells = self.means.set_index(["sampler", "metric"])
+        rows = []
+        for sampler in self.samplers:
+            if sampler in self._results:
+                values = [mean_cell(cells.loc[(sampler, name)]) for name in self.metrics]
+                rows.append([self._name(sampler), self._state(sampler), *values])
+            else:
+                blank = "failed" if self._failed(sampler) else "not run"
+                rows.append([sampler, self._state(sampler), *[blank] * len(self.metrics)])
+        return draw(rows, ["sampler", "runs", *map(title, self.metrics)])
+
+    def _means_caption(self) -> str:
+        unfinished = any(self._state(name) != str(len(self.seeds)) for name in self.samplers)
+        over = f"over seeds {', '.join(map(str, self.seeds))}"
+        of = f"mean ± standard deviation {over}" if len(self.seeds) > 1 else f"seed {self.seeds[0]}"
+        return (
+            f"Test metrics, {of}; **best**, <u>second best</u>."
+            + defined(self.metrics)
+            + " Not all runs are finished: means are over those that are." * unfinished
+        )
+
+    def _tests(self) -> str:
+        cells = self.tests.set_index(["sampler", "metric"])
+        names = [name for name in self.samplers if (name, self.metrics[0]) in cells.index]
+        rows = [
+            [self._name(name), *(test_cell(cells.loc[(name, metric)]) for metric in self.metrics)]
+            for name in names
+        ]
+        return draw(rows, ["sampler", *map(title, self.metrics)])
+
+    def _tests_caption(self) -> str:
+        return (
+            f"Difference to `{self.reference}`, in brackets the p-values of a paired t-test and of "
+            "Wilcoxon's signed-rank test over users: each user's metric is averaged over the seeds "
+            "that both samplers have finished, then paired by user; two-sided, Holm-corrected over "
+            f"the {self.tests['sampler'].nunique()} sampler(s) compared with `{self.reference}`, "
+            "for each metric by itself. The seed also draws the split where the data set is "
+            "split at random; samplers with the same seed share it."
+        )
+
+    def _times(self) -> str:
+        rows = []
+        for name, row in self.times.iterrows():
+            cells = (
+                plus_minus(row[key], digits)
+                for key, digits in (
+                    ("train_seconds", 1),
+                    ("seconds_to_best", 1),
+                    ("best_epoch", 0),
+                    ("epochs", 0),
+                )
+            )
+            rows.append([self._name(str(name)), *cells])
+        return draw(
+            rows, ["sampler", "training, s", "to the best epoch, s", "best epoch", "epochs"]
+        )
+
+    def _times_caption(self) -> str:
+        origin = self.origin
+        validated = all(r["best_valid_result"] is not None for r in self._results.values())
+        chosen = (
+            "the best epoch is chosen on the validation part alone"
+            if validated
+            else "without a validation part the weights of the last epoch are tested"
+        )
+        return (
+            "Seconds of training without evaluation, mean ± standard deviation over seeds, with "
+            f"{origin.jobs} run(s) at once, {origin.threads} thread(s) each, on {origin.device} "
+            f"({origin.cores} cores); {chosen}."
+        )
+
+    def _remarks(self) -> list[str]:
+        """What a reader must know: parameters, failed runs, test parts that differ."""
+        differing = settings_that_differ(self._settings)
+        lines = [
+            f"- `{name}`: " + (", ".join(f"{k} {v}" for k, v in words.items()) or "no parameters")
+            for name in self.samplers
+            if name in self._results
+            for words in [self._results[name]["neg_sampler_args"] | differing[name]]
+        ]
+        parts = ["Parameters, and settings in which the rows differ:\n\n" + "\n".join(lines)]
+        failed = [
+            f"- `{record['sampler']}`, seed {record['seed']}: {record['error']}"
+            for record in self.records
+            if record["status"] == "failed"
+        ]
+        if failed:
+            parts.append("Failed:\n\n" + "\n".join(failed))
+        if self.split_differs:
+            seeds = ", ".join(map(str, self.split_differs))
+            parts.append(f"WARNING: under seed(s) {seeds} the samplers had different test users.")
+        return parts
+
+    def _provenance(self) -> str:
+        facts = self._facts()
+        return f"Made by `{facts['command']}` with {facts['versions']}; {facts['cores']} cores."

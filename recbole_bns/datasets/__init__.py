@@ -1,0 +1,1 @@
+"""Data files on disk: checked, prepared from their originals, written."""

@@ -1,0 +1,1 @@
+"""Many trainings: locally a process each; goes on after any end."""

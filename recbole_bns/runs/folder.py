@@ -1,0 +1,176 @@
+"""The folder that holds everything a run writes: its name, the settings in it, the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.settings.declared import NO_SAMPLER
+
+SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
+
+LOG = "run.log"
+
+
+def folder_of(path: str | Path) -> Path:
+    """The folder of a run, named by itself or by a file in it.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    folder = Path(path)
+    for place in (folder, folder.parent, folder.parent.parent):
+        if (place / SETTINGS).is_file():
+            return place
+    raise UsageError(
+        f"--resume: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "
+        "as runs/..., or give --resume=auto."
+    )
+
+
+_DERIVED = {
+    "MODEL_TYPE",
+    "MODEL_INPUT_TYPE",
+    "eval_type",
+    "device",
+    "train_neg_sample_args",
+    "valid_neg_sample_args",
+    "test_neg_sample_args",
+    "single_spec",
+    "local_rank",
+    "valid_metric_bigger",
+    "data_path",
+    "checkpoint_dir",
+    "tuned_file",
+    "tuned_as",
+    "how_to_get",
+}
+"""Settings that others decide, or that name a place on this machine."""
+
+
+def make_folder(out: str | Path | None, config: Any) -> Path:
+    """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
+
+    Raises:
+        UsageError: ``out`` is not empty, or cannot be made.
+    """
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    sampler = config["neg_sampler"]
+    prior = (config["neg_sampler_args"] or {}).get("prior")
+    if isinstance(prior, str) and prior == "oracle":
+        sampler += "-oracle-sees-test-labels"
+    name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
+    folder = Path(out) if out is not None else Path("runs") / name
+    extra = 1
+    while out is None and folder.exists():
+        extra += 1
+        folder = folder.with_name(f"{name}-{extra}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(
+                f"out: the folder '{folder}' is not empty; name a new one, so that nothing in it "
+                "is lost."
+            )
+    except OSError as error:
+        raise UsageError(f"out: cannot make the folder '{folder}': {error.strerror}.") from error
+    return folder
+
+
+def check_file(path: str | Path) -> None:
+    """Make sure, before hours of training, that ``result_file`` can be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("a").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"result_file: cannot write '{path}': {error.strerror}.") from error
+
+
+def write_settings(config: Any, folder: Path) -> None:
+    """Write ``settings.yaml``, which ``--config_files`` takes to repeat the run.
+
+    An array among the sampler's parameters becomes a ``.npy`` file beside it.
+    """
+    args = dict(config["neg_sampler_args"] or {})
+    for name, value in args.items():
+        if hasattr(value, "shape"):
+            file = (folder / f"{name}.npy").resolve()
+            np.save(file, np.asarray(value))
+            args[name] = str(file)
+    text = yaml.safe_dump(settings_of(config, args), sort_keys=True, allow_unicode=True)
+    (folder / "settings.yaml").write_text(text, encoding="utf-8")
+
+
+def settings_of(config: Any, args: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Every setting that repeats a run, as plain values.
+
+    Args:
+        config: a ``Config``.
+        args: the sampler's parameters where they are not those of ``config``.
+    """
+    stock = config["neg_sampler"] == NO_SAMPLER
+    values = {
+        key: value
+        for key, value in config.final_config_dict.items()
+        if key not in _DERIVED or (stock and key == "train_neg_sample_args")
+    }
+    if values.get("nproc") == 1:
+        del values["nproc"]
+    values |= {
+        "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
+        "data_path": str(Path(config["data_path"]).resolve().parent),
+        "tuned": False,
+    }
+    return {key: value for key, value in values.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, tuple)
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Send RecBole's log to a file; only warnings reach the screen."""
+    logger = logging.getLogger()
+    before = logger.level, logger.handlers[:]
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    file.addFilter(_drop_colours)
+    screen = logging.StreamHandler()
+    screen.setLevel(logging.WARNING)
+    screen.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.handlers[:] = [file, screen]
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        file.close()
+        logger.setLevel(before[0])
+        logger.handlers[:] = before[1]
+
+
+def _drop_colours(record: logging.LogRecord) -> bool:
+    record.msg = re.sub(r"\x1b\[[0-9;]*m", "", str(record.msg))
+    return True

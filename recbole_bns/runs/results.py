@@ -1,0 +1,186 @@
+"""What a run leaves behind: ``result.json``, ``epochs.csv``, metrics of every user, the printed table."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from recbole_bns.common.files import whole_file
+from recbole_bns.common.params import as_mapping
+from recbole_bns.common.version import __version__
+from recbole_bns.sampling import NegativeSampler
+
+Values = dict[str, NDArray[np.float64]]
+
+
+def save(path: str | Path, users: NDArray[np.str_], values: Mapping[str, Any]) -> None:
+    """Write users and their values as ``.npz``; the file appears whole or not at all."""
+    with whole_file(path) as file:
+        np.savez_compressed(file, users=users, **values)
+
+
+def load(path: str | Path) -> Values:
+    """What :func:`save` wrote: ``users`` (users,) and one (users,) a metric."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def result_table(result: Mapping[str, Any]) -> str:
+    """Validation and test metrics, one row a metric, and where things lie."""
+    valid, test = result["best_valid_result"], result["test_result"]
+    names = list(dict.fromkeys(name.partition("@")[0] for name in test))
+    cutoffs = list(dict.fromkeys(name.partition("@")[2] for name in test))
+    parts = [("valid", valid), ("test", test)] if valid else [("test", test)]
+    rows = [
+        [name] + [_four(part.get(_key(name, k))) for _, part in parts for k in cutoffs]
+        for name in names
+    ]
+    heads = ["metric"] + [f"{title} @{k}" if k else title for title, _ in parts for k in cutoffs]
+    seconds = result["train_epoch_seconds"]
+    median = sorted(seconds)[len(seconds) // 2]
+    lines = [
+        f"{result['model']} on {result['dataset']} with {result['neg_sampler_label']}, seed "
+        f"{result['seed']}: {result['epochs']} epochs of {median:.2f} s, tested with the weights "
+        f"of epoch {result['best_epoch']}",
+        "",
+        tabulate(rows, heads, stralign="right", colalign=("left",), disable_numparse=True),
+        "",
+        f"model:   {result['checkpoint']}",
+        f"results: {result['run_dir']}",
+    ]
+    if result["tuned_file"]:
+        lines.append(f"tuned settings: {result['tuned_file']} (--tuned=False switches them off)")
+    return "\n".join(lines)
+
+
+def _key(name: str, k: str) -> str:
+    return f"{name}@{k}" if k else name
+
+
+def _four(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+PACKAGES = ("recbole", "torch", "numpy", "scipy", "pandas")
+
+
+def result_of(
+    config: Any,
+    core: NegativeSampler | None,
+    trainer: Any,
+    best: Mapping[str, Any] | None,
+    test: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """The content of ``result.json``.
+
+    Args:
+        config: of the run.
+        core: the sampler, or None where RecBole samples.
+        trainer: after the training.
+        best: validation metrics of the weights that were tested, or None.
+        test: test metrics.
+        folder: of the run.
+    """
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "neg_sampler": config["neg_sampler"],
+        "neg_sampler_label": config["neg_sampler"] if core is None else core.label,
+        "neg_sampler_args": {} if core is None else as_mapping(core.params),
+        "neg_sample_num": config["neg_sample_num"],
+        "tuned_file": config["tuned_file"],
+        "seed": config["seed"],
+        "versions": versions(),
+        "valid_metric": config["valid_metric"].lower(),
+        "best_valid_result": plain_metrics(best),
+        "test_result": plain_metrics(test),
+        "best_epoch": trainer.best_epoch,
+        "epochs": len(trainer.reports),
+        "train_epoch_seconds": [report.seconds for report in trainer.reports],
+        **({"nproc": config["nproc"]} if (config["nproc"] or 1) > 1 else {}),
+        "run_dir": str(folder),
+        "checkpoint": trainer.saved_model_file,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result."""
+    found = {"python": platform.python_version(), "recbole-bns": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def plain_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """Metrics as plain numbers under lower-case names; None where there are none."""
+    return {name.lower(): float(value) for name, value in metrics.items()} if metrics else None
+
+
+def _line(report: EpochReport) -> dict[str, Any]:
+    """A line of ``epochs.csv``."""
+    return {
+        "epoch": report.epoch,
+        "train_loss": report.train_loss,
+        "train_seconds": report.seconds,
+        "learning_rate": report.learning_rate,
+        **(report.valid_result or {}),
+    }
+
+
+def epochs_table(
+    table: IO[str], then: Callable[[EpochReport], None], before: list[EpochReport]
+) -> Callable[[EpochReport], None]:
+    """What writes a line of ``epochs.csv`` as soon as an epoch is done.
+
+    Args:
+        table: the open file.
+        then: is told of the epoch too.
+        before: epochs of an earlier process, whose lines come first.
+    """
+    lines = [_line(report) for report in before]
+    columns: list[str] = []
+
+    def record(report: EpochReport) -> None:
+        nonlocal columns
+        lines.append(_line(report))
+        before, columns = columns, list(dict.fromkeys([*columns, *lines[-1]]))
+        writer = csv.DictWriter(table, columns, restval="")
+        if columns == before:
+            writer.writerow(lines[-1])
+        else:  # the first metrics may come with a later epoch
+            table.seek(0)
+            table.truncate()
+            writer.writeheader()
+            writer.writerows(lines)
+        table.flush()
+        then(report)
+        if not math.isfinite(report.train_loss):
+            logging.getLogger().warning(f"epoch {report.epoch}: the loss is {report.train_loss}.")
+
+    return record
+
+
+@dataclass
+class EpochReport:
+    """What is known after an epoch; epochs are counted from 1."""
+
+    epoch: int
+    train_loss: float
+    seconds: float
+    learning_rate: float
+    valid_result: dict[str, float] | None = None

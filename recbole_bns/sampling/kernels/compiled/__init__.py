@@ -1,0 +1,1 @@
+"""The text that numba compiles; only :mod:`..engine` imports it."""

@@ -1,0 +1,1 @@
+"""Probabilities that an item is a false negative, known before any score."""

@@ -1,0 +1,1 @@
+"""One model, from settings to result."""

@@ -1,0 +1,117 @@
+"""``enable()``: RecBole's own calls understand ``neg_sampler``.
+
+Two functions that RecBole's ``data_preparation`` looks up in its module, ``create_samplers`` and
+``get_dataloader``, and two methods of its trainers are wrapped. A ``Config`` without
+``neg_sampler`` is served as before.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+import recbole.data.utils as host
+from recbole.data.dataloader import TrainDataLoader
+from recbole.trainer import NCLTrainer, Trainer
+
+from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.mends import mend
+from recbole_bns.adapters.own_quick_start import mend_quick_start
+from recbole_bns.adapters.sampler import BNSSampler
+from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args
+from recbole_bns.adapters.split import PHASES
+from recbole_bns.common.errors import UsageError
+from recbole_bns.settings.declared import NO_SAMPLER
+
+from .loaders import create_samplers
+from .trainer import TrainerMixin
+
+_MARK = "_recbole_bns"
+
+
+def enable() -> None:
+    """Let RecBole's own calls use our samplers; call it before them, once or more often.
+
+    Afterwards ``neg_sampler: bns`` (with ``neg_sampler_args``, ``neg_sample_num``) in any of
+    RecBole's settings decides what ``recbole.quick_start.run_recbole``, ``data_preparation`` and
+    ``Trainer.fit`` train on, and RecBole's quick start runs on today's NumPy, SciPy and PyTorch.
+    """
+    mend()
+    mend_quick_start()
+    _wrap(host, "create_samplers", _create_samplers)
+    _wrap(host, "get_dataloader", _get_dataloader)
+    for trainer in (Trainer, NCLTrainer):  # NCL's has a loop of its own
+        _wrap(trainer, "fit", _fit)
+        _wrap(trainer, "_train_epoch", _train_epoch)
+
+
+def _wrap(owner: Any, name: str, around: Any) -> None:
+    original = vars(owner)[name]
+    if hasattr(original, _MARK):
+        return
+
+    @wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return around(original, *args, **kwargs)
+
+    setattr(wrapper, _MARK, True)
+    setattr(owner, name, wrapper)
+
+
+def _uses_ours(config: Any) -> bool:
+    name = config["neg_sampler"]
+    return name is not None and str(name).lower() != NO_SAMPLER
+
+
+def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: Any) -> Any:
+    if not _uses_ours(config):
+        return original(config, dataset, built_datasets)
+    derive_train_neg_sample_args(config, config.external_config_dict)
+    for key in ("valid_ratio", "neg_record"):
+        _refuse(config, key, "data_preparation")
+    train, evaluation = create_samplers(config, dict(zip(PHASES, built_datasets, strict=True)))
+    config["train_neg_sample_args"]["dynamic"] = False  # a loader of others just asks its sampler
+    return train, *(evaluation[phase].set_phase(phase) for phase in PHASES[1:])
+
+
+def _refuse(config: Any, key: str, function: str) -> None:
+    """Refuse a setting that only a function of ours reads."""
+    if config[key] not in (None, False):
+        raise UsageError(
+            f"{key}: got {config[key]!r}, which RecBole's {function} does not know; use "
+            f"recbole_bns.{function} in its place."
+        )
+
+
+def _get_dataloader(original: Any, config: Any, phase: str) -> Any:
+    chosen = original(config, phase)
+    if phase != "train" or not _uses_ours(config):
+        return chosen
+    if chosen is TrainDataLoader:
+        return BNSTrainDataLoader
+    if chosen.__module__.startswith("recbole."):
+        raise UsageError(
+            f"neg_sampler: got '{config['neg_sampler']}', but {config['model']} trains with "
+            f"RecBole's {chosen.__name__}, which takes no negatives from a sampler; leave it out."
+        )
+    return chosen
+
+
+def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any) -> Any:
+    sampler = getattr(train_data, "_sampler", None)
+    if isinstance(sampler, BNSSampler):
+        if not isinstance(trainer, TrainerMixin):
+            _refuse(trainer.config, "lr_schedule", "get_trainer")
+        sampler.bind(trainer.model)
+    return original(trainer, train_data, *args, **kwargs)
+
+
+def _train_epoch(
+    original: Any, trainer: Any, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any
+) -> Any:
+    sampler = getattr(train_data, "_sampler", None)
+    if isinstance(train_data, BNSTrainDataLoader):
+        train_data.epoch = epoch_idx
+    elif isinstance(sampler, BNSSampler):
+        sampler.begin_epoch(epoch_idx)
+    return original(trainer, train_data, epoch_idx, *args, **kwargs)

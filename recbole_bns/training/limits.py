@@ -1,0 +1,128 @@
+"""``nproc``: what several processes cannot do is refused with the reason, before any starts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from recbole_bns.adapters.team import current
+from recbole_bns.common.errors import UsageError
+from recbole_bns.sampling import get
+from recbole_bns.settings.declared import NO_SAMPLER
+
+AT_LEAST = 4
+"""Processes that a machine with fewer cores may still start."""
+
+
+def number_of(config: Any) -> int:
+    """How many processes train, 1 where nothing is said."""
+    return int(config["nproc"] or 1)
+
+
+def check_run(config: Any) -> None:
+    """Make sure that several processes can do this run.
+
+    Raises:
+        UsageError: they cannot; the sentence says why.
+    """
+    nproc = number_of(config)
+    if nproc == 1:
+        return
+    reason = _reason(config, nproc)
+    if reason:
+        raise UsageError(f"nproc: got {nproc}, but {reason}.")
+    for what, cls in (("model", config.model_class), ("neg_sampler", get(config["neg_sampler"]))):
+        if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
+            raise UsageError(
+                f"nproc: got {nproc}, but the {what} {cls.__name__} is defined in the script that "
+                "runs, where other processes do not find it; put it into a module of its own that "
+                "the script imports."
+            )
+
+
+def _reason(config: Any, nproc: int) -> str:
+    import torch.distributed
+    from recbole.trainer import Trainer
+    from recbole.utils import InputType, get_trainer
+
+    positives = config["train_batch_size"]
+    if config["MODEL_INPUT_TYPE"] == InputType.POINTWISE:
+        positives //= 2
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])
+    cores = max(os.cpu_count() or 1, AT_LEAST)
+    if not torch.distributed.is_available():
+        return "this PyTorch was built without torch.distributed; allowed is 1"
+    if config["device"].type == "cpu" and nproc > cores:
+        return f"this machine has {os.cpu_count()} cores; allowed is 1 to {cores}"
+    if config["neg_sampler"] == NO_SAMPLER:
+        return (
+            f"neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, which is not divided; allowed "
+            "is 1, or neg_sampler: rns, which draws the same distribution"
+        )
+    if config["neg_record"]:
+        return (
+            "neg_record: True counts the negatives of one process; allowed is 1, or "
+            "neg_record: False"
+        )
+    if trainer is not Trainer:
+        return (
+            f"{config['model']} has a training loop of its own ({trainer.__name__}); allowed is 1"
+        )
+    if config["enable_scaler"]:
+        return "enable_scaler: True may skip a step in one process alone; allowed is 1"
+    if str(config["learner"]).lower() == "sparse_adam":
+        return "learner: sparse_adam has gradients that are not added up; allowed is 1"
+    if config["worker"]:
+        return f"worker is {config['worker']}; allowed with several processes is worker: 0"
+    if positives < nproc:
+        return f"a batch has {positives} positives (train_batch_size), less than one for each"
+    if config["device"].type == "cuda":
+        return _too_few_gpus(str(config["gpu_id"]), nproc)
+    return ""
+
+
+def _too_few_gpus(gpu_id: str, nproc: int) -> str:
+    import torch
+
+    named, there = len(gpu_id.split(",")), torch.cuda.device_count()
+    if min(named, there) >= nproc:
+        return ""
+    return (
+        f"gpu_id '{gpu_id}' names {named} GPUs, of which {there} are there; allowed is 1 to "
+        f"{there}, a gpu_id for each (--gpu_id=0,1), or --use_gpu=False for the CPU"
+    )
+
+
+def check_alone(config: Any, what: str) -> None:
+    """Refuse several processes for a command that starts runs of its own.
+
+    Args:
+        config: of its runs.
+        what: the command, and how it uses a machine.
+
+    Raises:
+        UsageError: ``nproc`` is more than 1.
+    """
+    if number_of(config) > 1:
+        raise UsageError(f"nproc: got {number_of(config)}, but {what}; allowed is 1.")
+
+
+def check_team(config: Any, train: Any) -> None:
+    """Make sure, with the training part read, that ``nproc`` processes are here and read the same.
+
+    Raises:
+        UsageError: nobody has started them, or they differ.
+    """
+    team, wanted = current(), number_of(config)
+    if wanted != team.size:
+        raise UsageError(
+            f"nproc: got {wanted}, but only run_recbole_bns and recbole-bns run start several "
+            "processes; allowed here is 1."
+        )
+    if team.size > 1:
+        users, items = (train.inter_feat[name] for name in (train.uid_field, train.iid_field))
+        if not team.agree([len(users), int((users * train.item_num + items).sum())]):
+            raise UsageError(
+                f"nproc: the {team.size} processes have read different training data; was a file "
+                "changed just now?"
+            )

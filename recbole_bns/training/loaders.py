@@ -1,0 +1,160 @@
+"""From a RecBole data set to loaders: the split, the catalogue, the samplers."""
+
+from __future__ import annotations
+
+from logging import getLogger
+from time import perf_counter
+from typing import Any
+
+from recbole.data import data_preparation as recbole_data_preparation
+
+from recbole_bns.adapters.checks import record_epochs
+from recbole_bns.adapters.dataloader import BNSTrainDataLoader, on_device
+from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
+from recbole_bns.adapters.sampler import BNSSampler
+from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, sampler_settings
+from recbole_bns.adapters.scorers import Columns, check_served
+from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
+from recbole_bns.adapters.team import current
+from recbole_bns.sampling import ALL, NegativeSampler, build, get, parse
+from recbole_bns.settings.declared import NO_SAMPLER
+
+from .limits import check_team
+from .recording.recorder import NegativeRecorder
+from .side_data import side_data
+
+
+def data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
+    """Split a data set and make its loaders; takes the place of RecBole's function.
+
+    Args:
+        config: a ``Config`` with ``neg_sampler``; ``valid_ratio`` cuts the validation part from
+            everything that is not test, with the seed.
+        dataset: what RecBole's ``create_dataset`` returned.
+
+    Returns:
+        loaders for training, validation (None where there is no validation part) and test.
+    """
+    made = make_loaders(config, Opened(dataset, split(config, dataset)))
+    return made["train"], made.get("valid"), made["test"]
+
+
+def make_loaders(config: Any, opened: Opened) -> dict[str, Any]:
+    """A loader for each part: ours, or with ``neg_sampler: none`` RecBole's."""
+    if config["neg_sampler"] == NO_SAMPLER:
+        return stock_loaders(config, opened)
+    return loaders(config, opened.parts)
+
+
+def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    """A loader for each part.
+
+    Args:
+        config: a ``Config`` with ``neg_sampler``.
+        parts: by phase, of :func:`split`; the training part and others.
+
+    Raises:
+        UsageError: bad settings, or ``nproc`` where nobody has started the processes.
+    """
+    check_team(config, parts["train"])
+    train, evaluation = create_samplers(config, parts)
+    train_data = BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])
+    if config["neg_record"]:
+        train_data.recorder = recorder_of(config, parts, train)
+    found: dict[str, Any] = {"train": train_data}
+    for phase in parts:
+        if phase != "train":
+            sampler = evaluation[phase].set_phase(phase)
+            loader = eval_loader(config, phase)
+            found[phase] = loader(config, parts[phase], sampler, shuffle=False)
+    return found
+
+
+def recorder_of(config: Any, parts: dict[str, Any], sampler: BNSSampler) -> NegativeRecorder:
+    """What measures the training negatives; it alone is told the held-out labels."""
+    return NegativeRecorder(
+        sampler.core.catalogue,
+        pairs_of([part for phase, part in parts.items() if phase != "train"]),
+        sampler.columns,
+        record_epochs(config["neg_record_scores"]),
+        config["seed"],
+    )
+
+
+def stock_loaders(config: Any, opened: Opened) -> dict[str, Any]:
+    """``neg_sampler: none``: RecBole's loaders and training negatives on our split, by phase.
+
+    The evaluation negatives are fixed by the seed here too, so that results can be compared.
+    """
+    if config["neg_record"]:
+        getLogger().warning(
+            "neg_record: RecBole's own sampling (neg_sampler: none) is not recorded."
+        )
+    dataset, parts = opened
+    nothing = parts["train"].copy(parts["train"].inter_feat[:0])
+    dataset.build = lambda: [parts.get(phase, nothing) for phase in PHASES]
+    made = dict(zip(PHASES, recbole_data_preparation(config, dataset), strict=True))
+    for phase, sampler in eval_samplers(config, parts).items():
+        made[phase]._sampler = sampler.set_phase(phase)
+    return {phase: made[phase] for phase in parts}
+
+
+def create_samplers(config: Any, parts: dict[str, Any]) -> tuple[BNSSampler, dict[str, Any]]:
+    """The training sampler, and for each other phase RecBole's with fixed negatives."""
+    config["train_neg_sample_args"] = derive_train_neg_sample_args(config)
+    held_out = [part for phase, part in parts.items() if phase != "train"]
+    return training_sampler(config, parts["train"], held_out), eval_samplers(config, parts)
+
+
+def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler:
+    """Build the sampler that ``neg_sampler`` names from the training part.
+
+    Args:
+        config: with ``neg_sampler``, ``neg_sampler_args`` and ``seed``.
+        train: the training part; nothing else decides what a negative is.
+        held_out: validation and test parts: read for the oracle prior, else not.
+
+    Raises:
+        UsageError: bad settings, or a column that the prior needs is missing.
+    """
+    name, args, num = sampler_settings(config)
+    catalogue = catalogue_of(train).to(config["device"])
+    cls = get(name)
+    params = parse(cls.Params, args, "neg_sampler_args")
+    start, needs = perf_counter(), cls.side_data(params)
+    side = {need: side_data(need, params, config, train, catalogue, held_out) for need in needs}
+    core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
+    getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
+    check_served(core, config.model_class)
+    if current().size > 1:
+        core.divide(current())
+    columns = Columns(
+        train.uid_field,
+        train.iid_field,
+        train.item_num,
+        on_device(train.item_feat, config["device"]),
+    )
+    for note in shortfalls(core, train, num):
+        getLogger().warning(note)
+    return BNSSampler(core, columns, config)
+
+
+def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
+    """What the data set cannot give, in sentences: reported once, training goes on."""
+    users = train.inter_feat[train.uid_field]
+    negatives = core.catalogue.negative_num.cpu()[users.unique()]
+    notes = []
+    none = int((negatives <= 0).sum())
+    if 0 < none < len(negatives):
+        notes.append(
+            f"{none} of {len(negatives)} users have interacted with every item; they have no "
+            "negative and are left out of training."
+        )
+    wanted = getattr(core.params, "candidate_num", 1)
+    distinct = num > 1 or not getattr(core.params, "replacement", True)
+    if wanted != ALL and distinct and (few := int((negatives < wanted * num).sum()) - none):
+        notes.append(
+            f"{few} of {len(negatives)} users have fewer than {wanted * num} negatives; their "
+            "candidates are all that they have."
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""What negatives were worth: measured while a model trains, and written as it is known."""

@@ -1,0 +1,189 @@
+"""What a trained model is for: recommendations, and embeddings, under the data set's own ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from torch import Tensor
+
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.dataloader import on_device
+from recbole_bns.adapters.mends import quiet
+from recbole_bns.adapters.models import make_model, scoring_mode
+from recbole_bns.adapters.scorers import Columns, best_scorer, factors
+from recbole_bns.adapters.split import open_data, pairs_of
+from recbole_bns.common.errors import UsageError, nearest, refusals
+from recbole_bns.datasets.check import check_files
+from recbole_bns.runs import checkpoint
+from recbole_bns.runs.folder import CHECKPOINTS, SETTINGS, folder_of
+from recbole_bns.sampling import Catalogue
+from recbole_bns.settings.declared import EXCLUDED
+
+STEP = 1 << 22
+"""Scores at once."""
+
+
+@dataclass
+class Trained:
+    """A model with its weights and the data set that it was trained on."""
+
+    config: Any
+    model: Any
+    parts: dict[str, Any]
+
+    @property
+    def users(self) -> list[str]:
+        """Ids of users by number; the first is padding."""
+        train = self.parts["train"]
+        return [str(token) for token in train.field2id_token[train.uid_field]]
+
+    @property
+    def items(self) -> list[str]:
+        """Ids of items by number; the first is padding."""
+        train = self.parts["train"]
+        return [str(token) for token in train.field2id_token[train.iid_field]]
+
+
+def load(path: str | Path, model_class: type | None = None) -> Trained:
+    """The model of a run.
+
+    Args:
+        path: the run's folder, or a checkpoint in it; without one named, the weights that were
+            tested.
+        model_class: of a model that is not RecBole's.
+
+    Raises:
+        UsageError: there is no run, its data is gone, or the checkpoint is damaged.
+    """
+    path = Path(path)
+    folder = folder_of(path)
+    found = [path] if path.is_file() else [folder / CHECKPOINTS / n for n in ("best.pt", "last.pt")]
+    file = next((each for each in found if each.is_file()), None)
+    if file is None:
+        raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
+    config = BNSConfig(model_class, None, [str(folder / SETTINGS)], {})
+    check_files(config)
+    parts = open_data(config).parts
+    with quiet(), refusals(f"model {config['model']}"):
+        model = make_model(config, parts["train"])
+    state = checkpoint.load(file, config["device"])
+    checkpoint.check(state, file, config, "name the run that it belongs to")
+    checkpoint.check_data(state, file, checkpoint.fingerprint(parts["train"]), "train anew")
+    checkpoint.restore(model, state, file)
+    return Trained(config, model.eval(), parts)
+
+
+def recommend(
+    trained: Trained, users: Sequence[str] | None = None, k: int = 20, exclude: str = "all"
+) -> pd.DataFrame:
+    """The k best items of each user.
+
+    Args:
+        trained: of :func:`load`.
+        users: ids; all users of the data set where none are named.
+        k: length of a list; shorter where a user has fewer items left.
+        exclude: items that are not recommended: all that the user has touched, those of the
+            training part, or none.
+
+    Returns:
+        columns user, item (as the data set calls them), ``rank`` from 1, ``score``.
+
+    Raises:
+        UsageError: an unknown user or ``exclude``, or a model that scores by more than ids.
+    """
+    if not isinstance(trained.model, GeneralRecommender):
+        raise UsageError(
+            f"model: {trained.config['model']} scores by an item sequence or features too, which "
+            "predict does not serve; allowed are models that score by user and item, such as BPR, "
+            "LightGCN, NeuMF."
+        )
+    train = trained.parts["train"]
+    rows = _numbers(trained.users, users)
+    seen = _seen(trained, exclude)
+    columns = Columns(
+        train.uid_field,
+        train.iid_field,
+        train.item_num,
+        on_device(train.item_feat, trained.config["device"]),
+    )
+    names, tables = np.array(trained.items), []
+    with torch.no_grad(), scoring_mode(trained.model):
+        scorer = best_scorer(trained.model, columns)(None)
+        for part in rows.split(max(STEP // train.item_num, 1)):
+            scores = scorer.catalogue(part.to(trained.config["device"])).cpu().float()
+            scores[:, 0] = float("-inf")
+            if seen is not None:
+                scores = scores.masked_fill(seen.positive_mask(part), float("-inf"))
+            best = scores.topk(min(k, train.item_num - 1))
+            tables.append(_table(part, best.indices, best.values, names, trained.users))
+    table = pd.concat(tables, ignore_index=True)
+    return table.rename(columns={"user": train.uid_field, "item": train.iid_field})
+
+
+def _table(
+    users: Tensor, items: Tensor, scores: Tensor, names: Any, tokens: Sequence[str]
+) -> pd.DataFrame:
+    kept = scores > float("-inf")
+    place, rank = kept.nonzero(as_tuple=True)
+    return pd.DataFrame(
+        {
+            "user": [tokens[user] for user in users[place].tolist()],
+            "item": names[items[kept].numpy()],
+            "rank": rank.numpy() + 1,
+            "score": scores[kept].numpy(),
+        }
+    )
+
+
+def _seen(trained: Trained, exclude: str) -> Catalogue | None:
+    if exclude not in EXCLUDED:
+        raise UsageError(f"--exclude: got '{exclude}', allowed: {', '.join(EXCLUDED)}.")
+    if exclude == "none":
+        return None
+    train = trained.parts["train"]
+    parts = [part for phase, part in trained.parts.items() if exclude == "all" or phase == "train"]
+    users, items = pairs_of(parts)
+    return Catalogue(users, items, train.user_num, train.item_num)
+
+
+def _numbers(tokens: Sequence[str], wanted: Sequence[str] | None) -> Tensor:
+    if wanted is None:
+        return torch.arange(1, len(tokens))
+    known = {token: number for number, token in enumerate(tokens) if number}
+    for token in wanted:
+        if token not in known:
+            raise UsageError(
+                f"--users: '{token}' is no user of the data set{nearest(token, known)}; it has "
+                f"{len(known)} users, such as {', '.join(list(known)[:3])}."
+            )
+    return torch.tensor([known[token] for token in wanted])
+
+
+def embeddings(trained: Trained) -> dict[str, tuple[list[str], np.ndarray]]:
+    """Vectors of users and items (without padding), whose dot products are the scores.
+
+    LightGCN's are those after propagation.
+
+    Returns:
+        ``users`` and ``items``: ids and a float32 array (N, D).
+
+    Raises:
+        UsageError: the model has no such vectors.
+    """
+    with torch.no_grad(), scoring_mode(trained.model):
+        found = factors(trained.model)
+    if found is None:
+        raise UsageError(
+            f"model: {trained.config['model']} has no vectors whose dot products are its scores; "
+            "allowed are BPR, LightGCN, SpectralCF and models registered with "
+            "recbole_bns.factors; predict works for every model that scores by user and item."
+        )
+    arrays = [vectors.detach().cpu().float().numpy()[1:] for vectors in found]
+    return {"users": (trained.users[1:], arrays[0]), "items": (trained.items[1:], arrays[1])}
