@@ -5,9 +5,9 @@
 Matrix factorisation by plain SGD, one positive at a time: learning rate 0.01, d 32, vectors from
 normal(0, 0.1), pairs shuffled once, F with n + 1, and, as in the authors' program, items updated by
 the user's vector that is updated already. Nothing of recbole_bns is used, so that this is a
-second program for the same thing, beside `tests/oracles/test_bns_sgd.py`, and a way to see what
-becomes of Table IV without Adam, batches and searched settings. The oracle prior sees the test
-labels: a simulation. Writes results/sequential.md.
+second program for the same thing, beside `tests/sampling/oracles/test_bns_sgd.py`, and a way to
+see what becomes of Table IV without Adam, batches and searched settings. The oracle prior sees the
+test labels: a simulation. Writes results/sequential.md.
 
 Source: B. Liu and B. Wang, Bayesian Negative Sampling for Recommendation, ICDE 2023.
 """

@@ -5,9 +5,9 @@
     diff before.txt after.txt
 
 Every sampler with BPR and LightGCN, RecBole's own sampling, a few other models and settings, a run
-that is ended and resumed, and one comparison: one thread, fixed seeds, on a tiny data set of its own.
-Times, paths and versions are left out of what is hashed. Only public calls are made, so that the
-script runs unchanged on either side of the move.
+that is ended and resumed, and one comparison: one thread, fixed seeds, on a tiny data set of its
+own. Times, paths and versions are left out of what is hashed. Only public calls are made, so
+that the script runs unchanged on either side of the move.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[name] = "1"  # before torch is loaded
-
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -165,7 +163,7 @@ def main() -> None:
     from recbole_bns import run_recbole_bns
 
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
+    with threadpool_limits(1), tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
         write_data(Path("data"))
         common = {
@@ -212,7 +210,7 @@ def main() -> None:
             "--embedding_size=8",
             "--show_progress=False",
             "--out=compared",
-            "--jobs=1",
+            "--jobs=2",
         ]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         done = subprocess.run(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .tables import read_runs as read_runs
 
 _HOME = {
-    "charts_of": "charts",
+    "charts_of": "figures",
     "read_runs": "tables",
-    "write_pictures": "plots",
+    "write_pictures": "as_pictures",
     "write_report": "page",
 }
 __all__ = [*_HOME]

@@ -30,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "tune": tune,
         "report": report,
         "prepare": prepare,
-        "predict": predict,
+        "predict": _predict,
         "export": export,
-        "samplers": samplers,
-        "doctor": doctor,
+        "samplers": _samplers,
+        "doctor": _doctor,
     }
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(MAIN_HELP)
@@ -166,9 +166,9 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog.partition(' ')[2]}: {message}; --help shows what is allowed.")
 
 
-def predict(arguments: Sequence[str]) -> int:
+def _predict(arguments: Sequence[str]) -> int:
     """``recbole-bns predict``: recommendations of a trained model."""
-    parser = _Parser("recbole-bns predict", description=predict.__doc__, allow_abbrev=False)
+    parser = _Parser("recbole-bns predict", description=_predict.__doc__, allow_abbrev=False)
     parser.add_argument("--checkpoint", required=True, help="a run's folder, or a file in it")
     parser.add_argument("--users", help="ids separated by commas, or a file (default: all)")
     parser.add_argument("--k", type=int, default=20, help="items a user")
@@ -185,9 +185,11 @@ def predict(arguments: Sequence[str]) -> int:
     from recbole_bns.common import table_files as serve_files
     from recbole_bns.training import trained as serve
 
+    from .predict import users_of
+
     serve_files.check_path(options.out, (".csv", ".parquet"))
     trained = serve.load(options.checkpoint)
-    users = serve_files.users_of(options.users)
+    users = users_of(options.users)
     table = serve.recommend(trained, users, options.k, options.exclude)
     serve_files.write_table(table, options.out)
     print(f"written: {options.out}, {len(table)} lines, {table.iloc[:, 0].nunique()} users")
@@ -212,9 +214,9 @@ def export(arguments: Sequence[str]) -> int:
     return 0
 
 
-def samplers(arguments: Sequence[str]) -> int:
+def _samplers(arguments: Sequence[str]) -> int:
     """``recbole-bns samplers``: a table of what there is."""
-    parser = argparse.ArgumentParser("recbole-bns samplers", description=samplers.__doc__)
+    parser = argparse.ArgumentParser("recbole-bns samplers", description=_samplers.__doc__)
     parser.add_argument("name", nargs="*", help="only these")
     parser.add_argument("--markdown", action="store_true", help="a Markdown table")
     options = parser.parse_args(arguments)
@@ -224,9 +226,9 @@ def samplers(arguments: Sequence[str]) -> int:
     return 0
 
 
-def doctor(arguments: Sequence[str]) -> int:
+def _doctor(arguments: Sequence[str]) -> int:
     """``recbole-bns doctor``: does this environment work?"""
-    argparse.ArgumentParser("recbole-bns doctor", description=doctor.__doc__).parse_args(arguments)
+    argparse.ArgumentParser("recbole-bns doctor", description=_doctor.__doc__).parse_args(arguments)
     from .doctor import examine
 
     text, healthy = examine()

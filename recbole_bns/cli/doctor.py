@@ -92,6 +92,7 @@ def _host_lines() -> list[str]:
 def _import_problems() -> list[str]:
     try:
         from recbole_bns.sampling import available
+        from recbole_bns.training import run as run  # and with it RecBole
 
         available()
     except Exception as error:

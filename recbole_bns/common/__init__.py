@@ -1,1 +1,1 @@
-"""What every room may use and none of which knows this project: errors, files, locks, processes, tables."""
+"""What every room may use, and nothing of which knows this project."""

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from .errors import UsageError
 from .files import whole_file
+
+if TYPE_CHECKING:  # a second to import, and most who check a format write no table
+    import pandas as pd
 
 FORMATS = ("csv", "parquet")
 
@@ -52,6 +55,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def write_embeddings(name: str, ids: Sequence[str], vectors: np.ndarray, path: Path) -> None:
     """Write ids and vectors (N, D): CSV, Parquet, or ``.npz`` with ``ids`` and ``vectors``."""
     if path.suffix != ".npz":
+        import pandas as pd
+
         table = pd.DataFrame(vectors, columns=[f"d{n}" for n in range(vectors.shape[1])])
         table.insert(0, name, list(ids))
         write_table(table, path)

@@ -1,4 +1,4 @@
-"""What a run leaves behind: ``result.json``, ``epochs.csv``, metrics of every user, the printed table."""
+"""What a run leaves behind: ``result.json``, ``epochs.csv``, metrics of users, the table."""
 
 from __future__ import annotations
 

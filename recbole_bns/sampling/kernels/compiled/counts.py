@@ -1,8 +1,5 @@
 """The compiled loops that score whole rows and count in them; see :mod:`._numba`."""
 
-# numba compiles these functions: they take arrays and are written as plain loops.
-# mypy: disable-error-code="no-untyped-def, misc"
-
 import numba
 import numpy as np
 

@@ -1,8 +1,5 @@
 """The compiled loops over the memory of SRNS; see :mod:`._numba`."""
 
-# numba compiles these functions: they take arrays and are written as plain loops.
-# mypy: disable-error-code="no-untyped-def, misc"
-
 import math
 
 import numba

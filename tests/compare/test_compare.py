@@ -22,9 +22,10 @@ import psutil
 import pytest
 import torch
 from scipy import stats
-from tiny import Settings, alive, build_model, prepare, start
+from tiny import ROOT, Settings, alive, build_model, prepare, start
 
 from recbole_bns import UsageError, cli, get_trainer
+from recbole_bns.adapters.evaluation import PerUserEvaluator, users_of
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.common.files import beside
@@ -47,7 +48,7 @@ from recbole_bns.compare.statistics import (
 from recbole_bns.runs import results as per_user
 from recbole_bns.training.run import run_recbole_bns
 
-HOME = str(Path(module.__file__).parents[1])
+HOME = str(ROOT)
 
 
 def words_of(settings: Settings, *more: str) -> list[str]:
@@ -596,7 +597,7 @@ def test_two_comparisons_do_not_share_a_folder(settings, in_tmp, in_process, cap
 
 def test_progress_shows_runs_and_the_time_left(monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr("recbole_bns.progress.time", lambda: clock[0])
+    monkeypatch.setattr("recbole_bns.common.progress.time", lambda: clock[0])
     stream = io.StringIO()
     with RunsProgress("x", 4, 2, stream=stream) as progress:
         progress.running(0.5)
@@ -625,11 +626,11 @@ def test_metrics_of_every_user_are_those_of_the_papers(make, mode):
     model = build_model(config, train)
     trainer = get_trainer(config["MODEL_TYPE"], "BPR")(config, model)
     trainer.eval_collector.data_collect(train)
-    trainer.evaluator = per_user.PerUserEvaluator(config)
+    trainer.evaluator = PerUserEvaluator(config)
     if mode == "uni20":
         lists = listed_items(test)
     reported = trainer.evaluate(test, load_best_model=False)
-    users, values = per_user.users_of(test), trainer.evaluator.values
+    users, values = users_of(test), trainer.evaluator.values
     assert {len(column) for column in values.values()} == {len(users)}
     for name, mean in reported.items():
         assert values[name].mean() == pytest.approx(mean, abs=1e-12)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tiny import Settings, start
+from tiny import ROOT, Settings, start
 
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.cli import main
@@ -40,7 +40,7 @@ from recbole_bns.tuning.space import (
 if importlib.util.find_spec("ray") is None:
     pytest.skip("Ray is not installed", allow_module_level=True)
 
-HOME = str(Path(__file__).parents[1])
+HOME = str(ROOT)
 SAMPLERS = [name for name, cls in available().items() if "recbole_bns." in cls.__module__]
 
 

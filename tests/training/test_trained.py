@@ -265,7 +265,7 @@ def test_parquet_holds_what_csv_holds(folders, in_tmp):
 
 
 def test_without_pyarrow_parquet_is_a_sentence_before_anything_is_read(monkeypatch, capsys):
-    monkeypatch.setattr("recbole_bns.parquet.find_spec", lambda name: None)
+    monkeypatch.setattr("recbole_bns.common.table_files.find_spec", lambda name: None)
     for words, setting in (
         (["predict", "--out=a.parquet"], "--out"),
         (["export", "--format=parquet"], "--format"),

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import recbole_bns.quick_start
 import torch
 import yaml
 from tiny import Settings, build_model, prepare, start
@@ -28,6 +27,7 @@ from recbole_bns.cli import main
 from recbole_bns.common import signals
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available
+from recbole_bns.training.resume import find
 from recbole_bns.training.run import run_recbole_bns
 from recbole_bns.training.state import FILE, PREVIOUS, Keeper, random_states, set_random_states
 from recbole_bns.training.trainer import TrainerMixin
@@ -180,9 +180,9 @@ def test_random_states_are_plain_and_come_back(tmp_path):
             random.gauss(0, 1),
             random.random(),
             np.random.standard_normal(),  # noqa: NPY002
-            np.random.random(),
+            np.random.random(),  # noqa: NPY002
             float(torch.rand(1)),
-        ]  # noqa: NPY002
+        ]
 
     first = draw()
     set_random_states(checkpoint.load(tmp_path / "a.pt")["random"])
@@ -322,7 +322,7 @@ def test_a_run_that_is_trained_is_left_alone(settings, in_tmp, monkeypatch):
     def second(self: Keeper) -> None:
         with pytest.raises(UsageError, match="another process is training the run in 'mine'"):
             run_recbole_bns(resume="mine")
-        seen.append(recbole_bns.quick_start.find(self.trainer.config))
+        seen.append(find(self.trainer.config))
 
     monkeypatch.setattr(Keeper, "finish", second)
     run(own, Path("mine"))

@@ -80,7 +80,7 @@ def test_recboles_own_calls_train_on_our_negatives(data_path, in_tmp):
         """
 from recbole.quick_start import run_recbole
 from recbole_bns import BNSTrainDataLoader
-from recbole_bns.sampler import EvalSampler
+from recbole_bns.adapters.evaluation import EvalSampler
 import recbole.model.general_recommender.bpr as module
 
 batches = []

@@ -228,7 +228,7 @@ def test_weights_and_biases_are_told(make: Make) -> None:
 def test_parquet_or_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"'excel', allowed: csv, parquet"):
         check_format("excel", "neg_record_format")
-    monkeypatch.setattr("recbole_bns.parquet.find_spec", lambda name: None)
+    monkeypatch.setattr("recbole_bns.common.table_files.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install pyarrow"):
         check_format("parquet", "neg_record_format")
     monkeypatch.undo()

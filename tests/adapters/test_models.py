@@ -324,7 +324,7 @@ def test_pairs_are_scored_in_chunks(make, monkeypatch):
     _, train, model = setup(make, "NeuMF", neg_sampler="rns")
     users, items = torch.tensor([1, 2, 3]), torch.arange(1, 31).view(3, 10)
     expected = the_scorer(train, model).pairs(users, items)
-    monkeypatch.setattr("recbole_bns.scorers.PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("recbole_bns.adapters.scorers.PAIRS_AT_ONCE", 7)
     sizes: list[int] = []
     inner = model.predict
     monkeypatch.setattr(model, "predict", lambda rows: sizes.append(len(rows)) or inner(rows))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from recbole_bns.cli import doctor, main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get
-from recbole_bns.settings import words as settings
 
 FLAGS = [
     (["--model=BPR"], {"model": "BPR"}),
@@ -82,8 +80,10 @@ def test_run_hands_everything_to_the_run_recipe(monkeypatch, capsys):
         given.update(args=args, **kwargs)
         return "result"
 
-    monkeypatch.setattr("recbole_bns.quick_start.run_recbole_bns", recipe)
-    monkeypatch.setattr("recbole_bns.report.result_table", lambda result: f"table of {result}")
+    monkeypatch.setattr("recbole_bns.training.run.run_recbole_bns", recipe)
+    monkeypatch.setattr(
+        "recbole_bns.runs.results.result_table", lambda result: f"table of {result}"
+    )
     words = [
         "--model=BPR",
         "--dataset",
@@ -306,8 +306,8 @@ def test_the_doctor_survives_what_is_optional_or_broken(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "_version", lambda n: None if n in missing else real(n))
     assert main(["doctor"]) == 0
     assert "ray          not installed (only for sweeps; pip install" in capsys.readouterr().out
-    monkeypatch.setitem(sys.modules, "recbole_bns.quick_start", None)
-    monkeypatch.delattr("recbole_bns.quick_start", raising=False)
+    monkeypatch.setitem(sys.modules, "recbole_bns.training.run", None)
+    monkeypatch.delattr("recbole_bns.training.run", raising=False)
     assert main(["doctor"]) == 1
     assert "install the tested set: pip install -c constraints.txt ." in capsys.readouterr().out
 
@@ -328,7 +328,7 @@ def test_samplers_and_help_need_neither_recbole_nor_torch_to_start():
         "assert main(['run', '--help']) == 0; assert main([]) == 0; "
         "assert not {'recbole', 'torch', 'numpy'} & set(sys.modules)"
     )
-    root = str(Path(settings.__file__).parents[1])
+    root = str(ROOT)
     subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); {code}"],
         check=True,

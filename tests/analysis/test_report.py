@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 import yaml
 from scipy import integrate, stats
+from tiny import ROOT
 
-from recbole_bns import analysis, cli
+from recbole_bns import analysis
 from recbole_bns.analysis import as_pictures as plots
 from recbole_bns.analysis import chart as style
 from recbole_bns.analysis import figures as charts
@@ -401,7 +402,7 @@ def test_help_brings_neither_plots_nor_torch() -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.stdout.strip().endswith("[]")
     assert "recbole-bns report" in done.stdout

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from recbole_bns import BNSConfig, UsageError, run_recbole_bns
 from recbole_bns.adapters.checks import known_keys
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get, parse
-from recbole_bns.settings import words as settings
+from recbole_bns.settings.properties import PROPERTIES
+from recbole_bns.settings.words import read_yaml, typed
 
 NOT_SETTINGS = {"tuned_as", "how_to_get"}
-YAML_FILES = sorted(settings.PROPERTIES.rglob("*.yaml"))
+YAML_FILES = sorted(PROPERTIES.rglob("*.yaml"))
 
 
 def write(path: Path, content: Any) -> str:
@@ -36,8 +38,8 @@ def write(path: Path, content: Any) -> str:
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the property files that a test may change."""
     copy = tmp_path / "properties"
-    shutil.copytree(settings.PROPERTIES, copy)
-    monkeypatch.setattr(settings, "PROPERTIES", copy)
+    shutil.copytree(PROPERTIES, copy)
+    monkeypatch.setattr("recbole_bns.adapters.config.PROPERTIES", copy)
     return copy
 
 
@@ -181,7 +183,7 @@ VALUES = [
 
 @pytest.mark.parametrize(("given", "value"), VALUES)
 def test_values_are_what_they_spell_and_nothing_is_run(given, value, in_tmp):
-    read = settings.typed(given)
+    read = typed(given)
     assert read == value
     assert type(read) is type(value)
     assert not list(in_tmp.iterdir())
@@ -317,10 +319,10 @@ def test_a_model_of_the_users_own_may_read_settings_of_its_own(make):
 # --- The property files ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", YAML_FILES, ids=lambda p: str(p.relative_to(settings.PROPERTIES)))
+@pytest.mark.parametrize("path", YAML_FILES, ids=lambda p: str(p.relative_to(PROPERTIES)))
 def test_property_files_hold_known_settings_only(path):
-    content = settings.read_yaml(path)
-    folder, *rest = path.relative_to(settings.PROPERTIES).parts
+    content = read_yaml(path)
+    folder, *rest = path.relative_to(PROPERTIES).parts
     model = {"model": path.stem, "tuned": rest[1] if len(rest) > 1 else ""}.get(folder) or "BPR"
     if folder != "sweep":
         assert set(content) <= known_keys(model) | NOT_SETTINGS
@@ -330,9 +332,7 @@ def test_property_files_hold_known_settings_only(path):
 
 
 def test_the_data_sets_that_are_known_have_property_files():
-    found = {
-        path.stem: settings.read_yaml(path) for path in YAML_FILES if path.parent.name == "dataset"
-    }
+    found = {path.stem: read_yaml(path) for path in YAML_FILES if path.parent.name == "dataset"}
     assert {"ml-100k", "ml-1m", "yahoo-r3", "ml-100k-bns", "ml-1m-ahns"} <= set(found)
     assert all(content["how_to_get"] and content["eval_args"] for content in found.values())
 
@@ -342,51 +342,43 @@ def test_every_sampler_has_a_yaml_that_equals_its_dataclass():
     writer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(writer)
     ours = {name: cls for name, cls in available().items() if "recbole_bns." in cls.__module__}
-    assert {path.stem for path in (settings.PROPERTIES / "sampler").iterdir()} == set(ours)
+    assert {path.stem for path in (PROPERTIES / "sampler").iterdir()} == set(ours)
     for name, cls in ours.items():
-        path = settings.PROPERTIES / "sampler" / f"{name}.yaml"
+        path = PROPERTIES / "sampler" / f"{name}.yaml"
         assert path.read_text(encoding="utf-8") == writer.text(cls), (
             "run scripts/write_sampler_yaml.py"
         )
-        assert settings.read_yaml(path) == {
+        assert read_yaml(path) == {
             "neg_sampler": name,
             "neg_sampler_args": defaults(cls.Params),
         }
 
 
 def test_an_installed_package_finds_every_property_file(tmp_path):
-    """As in a wheel: no checkout around it, the YAML copied by the patterns of the metadata."""
-    try:
-        import tomllib
-    except ModuleNotFoundError:
-        import tomli as tomllib
-    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
-        "setuptools"
-    ]
-    package = tmp_path / "site" / "recbole_bns"
-    shutil.copytree(ROOT / "recbole_bns", package, ignore=shutil.ignore_patterns("__pycache__"))
-    source, copied = ROOT / tool["package-dir"]["recbole_bns.properties"], set()
-    for pattern in ["__init__.py", *tool["package-data"]["recbole_bns.properties"]]:
-        for path in source.glob(pattern):
-            target = package / "properties" / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-            copied.add(path)
-    assert copied == {*source.rglob("*.yaml"), source / "__init__.py"}
+    """The wheel holds every package and property file, and the code in it finds them."""
+    source = tmp_path / "source"
+    for name in ("recbole_bns", "properties"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={tmp_path}", "."]
+    subprocess.run(build, check=True, cwd=source)
+    site = tmp_path / "site"
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(site)
+    kept = {p.relative_to(site / "recbole_bns") for p in (site / "recbole_bns").rglob("*.*")}
+    code = {p.relative_to(ROOT / "recbole_bns") for p in (ROOT / "recbole_bns").rglob("*.py")}
+    files = {Path("properties") / p.relative_to(PROPERTIES) for p in PROPERTIES.rglob("*.yaml")}
+    assert kept >= code | files | {Path("properties/__init__.py"), Path("py.typed")}
     done = subprocess.run(
-        [sys.executable, "-c", "import recbole_bns.settings as s; print(s.PROPERTIES)"],
+        [sys.executable, "-c", "import recbole_bns.settings.properties as s; print(s.PROPERTIES)"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(package.parent)},
+        env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert Path(done.stdout.strip()) == package / "properties"
-    modules = {
-        ".".join(path.parent.relative_to(package.parent).parts)
-        for path in package.rglob("__init__.py")
-    }
-    assert modules == set(tool["packages"]), "a package is missing from the metadata"
+    assert Path(done.stdout.strip()) == site / "recbole_bns" / "properties"
 
 
 # --- settings.yaml -----------------------------------------------------------------------------

@@ -276,7 +276,7 @@ def test_epoch_seconds_count_what_a_sampler_does_when_an_epoch_begins(
     settings, tmp_path, monkeypatch
 ):
     clock = [0.0]
-    monkeypatch.setattr("recbole_bns.trainer.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("recbole_bns.training.trainer.perf_counter", lambda: clock[0])
 
     def taking(seconds: float, inner: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -646,7 +646,7 @@ def test_a_result_is_written_whole_or_not_at_all(settings, tmp_path, monkeypatch
             yield file
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("recbole_bns.quick_start.whole_file", stopped)
+    monkeypatch.setattr("recbole_bns.training.train.whole_file", stopped)
     given = {**settings, "neg_sampler": "rns", "epochs": 1}
     with pytest.raises(KeyboardInterrupt):
         run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")

@@ -19,7 +19,8 @@ from recbole_bns.cli import main
 from recbole_bns.cli.help_texts import PREPARE_HELP
 from recbole_bns.datasets import write as atomic
 from recbole_bns.datasets.recipes import RECIPES
-from recbole_bns.settings import words as settings
+from recbole_bns.settings.properties import PROPERTIES
+from recbole_bns.settings.words import read_yaml
 
 INSIDE = Path(find_spec("recbole").origin).parent / "dataset_example" / "ml-100k"
 SHARED = ROOT.parent / "shared" / "data"
@@ -556,7 +557,7 @@ def test_help_names_every_data_set_and_its_files(command):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_property_file_names_the_command(name):
-    remedy = settings.read_yaml(settings.PROPERTIES / "dataset" / f"{name}.yaml")["how_to_get"]
+    remedy = read_yaml(PROPERTIES / "dataset" / f"{name}.yaml")["how_to_get"]
     assert f"recbole-bns prepare {name} --from " in remedy
 
 
