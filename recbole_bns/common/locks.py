@@ -1,50 +1,53 @@
-"""One process at a time in a folder, where the system can tell."""
+"""One process at a time in a folder, where the file system can tell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 from .errors import UsageError
 
+NAME = ".lock"
+"""The file in a folder that is locked; it is empty and stays."""
+
 
 @contextmanager
-def alone(path: Path, sentence: str) -> Iterator[None]:
-    """Hold a file's lock, the file made where it is missing.
+def alone(folder: Path, sentence: str) -> Iterator[None]:
+    """Hold a folder's lock; without one where the file system has none.
 
     Args:
-        path: of the file; it must not be replaced meanwhile, only written to.
+        folder: that no second process may work in; it is there.
         sentence: for whoever comes second.
 
     Raises:
         UsageError: another process holds it.
     """
-    with path.open("a", encoding="utf-8") as file:
-        if not _lock(file):
-            raise UsageError(sentence)
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(sentence) from None
+    except (OSError, NotImplementedError):  # a file system without locks
+        pass
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def is_held(path: Path) -> bool:
-    """Whether another process is :func:`alone` with this file."""
-    if not path.is_file():
+def is_held(folder: Path) -> bool:
+    """Whether a process is :func:`alone` in this folder."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / NAME).is_file():
         return False
-    with path.open("a", encoding="utf-8") as file:
-        return not _lock(file)
-
-
-def _lock(file: IO[Any]) -> bool:
-    """Lock an open file until it is closed; whether nobody else has."""
     try:
-        import fcntl
-    except ImportError:  # Windows
+        with FileLock(folder / NAME).acquire(timeout=0):
+            return False
+    except Timeout:
         return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (OSError, NotImplementedError):  # a file system without locks
         return False
-    except OSError:  # a file system without locks
-        return True
-    return True

@@ -1,80 +1,147 @@
-"""Child processes with a job."""
+"""A child process with a job: both of its ends.
+
+A process apart, not a fork, so that a crash ends one job, that the number of threads is set before
+torch is loaded, and that threads and GPUs in use here do no harm. The job comes pickled through the
+standard input; the pipe stays open, and its end tells the child that whoever started it is gone.
+"""
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .files import beside
-
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables that say how many threads the libraries of a process may start."""
 
 
-class Worker:
-    """A process that trains and tests one run.
+def count_cores() -> int:
+    """Cores that this process may use, by its affinity and its container's quota."""
+    import joblib  # half a second, which not every command needs
+
+    return int(joblib.cpu_count())
+
+
+class Child:
+    """A process that runs a module with one job; :func:`read_job` is its other end.
 
     Args:
-        job: what :func:`main` reads: ``model``, ``dataset``, ``config_files``, ``settings``,
-            ``folder`` (of the run), ``record`` (goes into the run's file) and ``epochs``.
-        threads: of the process.
+        module: that runs, as ``python -m`` names it.
+        job: for :func:`read_job`; anything that can be pickled.
+        words: arguments of the module.
+        modules: that the child imports before the job is read: those that define its classes.
+        log: file for all that the child says.
+        environment: variables that differ from those of this process.
+        shown: whether the child talks to this process's screen instead.
     """
 
-    def __init__(self, job: Mapping[str, Any], threads: int) -> None:
-        self.record: Mapping[str, Any] = job["record"]
-        self._folder, self._epochs = Path(job["folder"]), int(job["epochs"])
-        self.log = beside(self._folder, ".log")
+    def __init__(
+        self,
+        module: str,
+        job: Any,
+        *,
+        log: Path,
+        words: Sequence[str] = (),
+        modules: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        shown: bool = False,
+    ) -> None:
+        self.log = log
+        said = pickle.dumps((sys.path, list(modules))) + pickle.dumps(job)
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        known = {name: str(threads) for name in THREADS}
-        with self.log.open("wb") as log:
+        with log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "recbole_bns.compare.worker"],
+                [sys.executable, "-m", module, *words],
                 stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **known, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C goes to the parent, which ends its workers
+                stdout=None if shown else file,
+                stderr=None if shown else file,
+                env={**os.environ, **(environment or {}), "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C comes to the parent, which ends its children
             )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
         with suppress(BrokenPipeError):  # it died at once, which its status tells
-            self._pipe.write(json.dumps(job).encode() + b"\n")
+            self._pipe.write(said)
             self._pipe.flush()
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def status(self) -> int | None:
-        """Exit status, or None while it runs."""
+        """Exit status, negative for a signal; None while it runs."""
         return self._process.poll()
 
-    def part(self) -> float:
-        """How much of the run is done, by its epochs: 0 to 1."""
-        try:
-            lines = (self._folder / "epochs.csv").read_bytes().count(b"\n")
-        except OSError:
-            return 0.0
-        return min(max(lines - 1, 0) / self._epochs, 1.0)
-
     def complaint(self) -> str:
-        """Why it failed: the signal that ended it, or the last line it said."""
+        """Why it failed: the signal that ended it, or the last line that it said."""
         status = self.status() or 0
-        if status < 0:
-            return f"the process was ended by signal {-status}"
-        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return last or f"the process ended with status {status} and said nothing"
+        if how := ended_by(status):
+            return f"the process {how}"
+        return last_line(self.log) or f"the process ended with status {status} and said nothing"
 
     def stop(self) -> None:
-        """End the process, at once; its run is started anew by the next command."""
-        self._process.kill()
-        self.close()
-
-    def close(self) -> None:
-        """Wait for the end and close the pipe."""
+        """End the process at once where it runs, wait for its end, and close the pipe."""
+        if self.status() is None:
+            self._process.kill()
         self._process.wait()
         with suppress(BrokenPipeError):  # it died before it read its job
             self._pipe.close()
+
+
+def ended_by(status: int) -> str:
+    """``was ended by the signal SIGSEGV``, by an exit status; empty where it was no signal."""
+    if status >= 0:
+        return ""
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        return f"was ended by signal {-status}"
+    memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"was ended by the signal {name}{memory}"
+
+
+def last_line(log: Path) -> str:
+    """The last line in a log that says something; empty where there is none."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def read_job() -> Any:
+    """The job of this process, which :class:`Child` has sent; modules are imported before.
+
+    Raises:
+        SystemExit: whoever started it is gone already.
+        Exception: a module cannot be imported, or a class is not found.
+    """
+    try:
+        sys.path[:], modules = pickle.load(sys.stdin.buffer)
+        for name in modules:  # of models and samplers, which are registered by being imported
+            import_module(name)
+        return pickle.load(sys.stdin.buffer)
+    except EOFError:
+        raise SystemExit(130) from None
+
+
+def end_with_parent(clean: Callable[[], None] = lambda: None) -> None:
+    """End this process as soon as its owner has closed the pipe, which the owner's end does too.
+
+    Args:
+        clean: what is done before.
+    """
+
+    def wait() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        clean()
+        os._exit(130)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -6,32 +6,28 @@ and beside it the test metrics of every user (``.npz``). The same command goes o
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.files import beside, write_json, write_text
+from recbole_bns.common.files import write_text
 from recbole_bns.common.locks import alone
-from recbole_bns.common.processes import Worker
-from recbole_bns.common.progress import RunsProgress
+from recbole_bns.common.processes import count_cores
 from recbole_bns.common.signals import terminated_is_interrupted
+from recbole_bns.runner import journal
+from recbole_bns.runner.jobs import Job
+from recbole_bns.runner.pool import LocalProcesses
+from recbole_bns.runner.run import run_all
 from recbole_bns.runs import results as per_user
+from recbole_bns.runs.records import RunRecord
 from recbole_bns.runs.results import versions
 
 from .plan import Plan, Run
-from .records import check_held, read_records, stem
+from .records import PER_USER, check_held, read_records, stem
 from .report import Origin, Report
-
-PAUSE = 0.2
-"""Seconds between two looks at the workers."""
 
 
 def compare(plan: Plan, command: str) -> int:
@@ -54,16 +50,14 @@ def compare(plan: Plan, command: str) -> int:
         raise UsageError(f"--out: cannot make '{folder}': {error.strerror}.") from error
     with _alone(plan.out):
         check_held(plan, read_records(folder))
-        jobs, threads = share(plan)
         stopped = False
         try:
             with terminated_is_interrupted():
-                train(plan, folder, jobs, threads)
+                train(plan, folder)
         except KeyboardInterrupt:
             stopped = True
-        found = read_records(folder)
-        records = [found[run] for run in plan.runs if run in found]
-        return _conclude(plan, command, records, stopped)
+        records = read_records(folder)
+        return _conclude(plan, command, [records[r] for r in plan.runs if r in records], stopped)
 
 
 def share(plan: Plan) -> tuple[int, int]:
@@ -74,91 +68,70 @@ def share(plan: Plan) -> tuple[int, int]:
     return jobs, max(cores // jobs, 1)
 
 
-def count_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def train(plan: Plan, folder: Path, jobs: int, threads: int) -> None:
-    """Train and test every run that is not done, ``jobs`` at once."""
-    records = read_records(folder)
-    done = [run for run in plan.runs if records.get(run, {}).get("status") == "done"]
-    waiting = deque(run for run in plan.runs if run not in done)
-    settings = {s: plan.resolved(s, plan.own.get(s, {})) for s in {run[0] for run in waiting}}
-    running: dict[Run, Worker] = {}
-    config = plan.config
-    title = f"{config['model']} on {config['dataset']}"
-    shown = bool(plan.settings.get("show_progress", True))
-    with RunsProgress(title, len(plan.runs), len(done), shown=shown) as progress:
-        try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    run = waiting.popleft()
-                    record = {
-                        "sampler": run[0],
-                        "seed": run[1],
-                        "own": plan.own.get(run[0], {}),
-                        "settings": settings[run[0]],
-                        "data": plan.data,
-                        "jobs": jobs,
-                        "threads": threads,
-                        "cores": count_cores(),
-                        "device": config["device"].type,
-                    }
-                    running[run] = _start(plan, folder, run, record, threads)
-                time.sleep(PAUSE)
-                for run, worker in list(running.items()):
-                    if worker.status() is not None:
-                        del running[run]
-                        progress.finished(_finish(folder, run, worker))
-                progress.running(sum(worker.part() for worker in running.values()))
-        finally:
-            for worker in running.values():
-                worker.stop()
-
-
-def _start(plan: Plan, folder: Path, run: Run, record: Mapping[str, Any], threads: int) -> Worker:
-    """Start a run in an empty folder; what a failed or stopped one left there is removed."""
-    place = folder / stem(run)
-    shutil.rmtree(place, ignore_errors=True)
-    for ending in (".json", ".npz"):
-        beside(place, ending).unlink(missing_ok=True)
-    job = {
-        "model": plan.model_of(run[0]),
-        "dataset": plan.dataset,
-        "config_files": plan.config_files,
-        "settings": plan.given(run),
-        "folder": str(place),
-        "epochs": record["settings"]["epochs"],
-        "record": record,
+def train(plan: Plan, folder: Path) -> None:
+    """Train and test every run that is not done."""
+    at_once, threads = share(plan)
+    load = {
+        "jobs": at_once,
+        "threads": threads,
+        "cores": count_cores(),
+        "device": plan.config["device"].type,
     }
-    return Worker(job, threads)
+    run_all(
+        [_job(plan, run, folder, load) for run in plan.runs],
+        LocalProcesses(),
+        at_once,
+        title=f"{plan.config['model']} on {plan.config['dataset']}",
+        shown=bool(plan.words.settings.get("show_progress", True)),
+        tell=_told,
+    )
 
 
-def _finish(folder: Path, run: Run, worker: Worker) -> str:
-    """Record a run that has ended, and say how in a few words."""
-    worker.close()
-    path = folder / f"{stem(run)}.json"
-    if worker.status() == 0 and path.is_file():
-        if not worker.log.stat().st_size:
-            worker.log.unlink()
-        result = json.loads(path.read_text(encoding="utf-8"))["result"]
-        metric = result["valid_metric"]
-        valid = result["best_valid_result"]
-        text = f"{metric} {valid[metric]:.4f} in validation, " if valid else ""
-        best = f"{text}epoch {result['best_epoch']} of {result['epochs']}"
-        return f"{run[0]} with seed {run[1]}: {best}"
-    error = worker.complaint()
-    failed = {**worker.record, "status": "failed", "error": error, "log": str(worker.log)}
-    write_json(path, failed)
-    return f"{run[0]} with seed {run[1]} FAILED: {error}"
+def _job(plan: Plan, run: Run, folder: Path, load: Mapping[str, Any]) -> Job:
+    """A run as a job; its record is all of ``runs/<row>-<seed>.json`` but how it ended.
+
+    Args:
+        plan: that it is of.
+        run: row and seed.
+        folder: for all runs.
+        load: of the machine when it is trained: runs at once, threads, cores, device.
+    """
+    row, seed = run
+    settings = plan.rows[row]
+    return Job(
+        name=f"{row} with seed {seed}",
+        model=plan.words.model_of(row),
+        dataset=plan.words.dataset,
+        config_files=plan.words.config_files,
+        settings=plan.words.given(run),
+        folder=folder / stem(run),
+        threads=load["threads"],
+        epochs=settings["epochs"],
+        record={
+            "sampler": row,
+            "seed": seed,
+            "own": plan.own(row),
+            "settings": settings,
+            "data": plan.data,
+            **load,
+        },
+        leaves=(PER_USER,),
+    )
 
 
-def _conclude(plan: Plan, command: str, records: Sequence[Mapping[str, Any]], stopped: bool) -> int:
+def _told(job: Job, record: Mapping[str, Any]) -> str:
+    """How a run has ended, in a few words."""
+    if record["status"] == journal.FAILED:
+        return f"{job.name} FAILED: {record['error']}"
+    result = record["result"]
+    metric, valid = result["valid_metric"], result["best_valid_result"]
+    value = f"{metric} {valid[metric]:.4f} in validation, " if valid else ""
+    return f"{job.name}: {value}epoch {result['best_epoch']} of {result['epochs']}"
+
+
+def _conclude(plan: Plan, command: str, records: Sequence[RunRecord], stopped: bool) -> int:
     """Print and write the tables of all that is finished; the exit status."""
-    done = [record for record in records if record["status"] == "done"]
+    done = [record for record in records if record["status"] == journal.DONE]
     if done:
         report = _report(plan, command, records, done)
         text = report.markdown()
@@ -182,40 +155,39 @@ def _conclude(plan: Plan, command: str, records: Sequence[Mapping[str, Any]], st
 
 
 def _report(
-    plan: Plan,
-    command: str,
-    records: Sequence[Mapping[str, Any]],
-    done: Sequence[Mapping[str, Any]],
+    plan: Plan, command: str, records: Sequence[RunRecord], done: Sequence[RunRecord]
 ) -> Report:
     from recbole_bns.adapters.evaluation import SMALLER_IS_BETTER
 
-    found = [record["result"]["versions"] for record in done]
+    of_runs = [record["result"]["versions"] for record in done]
     origin = Origin(
         command=command,
         model=plan.config["model"],
         dataset=plan.config["dataset"],
-        versions={k: _joined(found, k) for k in versions()},
+        versions={package: _joined(of_runs, package) for package in versions()},
         cores=_joined(done, "cores"),
         jobs=_joined(done, "jobs"),
         threads=_joined(done, "threads"),
         device=_joined(done, "device"),
+        config_files=plan.words.config_files or [],
+        tuned={row: added for row in plan.samplers if (added := plan.tuned(row))},
     )
     runs = [(record["sampler"], record["seed"]) for record in done]
-    values = {run: per_user.load(plan.out / "runs" / f"{stem(run)}.npz") for run in runs}
+    values = {run: per_user.load(plan.out / "runs" / f"{stem(run)}{PER_USER}") for run in runs}
     return Report(
         origin, records, values, plan.samplers, plan.seeds, plan.reference, SMALLER_IS_BETTER
     )
 
 
-def _joined(found: Sequence[Mapping[str, Any]], key: str) -> str:
+def _joined(mappings: Sequence[Mapping[str, Any]], key: str) -> str:
     """``2``, or ``1/2`` where the runs had not all the same."""
-    return "/".join(map(str, sorted({each.get(key, "?") for each in found})))
+    return "/".join(map(str, sorted({each.get(key, "?") for each in mappings})))
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:
     """Keep a second comparison out of the folder, where the system can."""
     return alone(
-        folder / ".lock",
+        folder,
         f"--out: another comparison is at work in '{folder}'; wait for it, or name another folder "
         "with --out=DIR.",
     )

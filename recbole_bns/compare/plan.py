@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +14,14 @@ from typing import Any
 from recbole_bns.adapters.checks import RECORD_KEYS, known_keys
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.params import defaults
 from recbole_bns.datasets.check import check_files, digest
 from recbole_bns.runs.folder import settings_of
-from recbole_bns.sampling import available
+from recbole_bns.runs.records import RunConfig, Settings
+from recbole_bns.sampling import available, get
 from recbole_bns.settings.declared import NO_SAMPLER
-from recbole_bns.settings.words import flat, read_yaml
+from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.words import flat, merge, read_yaml
 from recbole_bns.training.limits import check_alone
 
 METRICS, CUTS = ["Recall", "Precision", "NDCG"], [5, 10, 20]
@@ -29,15 +32,17 @@ FIRST = "rns"
 MOST = 2**32
 """Seeds are below."""
 
-Own = dict[str, dict[str, Any]]
+DEFAULT_MODEL = "LightGCN"
+
+Own = dict[str, Settings]
 
 Run = tuple[str, int]
 """A sampler and a seed."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A comparison.
+class Words:
+    """What the user has written about the runs.
 
     Attributes:
         model: name, or None where files or defaults say it.
@@ -45,6 +50,56 @@ class Plan:
         config_files: YAML files of the user.
         settings: of all runs.
         own: row -> the settings that are its alone, as the user wrote them.
+    """
+
+    model: str | None
+    dataset: str | None
+    config_files: list[str] | None
+    settings: Settings
+    own: Own
+
+    def model_of(self, row: str) -> str | None:
+        """A variant's own model, else that of the table."""
+        return self.own.get(row, {}).get("model", self.model)
+
+    def given(self, run: Run, own: Settings | None = None) -> Settings:
+        """The settings that the words come to for one run.
+
+        Args:
+            run: row and seed.
+            own: settings of the row alone, where they are not those of the words.
+        """
+        row, seed = run
+        return {
+            **self.settings,
+            "neg_sampler": row,
+            **(self.own.get(row, {}) if own is None else own),
+            "seed": seed,
+            "show_progress": False,
+            "checkpoint_every": 0,
+        }
+
+    def config(self, run: Run, own: Settings | None = None) -> RunConfig:
+        """The settings of one run, resolved; see :meth:`given`.
+
+        Raises:
+            UsageError: one is not allowed.
+        """
+        model = self.model_of(run[0]) if own is None else own.get("model", self.model)
+        return BNSConfig(model, self.dataset, self.config_files, self.given(run, own))
+
+    def says(self, key: str, row: str) -> bool:
+        """Whether the words set a dotted key for a row."""
+        layers = [self.settings, self.own.get(row, {}), *map(read_yaml, self.config_files or [])]
+        return any(key in flat(layer) for layer in layers)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison.
+
+    Attributes:
+        words: of the user about its runs.
         samplers: the rows, in the order of the table: samplers and variants of them.
         seeds: of every sampler.
         reference: what the others are tested against.
@@ -53,17 +108,13 @@ class Plan:
         config: the settings of the first run, resolved.
     """
 
-    model: str | None
-    dataset: str | None
-    config_files: list[str] | None
-    settings: dict[str, Any]
-    own: Own
+    words: Words
     samplers: tuple[str, ...]
     seeds: tuple[int, ...]
     reference: str
     jobs: int | None
     out: Path
-    config: Any
+    config: RunConfig
 
     @property
     def runs(self) -> list[Run]:
@@ -75,41 +126,39 @@ class Plan:
         """What tells the data set's files from others of the same name."""
         return digest(self.config)
 
-    def model_of(self, row: str) -> str | None:
-        """A variant's own model, else that of the table."""
-        return self.own.get(row, {}).get("model", self.model)
+    @cached_property
+    def rows(self) -> dict[str, Settings]:
+        """Row -> every setting of its runs but the seed; see :meth:`resolved`."""
+        return {row: self.resolved(row) for row in self.samplers}
 
-    def given(self, run: Run) -> dict[str, Any]:
-        """The settings that the user's words come to for one run."""
-        return given(self.settings, run[0], self.own.get(run[0], {}), run[1])
+    def own(self, row: str) -> Settings:
+        """The settings that are a row's alone."""
+        return self.words.own.get(row, {})
 
-    def says(self, key: str, row: str) -> bool:
-        """Whether the user's words set a dotted key for a row."""
-        words = [self.settings, self.own.get(row, {}), *map(read_yaml, self.config_files or [])]
-        return any(key in flat(given) for given in words)
+    def resolved(self, row: str, own: Settings | None = None) -> Settings:
+        """Every setting of a row's runs but the seed, as it is written to their files.
 
-    def resolved(self, sampler: str, own: Mapping[str, Any]) -> dict[str, Any]:
-        """Every setting of a sampler's runs but the seed, as it is written to their files."""
-        words = given(self.settings, sampler, own, self.seeds[0])
-        model = own.get("model", self.model)
-        config = BNSConfig(model, self.dataset, self.config_files, words)
-        values = settings_of(config)
+        Args:
+            row: a sampler or variant.
+            own: its settings alone, where they are not those of the words.
+        """
+        values = settings_of(self.words.config((row, self.seeds[0]), own))
         left_out = ("seed",) if values["neg_record"] else ("seed", *RECORD_KEYS)
         return dict(json.loads(json.dumps({k: v for k, v in values.items() if k not in left_out})))
 
+    def tuned(self, row: str) -> tuple[str, Settings] | None:
+        """The file of tuned settings that a row has, and what it adds to the user's words.
 
-def given(
-    settings: Mapping[str, Any], sampler: str, own: Mapping[str, Any], seed: int
-) -> dict[str, Any]:
-    """Settings of all runs with those of one row and a seed."""
-    return {
-        **settings,
-        "neg_sampler": sampler,
-        **own,
-        "seed": seed,
-        "show_progress": False,
-        "checkpoint_every": 0,
-    }
+        None where the user wrote no file, or it adds nothing.
+        """
+        if not self.words.config_files:
+            return None
+        name = self.words.config((row, self.seeds[0]))["tuned_file"]
+        if name is None:
+            return None
+        content = flat(read_own(PROPERTIES / name.partition("/")[2]))
+        added = {key: value for key, value in content.items() if not self.words.says(key, row)}
+        return (name, added) if added else None
 
 
 def read_plan(flags: Mapping[str, Any]) -> Plan:
@@ -126,26 +175,57 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     samplers = _samplers(rest.pop("samplers", None), variants)
     seeds = _seeds(rest.pop("seeds", 5))
     reference = _reference(rest.pop("reference", None), samplers)
-    jobs = rest.pop("jobs", None)
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-        raise UsageError(f"--jobs: got {jobs!r}, allowed is an integer >= 1.")
+    jobs = _jobs(rest.pop("jobs", None))
     settings, own = _split(rest, samplers)
     own |= {name: variants[name] for name in samplers if name in variants}
-    in_files = {key for path in files or [] for key in read_yaml(path)}
+    in_files = merge({}, {k: v for path in files or [] for k, v in read_yaml(path).items()})
+    _check_parameters(settings, samplers, str(model or in_files.get("model") or DEFAULT_MODEL))
     for key, default in (("metrics", METRICS), ("topk", CUTS)):
         if key not in in_files:
             settings.setdefault(key, default)
-    for sampler in reversed(samplers):  # the first one is left
-        words = given(settings, sampler, own.get(sampler, {}), seeds[0])
-        with _named_after(sampler):
-            config = BNSConfig(own.get(sampler, {}).get("model", model), dataset, files, words)
-        check_alone(config, "compare trains a run in each process and --jobs=N of them at once")
-    _check_words(flags, config)
+    words = Words(model, dataset, files, settings, own)
+    config = _config_of_first(words, samplers, seeds[0])
+    _check_heads(flags, config)
     check_files(config)
     folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")
-    return Plan(
-        model, dataset, files, settings, own, samplers, seeds, reference, jobs, folder, config
-    )
+    return Plan(words, samplers, seeds, reference, jobs, folder, config)
+
+
+def _config_of_first(words: Words, samplers: Sequence[str], seed: int) -> RunConfig:
+    """The settings of the first row, resolved; those of all others are checked too.
+
+    Raises:
+        UsageError: a setting or parameter of a row is not allowed.
+    """
+    for sampler in reversed(samplers):  # the first one is left
+        with _named_after(sampler):
+            config = words.config((sampler, seed))
+        check_alone(config, "compare trains a run in each process and --jobs=N of them at once")
+    return config
+
+
+def _jobs(value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise UsageError(f"--jobs: got {value!r}, allowed is an integer >= 1.")
+    return value
+
+
+def _check_parameters(settings: Settings, samplers: Sequence[str], model: str) -> None:
+    """Refuse ``--candidate_num=9``, which says not of which sampler.
+
+    Raises:
+        UsageError: names the samplers that have such a parameter.
+    """
+    known = known_keys(model)
+    for key, value in settings.items():
+        having = [
+            name
+            for name in samplers
+            if name in available() and key in defaults(get(name).Params) and key not in known
+        ]
+        if having:
+            remedy = " or ".join(f"--{name}.{key}={value}" for name in having)
+            raise UsageError(f"--{key}: is a parameter of {', '.join(having)}; write {remedy}.")
 
 
 @contextmanager
@@ -211,9 +291,9 @@ def _reference(value: Any, samplers: tuple[str, ...]) -> str:
     return rows[name]
 
 
-def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[str, Any], Own]:
+def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[Settings, Own]:
     """Flags into those of all runs and those of one sampler (``dns.candidate_num``)."""
-    settings: dict[str, Any] = {}
+    settings: Settings = {}
     own: Own = {}
     for key, value in flags.items():
         head, dot, rest = key.partition(".")
@@ -234,7 +314,7 @@ def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[st
     return settings, own
 
 
-def _check_words(flags: Mapping[str, Any], config: Any) -> None:
+def _check_heads(flags: Mapping[str, Any], config: RunConfig) -> None:
     """Refuse ``--dsn.candidate_num``, which as a setting of a run would be read by nobody."""
     known = known_keys(config["model"])
     for key in flags:
@@ -252,7 +332,7 @@ SHARED = ("dataset", "data_path", "seed", "metrics", "topk", "config_files", "ou
 """What all rows of a table have in common."""
 
 
-def read_variants(path: Any) -> dict[str, dict[str, Any]]:
+def read_variants(path: Any) -> Own:
     """Read ``{NAME: {neg_sampler: bns, neg_sampler_args: {...}, ...}, ...}``.
 
     A variant may have a model of its own: ``{EASE: {neg_sampler: none, model: EASE}}``.
@@ -270,34 +350,41 @@ def read_variants(path: Any) -> dict[str, dict[str, Any]]:
     if path is None:
         return {}
     where = f"--variants: '{path}'"
-    found: dict[str, dict[str, Any]] = {}
-    for key, settings in read_yaml(str(path)).items():
-        name = str(key)
-        if not NAME.fullmatch(name):
-            raise UsageError(
-                f"{where}: got the name '{name}'; allowed are letters, digits and _ . = + -"
-                " (it becomes the name of files)."
-            )
-        if name.lower() in {*available(), NO_SAMPLER, *map(str.lower, found)}:
-            raise UsageError(f"{where}: '{name}' is taken; give the variant another name.")
-        if not isinstance(settings, Mapping) or "neg_sampler" not in settings:
-            raise UsageError(
-                f"{where}: {name} is {settings!r}; allowed is a mapping of settings with at least "
-                "neg_sampler, as in {neg_sampler: bns, neg_sampler_args: {prior: uniform}}."
-            )
-        sampler = str(settings["neg_sampler"]).lower()
-        if sampler not in {*available(), NO_SAMPLER}:
-            raise UsageError(
-                f"{where}: {name} has neg_sampler '{sampler}'{nearest(sampler, available())}; "
-                f"allowed: {', '.join(available())}."
-            )
-        for setting in settings:
-            if setting in SHARED:
-                raise UsageError(
-                    f"{where}: {name} sets {setting}, which all rows of a table share; write "
-                    f"{'--seeds' if setting == 'seed' else f'--{setting}'} on the command line."
-                )
-        found[name] = dict(settings)
-    if not found:
+    variants: Own = {}
+    for name, settings in read_yaml(str(path)).items():
+        _check_name(name, variants, where)
+        _check_variant(name, settings, where)
+        variants[name] = dict(settings)
+    if not variants:
         raise UsageError(f"{where}: no variants in it.")
-    return found
+    return variants
+
+
+def _check_name(name: str, taken: Collection[str], where: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{where}: got the name '{name}'; allowed are letters, digits and _ . = + -"
+            " (it becomes the name of files)."
+        )
+    if name.lower() in {*available(), NO_SAMPLER, *map(str.lower, taken)}:
+        raise UsageError(f"{where}: '{name}' is taken; give the variant another name.")
+
+
+def _check_variant(name: str, settings: Any, where: str) -> None:
+    if not isinstance(settings, Mapping) or "neg_sampler" not in settings:
+        raise UsageError(
+            f"{where}: {name} is {settings!r}; allowed is a mapping of settings with at least "
+            "neg_sampler, as in {neg_sampler: bns, neg_sampler_args: {prior: uniform}}."
+        )
+    sampler = str(settings["neg_sampler"]).lower()
+    if sampler not in {*available(), NO_SAMPLER}:
+        raise UsageError(
+            f"{where}: {name} has neg_sampler '{sampler}'{nearest(sampler, available())}; "
+            f"allowed: {', '.join(available())}."
+        )
+    shared = next((setting for setting in settings if setting in SHARED), None)
+    if shared:
+        raise UsageError(
+            f"{where}: {name} sets {shared}, which all rows of a table share; write "
+            f"{'--seeds' if shared == 'seed' else f'--{shared}'} on the command line."
+        )

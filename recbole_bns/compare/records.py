@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.runner import journal
+from recbole_bns.runs.records import RunRecord, Settings
 from recbole_bns.settings.words import flat
 
 from .plan import Plan, Run
+
+PER_USER = ".npz"
+"""Ending of the file with the test metrics of every user of a run that is done."""
 
 
 def stem(run: Run) -> str:
@@ -18,26 +22,25 @@ def stem(run: Run) -> str:
     return f"{run[0]}-{run[1]}"
 
 
-def read_records(folder: Path) -> dict[Run, dict[str, Any]]:
+def read_records(folder: Path) -> dict[Run, RunRecord]:
     """What runs have left in ``folder``, done and failed.
 
     Raises:
         UsageError: a file is no record.
     """
-    records = {}
+    records: dict[Run, RunRecord] = {}
     for path in sorted(folder.glob("*.json")):
+        record = cast(RunRecord, journal.read(path))
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
             run = (str(record["sampler"]), int(record["seed"]))
-            done = record["status"] == "done"
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"--out: '{path}' is no file of a run; remove it.") from error
-        if not done or path.with_suffix(".npz").is_file():
+        if record["status"] != journal.DONE or path.with_suffix(PER_USER).is_file():
             records[run] = record
     return records
 
 
-def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
+def check_held(plan: Plan, records: Mapping[Run, RunRecord]) -> None:
     """Make sure that the runs in the folder had the settings that the new ones are to have.
 
     Runs that failed, and seeds and samplers that are not asked for now, are free.
@@ -45,28 +48,29 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
     Raises:
         UsageError: names the first setting that differs, or the data set's files do.
     """
-    wanted: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, Settings] = {}
     for run, record in records.items():
-        if record["status"] != "done":
+        row = run[0]
+        if record["status"] != journal.DONE:
             continue
-        sampler = run[0]
         if record.get("data", plan.data) != plan.data:  # a record of old does not say it
             raise UsageError(
-                f"--out: '{plan.out}' holds {sampler} with seed {run[1]} trained on other files of "
+                f"--out: '{plan.out}' holds {row} with seed {run[1]} trained on other files of "
                 f"'{plan.config['dataset']}' than lie in '{plan.config['data_path']}' now; bring "
                 "those back, or name another folder with --out=DIR."
             )
-        if sampler not in wanted:
-            own = plan.own.get(sampler, {}) if sampler in plan.samplers else record["own"]
-            wanted[sampler] = flat(plan.resolved(sampler, own))
-        held, asked = flat(record["settings"]), wanted[sampler]
-        for key in sorted(held | asked):
-            new = key not in held and not plan.says(
-                key, sampler
-            )  # a setting that is younger than the run
-            if held.get(key) != asked.get(key) and not new:
-                raise UsageError(
-                    f"--out: '{plan.out}' holds {sampler} with seed {run[1]} trained with {key} "
-                    f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "
-                    "another folder with --out=DIR."
-                )
+        if row not in wanted:
+            asked_for = row in plan.samplers
+            wanted[row] = flat(plan.rows[row] if asked_for else plan.resolved(row, record["own"]))
+        _check_settings(plan, run, flat(record["settings"]), wanted[row])
+
+
+def _check_settings(plan: Plan, run: Run, held: Settings, asked: Settings) -> None:
+    for key in sorted(held | asked):
+        younger = key not in held and not plan.words.says(key, run[0])  # than the run
+        if held.get(key) != asked.get(key) and not younger:
+            raise UsageError(
+                f"--out: '{plan.out}' holds {run[0]} with seed {run[1]} trained with {key} "
+                f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "
+                "another folder with --out=DIR."
+            )

@@ -1,28 +1,31 @@
-"""Cells of the tables of a comparison."""
+"""The tables of a comparison: Markdown, CSV and JSON, with captions and all that a reader needs."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from recbole_bns.common.tables import draw, plus_minus
+from recbole_bns.runs.records import RunRecord, Settings
 
 from .statistics import (
     PerUser,
-    Record,
     against_reference,
     different_test_parts,
     means_table,
     metrics_of,
     runs_table,
     settings_that_differ,
+    still_improving,
     times_table,
 )
+
+T = TypeVar("T")
 
 ABBREVIATED = {"ndcg", "mrr", "map", "auc", "gauc", "mae", "rmse"}
 
@@ -91,6 +94,9 @@ class Origin:
         jobs: runs at once.
         threads: of each run.
         device: ``cpu`` or ``cuda``.
+        config_files: of the user.
+        tuned: row -> file of tuned settings, and those of it that the user's words leave open;
+            only where there are files of the user.
     """
 
     command: str
@@ -101,6 +107,8 @@ class Origin:
     jobs: str
     threads: str
     device: str
+    config_files: Sequence[str] = ()
+    tuned: Mapping[str, tuple[str, Settings]] = field(default_factory=dict)
 
 
 class Report:
@@ -119,7 +127,7 @@ class Report:
     def __init__(
         self,
         origin: Origin,
-        records: Sequence[Record],
+        records: Sequence[RunRecord],
         per_user: PerUser,
         samplers: Sequence[str],
         seeds: Sequence[int],
@@ -134,15 +142,17 @@ class Report:
         self.tests = against_reference(self.runs, per_user, samplers, reference)
         self.times = times_table(self.runs, samplers)
         self.split_differs = different_test_parts(per_user)
-        done = [record for record in records if record["status"] == "done"]
-        self._results = {record["sampler"]: record["result"] for record in done}
-        self._settings = {record["sampler"]: record["settings"] for record in done}
+        self.improving = still_improving(records)
+        done = {r["sampler"]: r for r in records if r["status"] == "done"}
+        rows = [done[name] for name in samplers if name in done]
+        self._results = {record["sampler"]: record["result"] for record in rows}
+        self._settings = {record["sampler"]: record["settings"] for record in rows}
 
     def markdown(self) -> str:
         """Three tables with their captions."""
         origin, n = self.origin, len(self.seeds)
         head = f"{origin.model} on {origin.dataset}, {n} seed{'s' * (n != 1)}"
-        parts = [f"# {head}", self._means(), self._means_caption()]
+        parts = [f"# {head}", *self._warnings(), self._means(), self._means_caption()]
         if len(self.tests):
             parts += [self._tests(), self._tests_caption()]
         parts += [self._times(), self._times_caption(), *self._remarks(), self._provenance()]
@@ -170,8 +180,9 @@ class Report:
             "metrics": plain(self.means),
             "tests": plain(self.tests),
             "runs": plain(self.runs),
+            "still_improving": self.improving,
             "failed": [
-                {key: record[key] for key in ("sampler", "seed", "error")}
+                {"sampler": record["sampler"], "seed": record["seed"], "error": record["error"]}
                 for record in self.records
                 if record["status"] == "failed"
             ],
@@ -203,6 +214,33 @@ class Report:
         done, failed = int((self.runs["sampler"] == sampler).sum()), self._failed(sampler)
         text = str(done) if done == len(self.seeds) else f"{done} of {len(self.seeds)}"
         return f"{text}, {failed} failed" if failed else text
+
+    def _warnings(self) -> list[str]:
+        """What a reader must know before the numbers: unfinished trainings, settings of ours."""
+        parts = []
+        if self.improving:
+            done = self.runs["sampler"].value_counts()
+            rows = [f"`{n}` ({len(s)} of {done[n]} runs)" for n, s in self._ordered(self.improving)]
+            parts.append(
+                "WARNING: still improving when training ended, with the best validation at the "
+                f"last epoch: {', '.join(rows)}. With more epochs (--epochs=N) their values, and "
+                "the order of the rows, may be others."
+            )
+        if self.origin.tuned:
+            files = ", ".join(f"`{path}`" for path in self.origin.config_files)
+            lines = [
+                f"- `{row}`: {', '.join(f'{key} {value}' for key, value in added.items())} ({path})"
+                for row, (path, added) in self._ordered(self.origin.tuned)
+            ]
+            parts.append(
+                f"Tuned settings added to those of {files}, which leave them open; --tuned=False "
+                "leaves them out:\n\n" + "\n".join(lines)
+            )
+        return parts
+
+    def _ordered(self, rows: Mapping[str, T]) -> list[tuple[str, T]]:
+        """Entries by row, in the order of the table."""
+        return [(name, rows[name]) for name in self.samplers if name in rows]
 
     def _means(self) -> str:
         cells = self.means.set_index(["sampler", "metric"])

@@ -1,6 +1,6 @@
 """What finished runs say together: means over seeds, paired tests over users, ranks.
 
-Pure functions: records and arrays in, pandas tables out; :mod:`.compare_report` writes them.
+Pure functions: records and arrays in, pandas tables out; :mod:`.report` writes them.
 A record is what a run leaves in ``runs/<sampler>-<seed>.json``.
 """
 
@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-Record = Mapping[str, Any]
+from recbole_bns.runs.records import RunRecord
+
 PerUser = Mapping[tuple[str, int], Mapping[str, NDArray[Any]]]
 """(sampler, seed) -> ``users`` (users,) and one (users,) a metric."""
 
@@ -23,7 +24,7 @@ DECIMALS = 12
 TIMES = ("train_seconds", "seconds_to_best", "best_epoch", "epochs")
 
 
-def runs_table(records: Sequence[Record]) -> pd.DataFrame:
+def runs_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     """One row a finished run: sampler, seed, test metrics, seconds of training, epochs.
 
     ``seconds_to_best`` is the training up to the end of the epoch whose weights were tested;
@@ -190,6 +191,22 @@ def different_test_parts(per_user: PerUser) -> list[int]:
     for (_, seed), values in per_user.items():
         found.setdefault(seed, set()).add("\t".join(map(str, values["users"])).encode())
     return sorted(seed for seed, kinds in found.items() if len(kinds) > 1)
+
+
+def still_improving(records: Sequence[RunRecord]) -> dict[str, list[int]]:
+    """Row -> seeds of the runs that were best when they were last evaluated, after all epochs.
+
+    A run that was stopped early, or had no validation part, is none of them.
+    """
+    rows: dict[str, list[int]] = {}
+    for record in records:
+        if record["status"] != "done" or record["result"]["best_valid_result"] is None:
+            continue
+        result, epochs = record["result"], record["settings"]["epochs"]
+        last = epochs - epochs % record["settings"].get("eval_step", 1)
+        if result["epochs"] == epochs and result["best_epoch"] == last:
+            rows.setdefault(record["sampler"], []).append(record["seed"])
+    return rows
 
 
 def settings_that_differ(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -1,29 +1,24 @@
 """``nproc``: start the processes that train one model, watch them, and end them together.
 
 The one who asked trains nothing: it waits. A process that dies, fails or does not answer ends the
-run within seconds, with a sentence that says which it was and how to go on. A process apart, not a
-fork, so that threads and GPUs that are in use here do no harm; and no port, but a file, tells the
-processes where to find one another.
+run within seconds, with a sentence that says which it was and how to go on. No port, but a file,
+tells the processes where to find one another.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
 import shlex
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.processes import THREADS
+from recbole_bns.common.processes import THREADS, Child, count_cores, ended_by, last_line
 from recbole_bns.sampling import get
 
 from .limits import number_of
@@ -36,7 +31,7 @@ GRACE = 2.0
 EVERY = 0.05
 
 
-class Process:
+class Process(Child):
     """One of the processes.
 
     Args:
@@ -46,42 +41,21 @@ class Process:
 
     def __init__(self, job: Job, modules: Sequence[str]) -> None:
         self.job = job
-        package = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        threads = str(max(1, (os.cpu_count() or 1) // job.size))
-        known = {name: os.environ.get(name, threads) for name in THREADS}
+        threads = str(max(1, count_cores() // job.size))
+        variables = {name: os.environ.get(name, threads) for name in THREADS}
         if sys.platform == "linux":  # gloo asks for the machine's own name, which may lead nowhere
-            known["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
+            variables["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
         if job.gpu_id:  # before anything in it counts GPUs: the process is to see its own alone
-            known["CUDA_VISIBLE_DEVICES"] = job.gpu_id
-        self.log = job.scratch / f"said-{job.rank}.txt"
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "recbole_bns.training.process"],
-                stdin=subprocess.PIPE,
-                stdout=log if job.rank else None,
-                stderr=log if job.rank else None,
-                env={**os.environ, **known, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C comes to the parent, which ends them all
-            )
-        assert self._process.stdin is not None
-        self._pipe = self._process.stdin
-        head = sys.path, list(modules), job.outcome
-        with suppress(BrokenPipeError):  # it died at once, which its status tells
-            self._pipe.write(pickle.dumps(head) + pickle.dumps(job))
-            self._pipe.flush()
-
-    def status(self) -> int | None:
-        """Exit status, negative for a signal; None while it runs."""
-        return self._process.poll()
-
-    def stop(self) -> None:
-        """End it, at once, if it runs, and wait for the end; its files are whole at any time."""
-        if self.status() is None:
-            self._process.kill()
-        self._process.wait()
-        with suppress(BrokenPipeError):
-            self._pipe.close()
+            variables["CUDA_VISIBLE_DEVICES"] = job.gpu_id
+        super().__init__(
+            "recbole_bns.training.process",
+            job,
+            log=job.scratch / f"said-{job.rank}.txt",
+            words=[str(job.outcome)],
+            modules=modules,
+            environment=variables,
+            shown=job.rank == 0,
+        )
 
 
 def launch(
@@ -163,15 +137,8 @@ def _outcome(process: Process) -> tuple[str, str]:
 
 def _cause(process: Process) -> str:
     """How a process that said nothing came to its end."""
-    status = process.status() or 0
-    if status >= 0:
-        said = process.log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1]
-        return f"ended with status {status}" + (f" ({said})" if said else "")
-    with suppress(ValueError):
-        name = signal.Signals(-status).name
-        memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
-        return f"was ended by the signal {name}{memory}"
-    return f"was ended by signal {-status}"
+    status, said = process.status() or 0, last_line(process.log)
+    return ended_by(status) or f"ended with status {status}" + (f" ({said})" if said else "")
 
 
 def _complaint(

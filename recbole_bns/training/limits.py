@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError
+from recbole_bns.common.processes import count_cores
 from recbole_bns.sampling import get
 from recbole_bns.settings.declared import NO_SAMPLER
 
@@ -49,11 +49,11 @@ def _reason(config: Any, nproc: int) -> str:
     if config["MODEL_INPUT_TYPE"] == InputType.POINTWISE:
         positives //= 2
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])
-    cores = max(os.cpu_count() or 1, AT_LEAST)
+    cores = max(count_cores(), AT_LEAST)
     if not torch.distributed.is_available():
         return "this PyTorch was built without torch.distributed; allowed is 1"
     if config["device"].type == "cpu" and nproc > cores:
-        return f"this machine has {os.cpu_count()} cores; allowed is 1 to {cores}"
+        return f"this machine has {count_cores()} cores; allowed is 1 to {cores}"
     if config["neg_sampler"] == NO_SAMPLER:
         return (
             f"neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, which is not divided; allowed "

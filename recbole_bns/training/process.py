@@ -1,27 +1,20 @@
-"""One of several processes that train one model together; :mod:`.several` starts and watches it.
-
-What to do comes pickled through the standard input, from the process that wrote it; the pipe stays
-open, and its end tells this one that whoever started it is gone.
-"""
+"""One of several processes that train one model together; :mod:`.launch` starts and watches it."""
 
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import shutil
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import whole_file
+from recbole_bns.common.processes import end_with_parent, read_job
 
 
 @dataclass(frozen=True)
@@ -105,28 +98,12 @@ def main() -> None:
     """Read a job and do it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback: who started it tells the user
     try:
-        paths, modules, outcome = pickle.load(sys.stdin.buffer)
-    except EOFError:  # who started it has thought better of it
-        return
-    sys.path[:] = paths
-    try:
-        for name in modules:  # of the model and the sampler, which are registered by being imported
-            import_module(name)
-        job = pickle.load(sys.stdin.buffer)
-    except EOFError:
-        return
+        job: Job = read_job()
     except Exception as error:
-        say(outcome, "failed", _failure(error))
+        say(Path(sys.argv[1]), "failed", _failure(error))
         return
-    threading.Thread(target=_end_with_parent, args=(job.scratch,), daemon=True).start()
+    end_with_parent(lambda: shutil.rmtree(job.scratch, ignore_errors=True))  # its owner was killed
     work(job)
-
-
-def _end_with_parent(scratch: Path) -> None:
-    """Wait until the other end of the pipe is closed, which its owner's end does too."""
-    os.read(sys.stdin.fileno(), 1)
-    shutil.rmtree(scratch, ignore_errors=True)  # it was killed, or would have done so itself
-    os._exit(130)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import yaml
 from recbole_bns.common import locks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import whole_file
-from recbole_bns.runs.folder import CHECKPOINTS, LOG, RESULT, SETTINGS, settings_of
+from recbole_bns.runs.folder import CHECKPOINTS, RESULT, SETTINGS, settings_of
 from recbole_bns.settings.words import flat
 
 from .state import FILE, PREVIOUS
@@ -41,7 +41,7 @@ def find(config: Any) -> Path | None:
         if (
             _compared(held) != wanted
             or held.get("epochs", epochs) > epochs
-            or locks.is_held(folder / LOG)
+            or locks.is_held(folder)
         ):
             continue
         done = is_finished(folder, epochs)
@@ -111,7 +111,7 @@ def alone(folder: Path) -> AbstractContextManager[None]:
         UsageError: one is at work there.
     """
     return locks.alone(
-        folder / LOG,
+        folder,
         f"--resume: another process is training the run in '{folder}'; wait for it, or begin a new "
         "run.",
     )

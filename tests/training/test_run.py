@@ -93,6 +93,7 @@ def test_the_folder_holds_what_the_run_wrote(done):
     events = {name for name in files if name.startswith("tensorboard/")}
     assert len(events) >= 1
     assert files - events == {
+        ".lock",
         "settings.yaml",
         "run.log",
         "epochs.csv",

@@ -171,6 +171,7 @@ def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, fork
     assert (result["epochs"], result["nproc"]) == (2, 2)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
+        ".lock",
         "checkpoints",
         "epochs.csv",
         "result.json",
@@ -446,7 +447,7 @@ def test_a_process_sees_its_own_gpu_alone(tmp_path, monkeypatch):
             given.update(kwargs["env"])
 
     monkeypatch.setattr(subprocess, "Popen", Popen)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(several, "count_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     several.Process(Job(1, 2, tmp_path, tmp_path, "7", 1.0, (None, None, None, {})), [])
     assert given["CUDA_VISIBLE_DEVICES"] == "7"

@@ -1,0 +1,73 @@
+"""What a job can do: functions of the job; each returns what the journal keeps as its result."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.files import beside
+
+from .jobs import Job
+
+
+def train_and_test(job: Job) -> dict[str, Any]:
+    """A whole run, with the test metrics of every user in ``.npz``; the content of its result file.
+
+    Raises:
+        UsageError: bad settings or data, or a training that diverged.
+    """
+    from recbole_bns.training.run import run_recbole_bns
+
+    return run_recbole_bns(
+        job.model,
+        job.dataset,
+        job.config_files,
+        job.settings,
+        out=job.folder,
+        per_user=beside(job.folder, ".npz"),
+    )
+
+
+def validate(job: Job) -> dict[str, Any]:
+    """Train, and evaluate on the validation part alone: the test part is read, and put away.
+
+    Nothing but ``epochs.csv`` is kept.
+
+    Returns:
+        ``evaluations``: ``[epoch, metrics]`` of each; ``epochs`` that were trained; ``seconds``
+        of training and evaluation together.
+
+    Raises:
+        UsageError: bad settings or data, no validation part, or a training that diverged.
+    """
+    from recbole_bns.adapters.config import BNSConfig
+    from recbole_bns.adapters.mends import quiet
+    from recbole_bns.adapters.split import open_data
+    from recbole_bns.datasets.check import check_files
+    from recbole_bns.runs.results import epochs_table
+    from recbole_bns.training.loaders import loaders
+    from recbole_bns.training.train import make_trainer
+
+    config = BNSConfig(job.model, job.dataset, job.config_files, job.settings)
+    check_files(config)
+    parts = open_data(config).parts
+    if "valid" not in parts:
+        raise UsageError(
+            "valid_ratio: got 0, but what is compared on validation data needs a validation part; "
+            "allowed is a share above 0."
+        )
+    job.folder.mkdir(parents=True)
+    config["checkpoint_dir"] = str(job.folder)
+    with quiet(), (job.folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table:
+        made = loaders(config, {phase: parts[phase] for phase in ("train", "valid")})
+        trainer = make_trainer(config, made["train"], job.folder)
+        trainer.on_epoch = epochs_table(table, lambda report: None, trainer.reports)
+        began = perf_counter()
+        trainer.fit(made["train"], made["valid"], verbose=False, saved=False)
+        trainer.tensorboard.close()
+    return {
+        "evaluations": [[r.epoch, r.valid_result] for r in trainer.reports if r.valid_result],
+        "epochs": len(trainer.reports),
+        "seconds": perf_counter() - began,
+    }
