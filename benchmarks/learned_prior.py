@@ -3,7 +3,6 @@
     python benchmarks/learned_prior.py --data_path DATA            # goes on where it was stopped
     python benchmarks/learned_prior.py --data_path DATA --report   # only results/learned-prior.md
     python benchmarks/learned_prior.py --data_path DATA --ease     # EASE as a recommender: its L2
-    python benchmarks/learned_prior.py --data_path DATA --reliability   # is P a probability?
     python benchmarks/learned_prior.py --information runs/information   # see variants/
     python benchmarks/learned_prior.py --same_model   # the same question, of one model's scores
 
@@ -15,33 +14,29 @@ test part is never evaluated.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import prior_variants  # noqa: F401 (its samplers must be known in the workers too)
 import search
 import torch
-from recbole.utils import init_seed
+from recbole.data import create_dataset
+from recbole.utils import get_model, init_seed
 from tabulate import tabulate
-from tqdm import tqdm
 
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.adapters.scorers import factors
-from recbole_bns.adapters.split import catalogue_of
+from recbole_bns.adapters.split import catalogue_of, open_data
+from recbole_bns.common.locks import alone
+from recbole_bns.common.processes import count_cores
 from recbole_bns.sampling import Catalogue, FactorScorer, build
-from recbole_bns.sampling.priors.calibration import along, curve, labelled
 from recbole_bns.sampling.priors.item_models import ease, interactions
-from recbole_bns.sampling.priors.pairs import learned
 from recbole_bns.training.loaders import data_preparation
+from recbole_bns.training.trainer import get_trainer
 
 CELL = ("ml-100k", "BPR")
 FILE = search.ROOT / "results" / "search" / "learned-prior.jsonl"
@@ -50,6 +45,8 @@ CUTS = (0, 1, 2)
 LOWERED, THINNED = "score + log(1 - P) times", "thinned by (1 - P) to the power"
 OUTSIDE = {"of", "neg_sampler", "neg_sample_num"}
 """Keys of a change that are no parameters of the sampler."""
+GONE = "prior_calibration"
+"""A parameter that the package had when its rows were run; they are shown and not run again."""
 Change = dict[str, Any]
 VARIANTS: dict[str, dict[str, Change]] = {
     "how far the prior is trusted": {
@@ -147,20 +144,33 @@ def every() -> dict[str, Change]:
     return {"base": {}} | {name: c for part in VARIANTS.values() for name, c in part.items()}
 
 
-def run(data_path: str, jobs: int) -> None:
+def run(data_path: str, at_once: int) -> None:
     """Train what is not in the file yet."""
     done = {(r["name"], r["cut"]) for r in read()}
-    words = ("BPR", "ml-100k-bns", data_path)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), search.start, words) as pool:
-        tasks = {
-            pool.submit(search.attempt, sampler_of(change), 0, cut, settings_of(change)): name
-            for cut in CUTS
-            for name, change in every().items()
-            if (name, cut) not in done
+    records = [
+        {
+            "name": name,
+            "sampler": sampler_of(change),
+            "trial": 0,
+            "cut": cut,
+            "settings": settings_of(change),
         }
-        for task in tqdm(as_completed(tasks), "variants", len(tasks)):
-            with FILE.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps({"name": tasks[task]} | task.result()) + "\n")
+        for cut in CUTS
+        for name, change in every().items()
+        if (name, cut) not in done and GONE not in change
+    ]
+    folder = search.RUNS / "learned-prior"
+    folder.mkdir(parents=True, exist_ok=True)
+    data = ("ml-100k-bns", data_path)
+    jobs = [search.job_of(CELL, data, r, folder, ("prior_variants",)) for r in records]
+    with alone(folder, "another process trains the variants; wait for it."):
+        search.run_jobs(jobs, FILE, at_once, "variants")
+
+
+def config_of(dataset: str, data_path: str, cut: int) -> BNSConfig:
+    """The settings of a search's trial on a cut, for what trains nothing."""
+    cell = ("ml-100k" if dataset == "ml-100k-bns" else "ml-1m", "BPR")
+    return BNSConfig("BPR", dataset, None, search.settings_of(cell, data_path, "rns", {}, cut))
 
 
 def read() -> list[dict[str, Any]]:
@@ -221,57 +231,16 @@ def report() -> str:
 def ease_alone(data_path: str) -> None:
     """NDCG@20 of EASE itself on the same cuts, by L2."""
     for dataset in ("ml-100k-bns", "ml-1m-ahns"):
-        bench = search.Bench("BPR", dataset, data_path)
-        found: dict[float, list[float]] = {}
+        values_of: dict[float, list[float]] = {}
         for cut in CUTS:
-            config = bench.config("rns", {}, cut)
-            parts = search.split(config, search.create_dataset(config))
+            parts = open_data(config_of(dataset, data_path, cut)).parts
             train, valid = (catalogue_of(parts[phase]) for phase in ("train", "valid"))
             for l2 in (100.0, 200.0, 300.0, 500.0, 800.0, 1200.0):
                 values = torch.from_numpy(interactions(train) @ ease(train, l2).numpy())
-                found.setdefault(l2, []).append(ndcg(values, train, valid))
-        for l2, numbers in found.items():
+                values_of.setdefault(l2, []).append(ndcg(values, train, valid))
+        for l2, numbers in values_of.items():
             mean = statistics.mean(numbers)
             print(dataset, f"L2 {l2:g}: {mean:.4f}", " ".join(f"{n:.4f}" for n in numbers))
-
-
-def reliability(data_path: str) -> None:
-    """Mean P beside the share of pairs that are held out, in ten groups of pairs; a picture.
-
-    Curves are fitted to one tenth of the training interactions and looked at on another.
-    """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
-    for axis, dataset in zip(axes, ("ml-100k-bns", "ml-1m-ahns"), strict=True):
-        bench = search.Bench("BPR", dataset, data_path)
-        config = bench.config("rns", {}, 0)
-        train = catalogue_of(search.split(config, search.create_dataset(config))["train"])
-        learn = partial(learned, "ease", l2=300.0 if dataset == "ml-100k-bns" else 500.0, k=0)
-        fitted, other = (labelled(train, learn, seed) for seed in (1, 2))
-        held = other.held_out.double()
-        for name in ("as it is", "isotonic", "logistic"):
-            p = other.values.clamp(0, 0.98)
-            if name != "as it is":
-                p = along(other.values, *curve(name, fitted))
-            edges = torch.linspace(0, 1, 11)
-            group = torch.bucketize(p, edges[1:-1])
-            parts = [(p[group == g].double(), held[group == g]) for g in range(10)]
-            rows = [(x.mean(), y.mean(), len(x)) for x, y in parts if len(x) >= 50]
-            axis.plot([r[0] for r in rows], [r[1] for r in rows], marker="o", label=name)
-            error = sum(n * abs(float(x - y)) for x, y, n in rows) / len(p)
-            brier = float(((p - held) ** 2).mean())
-            print(
-                f"{dataset} {name}: calibration error {error:.4f}, Brier {brier:.5f}; "
-                + ", ".join(f"{x:.2f} {y:.3f}" for x, y, _ in rows)
-            )
-        axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-        axis.set(title=dataset, xlabel="P", ylabel="share held out (a tenth)")
-        axis.legend()
-    figure.savefig(search.ROOT / "results" / "pictures" / "reliability.png", dpi=110)
 
 
 def information(folder: Path) -> None:
@@ -339,10 +308,10 @@ def same_model(data_path: str) -> None:
         with tempfile.TemporaryDirectory() as folder, tensorboard_in(Path(folder)), quiet():
             config["checkpoint_dir"] = folder
             init_seed(0, True)
-            loader, _, test = data_preparation(config, search.create_dataset(config))
+            loader, _, test = data_preparation(config, create_dataset(config))
             init_seed(0, True)
-            model = search.get_model("BPR")(config, loader._dataset)
-            trainer = search.get_trainer(config["MODEL_TYPE"], "BPR")(config, model)
+            model = get_model("BPR")(config, loader._dataset)
+            trainer = get_trainer(config["MODEL_TYPE"], "BPR")(config, model)
             trainer.fit(loader, None, verbose=False, saved=False)
         catalogue = loader._sampler.core.catalogue
         held = catalogue_of(test._dataset)
@@ -384,10 +353,9 @@ MARK = "<!-- What follows is written by hand. -->"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data_path", default="DATA")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=count_cores())
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--ease", action="store_true", help="EASE by itself, and nothing else")
-    parser.add_argument("--reliability", action="store_true", help="the diagram, and nothing else")
     parser.add_argument("--information", type=Path, metavar="FOLDER", help="of a comparison")
     parser.add_argument("--same_model", action="store_true")
     args = parser.parse_args()
@@ -395,8 +363,6 @@ def main() -> None:
         same_model(args.data_path)
     elif args.information:
         information(args.information)
-    elif args.reliability:
-        reliability(args.data_path)
     elif args.ease:
         ease_alone(args.data_path)
     else:

@@ -11,74 +11,41 @@ ones on more cuts and initial weights; the best mean wins, and trains for the me
 epochs; EFFORT says how many of each. A tenth of the training part is cut off for validation; the
 test part is read by the loader, as in every run, and never evaluated.
 
-Every trial is a line of results/search/<data>-<Model>.jsonl as soon as it is done; the same command
-goes on. --write turns what is there into properties/tuned/<data>/<Model>/<sampler>.yaml.
+What is drawn comes from properties/sweep/, the space of `recbole-bns tune`.
+
+Every trial is a process of its own, and a line of results/search/<data>-<Model>.jsonl as soon as it
+is done; the same command goes on. --write turns what is there into
+properties/tuned/<data>/<Model>/<sampler>.yaml.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
+import shutil
 import statistics
-import tempfile
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Thread
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
-from recbole.data import create_dataset
-from recbole.utils import get_model, init_seed
 from tabulate import tabulate
-from tqdm import tqdm
 
 from recbole_bns.adapters.config import BNSConfig
-from recbole_bns.adapters.dataloader import BNSTrainDataLoader
-from recbole_bns.adapters.evaluation import eval_loader
-from recbole_bns.adapters.mends import quiet, tensorboard_in
-from recbole_bns.adapters.split import split
-from recbole_bns.common.errors import UsageError
-from recbole_bns.training.loaders import create_samplers
-from recbole_bns.training.trainer import get_trainer
+from recbole_bns.common.locks import alone
+from recbole_bns.common.processes import count_cores
+from recbole_bns.runner import journal
+from recbole_bns.runner.jobs import VALIDATE, Job
+from recbole_bns.runner.pool import LocalProcesses
+from recbole_bns.runner.run import run_all
+from recbole_bns.tuning.space import default_space
 
 ROOT = Path(__file__).parent.parent
+RUNS = ROOT / "runs" / "search"
+"""For what a trial leaves until it is a line."""
 SAMPLERS = ("rns", "pns", "aobpr", "dns", "srns", "bns", "ahns", "bns_plus")
-METRIC, SHARE = "ndcg@20", 0.1
-LAMBDAS = [0.1, 1.0, 5.0, 10.0, 15.0, 50.0]
-OWN: dict[str, dict[str, list[Any]]] = {
-    "rns": {},
-    "pns": {"exponent": [0.125, 0.25, 0.5, 0.75, 1.0]},
-    "aobpr": {"lambda": [50.0, 100.0, 200.0, 400.0, 800.0]},
-    "dns": {"candidate_num": [3, 5, 8, 10, 15, 20], "best_num": [1, 1, 2]},
-    "srns": {
-        "memory_num": [8, 16, 32, 64],
-        "new_num": [8, 16, 32, 64],
-        "alpha": [0.1, 1.0, 5.0, 10.0],
-        "warmup_epochs": [1, 10, 25, 50],
-        "tau": [0.5, 1.0, 2.0, 10.0],
-    },
-    "bns": {"candidate_num": [3, 5, 8, 10, 15, 20], "lambda": LAMBDAS},
-    "ahns": {
-        "candidate_num": [4, 8, 16, 32, 64],
-        "alpha": [0.1, 0.25, 0.5, 1.0],
-        "beta": [0.1, 0.25, 0.5, 1.0],
-        "p": [-1.0, -2.0],
-    },
-    "bns_plus": {
-        "candidate_num": [10, 20, 40],
-        "gamma": [0.5, 1.0, 2.0, 4.0],
-        "prior_scale": [0.5, 1.0, 2.0],
-        "prior_l2": [100.0, 300.0, 1000.0],
-    },
-}
-"""Values of each sampler's own parameters; drawn from uniformly."""
+METRIC, SHARE, ARGS = "ndcg@20", 0.1, "neg_sampler_args."
 BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("ml-100k", "BPR"): {"train_batch_size": 1024, "epochs": 80},
     ("ml-100k", "LightGCN"): {"train_batch_size": 1024, "epochs": 120},
@@ -93,14 +60,6 @@ MODEL: dict[str, dict[str, Any]] = {
     "BPR-AHNS": {"embedding_size": 64},
     "LightGCN": {"embedding_size": 32, "n_layers": 1, "require_pow": True},
 }
-RANGES: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
-    ("ml-100k", "BPR"): {"learning_rate": (1e-3, 1e-2), "reg_weight": (5e-3, 0.1)},
-}
-"""Shared by all samplers; drawn log-uniformly."""
-NARROW: dict[tuple[str, str], tuple[int, dict[str, tuple[float, float]]]] = {
-    ("ml-100k", "BPR"): (20, {"learning_rate": (1e-3, 6e-3), "reg_weight": (0.012, 0.05)}),
-}
-"""From this trial on they are drawn from where the finalists of all samplers were until then."""
 PAIRS: dict[tuple[str, str], list[tuple[float, float]]] = {
     ("ml-100k", "LightGCN"): [
         (0.005, 0.01),
@@ -242,35 +201,41 @@ def name_of(model: str) -> str:
 
 
 def drawn(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any]:
-    """The settings of trial ``trial`` of a sampler."""
+    """The settings of trial ``trial`` of a sampler.
+
+    What is drawn comes from ``properties/sweep/``, the space of ``recbole-bns tune``: learning
+    rate and regularisation by the trial, the same for every sampler; the rest by both.
+    """
+    space = default_space(sampler, name_of(cell[1]))
     if cell in PAIRS:
         settings = dict(zip(("learning_rate", "reg_weight"), PAIRS[cell][trial], strict=True))
     else:
-        since, narrow = NARROW.get(cell, (trial + 1, {}))
-        ranges = RANGES[cell] if trial < since else narrow
         common = np.random.default_rng([trial, *map(ord, "-".join(cell))])
-        settings = {
-            key: float(f"{np.exp(common.uniform(np.log(low), np.log(high))):.2g}")
-            for key, (low, high) in ranges.items()
-        }
-    turn = trial - GIVEN_SINCE.get(cell, 0)
-    if cell in GIVEN and turn >= 0:
-        args = GIVEN[cell][sampler][turn % len(GIVEN[cell][sampler])]
-    elif cell in FROM and trial < FROM_TRIALS.get(cell, trial + 1):
-        records = read(file_of(FROM[cell]))
-        best = finalists(FROM[cell], records, sampler)
-        place = best[trial % len(best)]
-        args = next(
-            r["settings"]["neg_sampler_args"]
-            for r in records
-            if (r["sampler"], r["trial"]) == (sampler, place)
-        )
-    else:
-        own = np.random.default_rng([trial, *map(ord, sampler)])
-        args = {k: own.choice(v).item() for k, v in OWN[sampler].items()} if trial else {}
+        shared = {key: d for key, d in space.items() if not key.startswith(ARGS)}
+        settings = {key: float(f"{d.draw(common):.2g}") for key, d in shared.items()}
+    args = given_args(cell, sampler, trial)
+    if args is None:
+        source = np.random.default_rng([trial, *map(ord, sampler)])
+        own = {key.removeprefix(ARGS): d for key, d in space.items() if key.startswith(ARGS)}
+        args = {key: d.draw(source) for key, d in own.items()} if trial else {}
     if cell[0] == "ml-1m":
         args = BIG.get(sampler, {}) | args
     return {**settings, "neg_sampler_args": args}
+
+
+def given_args(cell: tuple[str, str], sampler: str, trial: int) -> dict[str, Any] | None:
+    """The sampler's own parameters where they are written down or come from another cell."""
+    turn = trial - GIVEN_SINCE.get(cell, 0)
+    if cell in GIVEN and turn >= 0:
+        rows = GIVEN[cell][sampler]
+        return rows[turn % len(rows)]
+    if cell not in FROM or trial >= FROM_TRIALS.get(cell, trial + 1):
+        return None
+    records = read(file_of(FROM[cell]))
+    best = finalists(FROM[cell], records, sampler)
+    wanted = (sampler, best[trial % len(best)])
+    lines = (r["settings"] for r in records if (r["sampler"], r["trial"]) == wanted)
+    return dict(next(lines)["neg_sampler_args"])
 
 
 REPORT = """# How the settings in properties/tuned/ were found
@@ -301,121 +266,135 @@ LightGCN's third pair again, where 40 epochs had ended most searches, with up to
 more regularisation; those whose settings changed were tested a third time.
 `BPR-AHNS` is the AHNS paper's own setting, in which only the epochs, and the candidates of `dns`,
 are chosen.
+
+Where learning rate and reg_weight were drawn, it was log-uniformly, from 0.001 to 0.01 and from
+0.005 to 0.1, from trial 20 on from 0.001 to 0.006 and from 0.012 to 0.05; a sampler's own
+parameters were drawn from: `pns` exponent .125, .25, .5, .75, 1; `aobpr` lambda 50, 100, 200, 400,
+800; `dns` candidate_num 3, 5, 8, 10, 15, 20, best_num 1, 1, 2; `srns` memory_num and new_num 8,
+16, 32, 64, alpha .1, 1, 5, 10, warmup_epochs 1, 10, 25, 50, tau .5, 1, 2, 10; `bns` candidate_num
+3, 5, 8, 10, 15, 20, lambda .1, 1, 5, 10, 15, 50; `ahns` candidate_num 4, 8, 16, 32, 64, alpha and
+beta .1, .25, .5, 1, p -1, -2; `bns_plus` candidate_num 10, 20, 40, gamma .5, 1, 2, 4, prior_scale
+.5, 1, 2, prior_l2 100, 300, 1000. Trials that are added from now on are drawn from
+`properties/sweep/`, the space of `recbole-bns tune`.
 """
 
 
-class Bench:
-    """A model and a data set, read once; trials on its cuts."""
-
-    def __init__(self, model: str, dataset: str, data_path: str) -> None:
-        self.model, self.dataset, self.data_path = name_of(model), dataset, data_path
-        config = self.config("rns", {}, 0)
-        self.cell = (config["tuned_as"], model)
-        self.parts: dict[int, dict[str, Any]] = {}
-
-    def config(self, sampler: str, settings: Mapping[str, Any], seed: int) -> Any:
-        """The settings of one training."""
-        return BNSConfig(
-            self.model,
-            self.dataset,
-            None,
-            {
-                "data_path": self.data_path,
-                "tuned": False,
-                "neg_sampler": sampler,
-                "seed": seed,
-                "valid_ratio": SHARE,
-                "show_progress": False,
-                "metrics": ["NDCG"],
-                "topk": [20],
-                "valid_metric": "NDCG@20",
-                "eval_step": 2,
-                "stopping_step": 5,
-                **settings,
-            },
-        )
-
-    def trial(self, sampler: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """Train on the cut of a seed; the best validation value and its epoch."""
-        given = {**MODEL[self.cell[1]], **BASE[self.cell], **settings}
-        config = self.config(sampler, given, seed)
-        if seed not in self.parts:
-            self.parts[seed] = split(config, create_dataset(config))  # which can be split once
-        parts = self.parts[seed]
-        init_seed(seed, config["reproducibility"])
-        train, evaluation = create_samplers(config, parts)
-        loader = BNSTrainDataLoader(config, parts["train"], train, shuffle=True)
-        valid = eval_loader(config, "valid")(
-            config, parts["valid"], evaluation["valid"].set_phase("valid"), shuffle=False
-        )
-        init_seed(seed, config["reproducibility"])
-        model = get_model(self.model)(config, loader._dataset).to(config["device"])
-        with tempfile.TemporaryDirectory() as folder, tensorboard_in(Path(folder)):
-            config["checkpoint_dir"] = folder
-            trainer = get_trainer(config["MODEL_TYPE"], self.model)(config, model)
-            start = perf_counter()
-            trainer.fit(loader, valid, verbose=False, saved=False)
-            trainer.tensorboard.close()
-        found = [(r.valid_result[METRIC], r.epoch) for r in trainer.reports if r.valid_result]
-        value, epoch = max(found)
-        return {
-            "value": round(value, 6),
-            "best_epoch": epoch,
-            "epochs": len(trainer.reports),
-            "seconds": round(perf_counter() - start, 1),
-        }
+def settings_of(
+    cell: tuple[str, str], data_path: str, sampler: str, settings: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """All settings of one training: those of the cell, and of the trial."""
+    return {
+        "data_path": data_path,
+        "tuned": False,
+        "neg_sampler": sampler,
+        "seed": seed,
+        "valid_ratio": SHARE,
+        "show_progress": False,
+        "metrics": ["NDCG"],
+        "topk": [20],
+        "valid_metric": "NDCG@20",
+        "eval_step": 2,
+        "stopping_step": 5,
+        **MODEL[cell[1]],
+        **BASE[cell],
+        **settings,
+    }
 
 
-bench: Bench
-"""Of a worker."""
+def job_of(
+    cell: tuple[str, str],
+    data: tuple[str, str],
+    record: Mapping[str, Any],
+    folder: Path,
+    modules: tuple[str, ...] = (),
+) -> Job:
+    """The training that a line tells of, on one core.
+
+    Args:
+        cell: of the search.
+        data: name of the data set, and where it is.
+        record: ``sampler``, ``trial``, ``cut`` and ``settings`` of the line, and perhaps more.
+        folder: for all runs.
+        modules: that register samplers.
+    """
+    sampler, trial, cut = record["sampler"], record["trial"], record["cut"]
+    settings = settings_of(cell, data[1], sampler, record["settings"], cut)
+    return Job(
+        name=f"{sampler} trial {trial} cut {cut}",
+        model=name_of(cell[1]),
+        dataset=data[0],
+        config_files=None,
+        settings=settings,
+        folder=folder / f"{record.get('name', sampler)}-{trial}-{cut}".replace("/", "_"),
+        epochs=settings["epochs"],
+        record=record,
+        task=VALIDATE,
+        modules=modules,
+    )
 
 
-def end_with(parent: BaseProcess | None) -> None:
-    """Wait for the parent's end, and end too: a pool's worker would wait for tasks for ever."""
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def line_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of a training that is done: its best validation value and the epoch of that."""
+    result = record["result"]
+    value, epoch = max((metrics[METRIC], epoch) for epoch, metrics in result["evaluations"])
+    words = {key: value for key, value in record.items() if key not in {"status", "result"}}
+    return words | {
+        "value": round(value, 6),
+        "best_epoch": epoch,
+        "epochs": result["epochs"],
+        "seconds": round(result["seconds"], 1),
+    }
 
 
-def start(*args: str) -> None:
-    """Prepare a worker; it ends with its parent, however that ends."""
-    global bench
-    Thread(target=end_with, args=(parent_process(),), daemon=True).start()
-    torch.set_num_threads(1)
-    bench = Bench(*args)
+def run_jobs(jobs: Sequence[Job], file: Path, at_once: int, title: str) -> None:
+    """Train what the file has no line of; each is one as soon as it is done.
 
+    A trial that fails is no line; the next call tries it again.
+    """
 
-def attempt(sampler: str, trial: int, cut: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """Run one trial in a worker; its line."""
-    record = {"sampler": sampler, "trial": trial, "cut": cut, "settings": settings}
-    try:
-        with quiet():
-            return record | bench.trial(sampler, settings, cut)
-    except UsageError as error:
-        return record | {"error": str(error)}
+    def tell(job: Job, record: Mapping[str, Any]) -> str:
+        if record["status"] != journal.DONE:
+            return f"{job.name} FAILED: {record['error']}"
+        line = line_of(record)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line) + "\n")
+        shutil.rmtree(job.folder, ignore_errors=True)
+        job.journal.unlink()
+        return f"{job.name}: {METRIC} {line['value']:.4f}, epoch {line['best_epoch']}"
+
+    ended = [job for job in jobs if journal.is_done(job)]
+    for job in ended:  # of a call that was ended between a trial's end and its line
+        tell(job, journal.read(job.journal))
+    missing = [job for job in jobs if job not in ended]
+    run_all(missing, LocalProcesses(), at_once, title=title, tell=tell)
 
 
 def search(
-    cell: tuple[str, str], words: tuple[str, ...], jobs: int, samplers: tuple[str, ...]
+    cell: tuple[str, str], data: tuple[str, str], at_once: int, samplers: tuple[str, ...]
 ) -> None:
     """Run what is not in the file yet."""
-    file = file_of(cell)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    cuts = EFFORT[cell][2]
-    with ProcessPoolExecutor(jobs, get_context("spawn"), start, words) as pool:
+    file, folder = file_of(cell), RUNS / "-".join(cell)
+    for place in (file.parent, folder):
+        place.mkdir(parents=True, exist_ok=True)
 
-        def run(wanted: list[tuple[str, int, int]]) -> None:
-            done = {(r["sampler"], r["trial"], r["cut"]) for r in read(file)}
-            missing = [each for each in wanted if each not in done]
-            known = {(r["sampler"], r["trial"]): r["settings"] for r in read(file)}
-            tasks = [
-                pool.submit(attempt, *each, known.get(each[:2]) or drawn(cell, *each[:2]))
-                for each in missing
-            ]
-            for task in tqdm(as_completed(tasks), "-".join(cell), len(tasks)):
-                with file.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(task.result()) + "\n")
+    def run(wanted: list[tuple[str, int, int]]) -> None:
+        lines = read(file)
+        done = {(r["sampler"], r["trial"], r["cut"]) for r in lines}
+        settings = {(r["sampler"], r["trial"]): r["settings"] for r in lines}
+        records = [
+            {
+                "sampler": sampler,
+                "trial": trial,
+                "cut": cut,
+                "settings": settings.get((sampler, trial)) or drawn(cell, sampler, trial),
+            }
+            for sampler, trial, cut in wanted
+            if (sampler, trial, cut) not in done
+        ]
+        jobs = [job_of(cell, data, record, folder) for record in records]
+        run_jobs(jobs, file, at_once, "-".join(cell))
 
+    with alone(folder, f"another search is at work on {'-'.join(cell)}; wait for it."):
         trials = {sampler: effort(cell, sampler)[0] for sampler in samplers}
         run(
             [
@@ -425,13 +404,13 @@ def search(
                 if trial < trials[sampler]
             ]
         )
-        found = read(file)
+        lines = read(file)
         run(
             [
                 (sampler, trial, cut)
-                for cut in range(1, cuts)
+                for cut in range(1, EFFORT[cell][2])
                 for sampler in samplers
-                for trial in finalists(cell, found, sampler)
+                for trial in finalists(cell, lines, sampler)
             ]
         )
 
@@ -513,14 +492,7 @@ def report() -> str:
     parts = [REPORT]
     for cell, (trials, best, cuts) in EFFORT.items():
         records = read(file_of(cell))
-        if cell in PAIRS:
-            ranges = f"learning rate and reg_weight: {PAIRS[cell]}"
-        else:
-            ranges = "log-uniform " + ", ".join(
-                f"{key} {low:g} to {high:g}" for key, (low, high) in RANGES[cell].items()
-            )
-            if cell in NARROW:
-                ranges += f"; from trial {NARROW[cell][0]} on {NARROW[cell][1]}"
+        pairs = f"{PAIRS[cell]}" if cell in PAIRS else "drawn"
         base = ", ".join(
             f"{key} {value}" for key, value in {**MODEL[cell[1]], **BASE[cell]}.items()
         )
@@ -545,11 +517,7 @@ def report() -> str:
                     f"{sum(r['seconds'] for r in mine) / 60:.0f}",
                 ]
             )
-        own = (
-            f"from the finalists of {' '.join(FROM[cell])}"
-            if cell in FROM
-            else f"drawn from `{OWN}`"
-        )
+        own = f"from the finalists of {' '.join(FROM[cell])}" if cell in FROM else "drawn"
         if cell in FROM_TRIALS:
             own += f"; from trial {FROM_TRIALS[cell]} on drawn as there"
         if cell in GIVEN_SINCE:
@@ -559,7 +527,8 @@ def report() -> str:
         heads = ["", "trials", "validation N@20", "settings", "median of stage 1", "minutes"]
         parts.append(
             f"## {cell[1]} on {cell[0]}\n\nFor each sampler {trials} trials, then {best} of "
-            f"them on {cuts} cuts in all; {ranges}. Samplers' own parameters: {own}. Fixed "
+            f"them on {cuts} cuts in all; learning rate and reg_weight: {pairs}. "
+            f"Samplers' own parameters: {own}. Fixed "
             f"(epochs: the most): {base}.\n\n"
             + tabulate(rows, heads, tablefmt="github", disable_numparse=True)
         )
@@ -583,11 +552,10 @@ def main() -> None:
     parser.add_argument("--model", required=True, choices=list(MODEL))
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--data_path", required=True)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials at once")
+    parser.add_argument("--jobs", type=int, default=count_cores(), help="trials at once")
     parser.add_argument("--samplers", default=",".join(SAMPLERS), help="with commas between")
     parser.add_argument("--write", action="store_true", help="write the winners, run nothing")
     args = parser.parse_args()
-    words = (args.model, args.dataset, args.data_path)
     tuned_as = BNSConfig(name_of(args.model), args.dataset, None, {"data_path": args.data_path})[
         "tuned_as"
     ]
@@ -595,7 +563,7 @@ def main() -> None:
     if cell not in BASE:
         parser.error(f"no ranges for {args.model} on {args.dataset}; allowed: {list(BASE)}")
     if not args.write:
-        search(cell, words, args.jobs, tuple(args.samplers.split(",")))
+        search(cell, (args.dataset, args.data_path), args.jobs, tuple(args.samplers.split(",")))
     write(cell)
     (ROOT / "results" / "search.md").write_text(report(), encoding="utf-8")
 

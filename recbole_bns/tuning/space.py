@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_bns.adapters.checks import known_keys
 from recbole_bns.common.errors import UsageError, nearest
@@ -21,6 +21,9 @@ from recbole_bns.sampling import available, get, parse
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml
+
+if TYPE_CHECKING:  # a second to import, which most who read a space do not need
+    from numpy.random import Generator
 
 SIZES = {"choice": None, "grid": None, "uniform": 2, "loguniform": 2, "quniform": 3, "randint": 2}
 """Kinds of dimensions and how many numbers each takes; None: one value or more."""
@@ -81,6 +84,18 @@ class Dimension:
             return self.values[0], self.values[1] - 1
         return self.values if self.kind in LISTS else self.values[:2]
 
+    def draw(self, source: Generator) -> Any:
+        """One value; of a grid as of a choice, each with the same probability."""
+        if self.kind in LISTS:
+            return self.values[int(source.integers(len(self.values)))]
+        low, high = self.values[:2]
+        if self.kind == "randint":
+            return int(source.integers(low, high))
+        if self.kind == "loguniform":
+            return math.exp(source.uniform(math.log(low), math.log(high)))
+        value = source.uniform(low, high)
+        return float(value) if self.kind == "uniform" else round_to(value, self.values[2])
+
     @property
     def text(self) -> str:
         """``loguniform 0.001 to 0.1``, ``one of 1, 3, 5``."""
@@ -91,6 +106,11 @@ class Dimension:
             return f"an integer from {words[0]} to {self.values[1] - 1}"
         step = f" in steps of {words[2]}" if self.kind == "quniform" else ""
         return f"{self.kind} {words[0]} to {words[1]}{step}"
+
+
+def round_to(value: float, step: float) -> float:
+    """The multiple of ``step`` that is nearest to a value, as Ray's ``quniform`` has it."""
+    return round(value / step) * step
 
 
 Space = dict[str, Dimension]
