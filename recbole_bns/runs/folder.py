@@ -15,9 +15,14 @@ import numpy as np
 import yaml
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.common.files import write_text
 from recbole_bns.settings.declared import NO_SAMPLER
 
+from .records import RunConfig, Settings
+
 SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
+BEST, LAST = "best.pt", "last.pt"
+"""In ``checkpoints``: the weights of the best epoch, or, without validation, of the last."""
 
 LOG = "run.log"
 
@@ -58,7 +63,7 @@ _DERIVED = {
 """Settings that others decide, or that name a place on this machine."""
 
 
-def make_folder(out: str | Path | None, config: Any) -> Path:
+def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
 
     Raises:
@@ -104,7 +109,7 @@ def check_file(path: str | Path) -> None:
         raise UsageError(f"result_file: cannot write '{path}': {error.strerror}.") from error
 
 
-def write_settings(config: Any, folder: Path) -> None:
+def write_settings(config: RunConfig, folder: Path) -> None:
     """Write ``settings.yaml``, which ``--config_files`` takes to repeat the run.
 
     An array among the sampler's parameters becomes a ``.npy`` file beside it.
@@ -115,11 +120,24 @@ def write_settings(config: Any, folder: Path) -> None:
             file = (folder / f"{name}.npy").resolve()
             np.save(file, np.asarray(value))
             args[name] = str(file)
-    text = yaml.safe_dump(settings_of(config, args), sort_keys=True, allow_unicode=True)
-    (folder / "settings.yaml").write_text(text, encoding="utf-8")
+    put_settings(settings_of(config, args), folder)
 
 
-def settings_of(config: Any, args: dict[str, Any] | None = None) -> dict[str, Any]:
+def put_settings(settings: Settings, folder: Path) -> None:
+    """Write plain values as ``settings.yaml``, whole or not at all."""
+    write_text(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings of the run in a folder; empty where they cannot be read."""
+    try:
+        content = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
     """Every setting that repeats a run, as plain values.
 
     Args:
