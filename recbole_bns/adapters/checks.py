@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
-from recbole_bns.common.table_files import check_format
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.settings.properties import PROPERTIES, read_own
@@ -173,8 +172,11 @@ def check_record(final: Mapping[str, Any]) -> None:
         raise UsageError(f"neg_record: got {final['neg_record']!r}, allowed is True or False.")
     if record_epochs(final.get("neg_record_scores")) and not final.get("neg_record"):
         raise UsageError("neg_record_scores: it needs neg_record: True, which records.")
-    if final.get("neg_record"):
-        check_format(final.get("neg_record_format", "csv"), "neg_record_format")
+    if final.get("neg_record_format", "csv") != "csv":
+        raise UsageError(
+            f"neg_record_format: got {final['neg_record_format']!r}, a setting that has gone; the "
+            "tables of negatives are CSV files: leave it out."
+        )
 
 
 def record_epochs(value: Any) -> tuple[int, ...]:

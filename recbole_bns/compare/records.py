@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.runs.folder import GONE
 from recbole_bns.settings.words import flat
 
 from .plan import Plan, Run
@@ -64,7 +65,8 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
             new = key not in held and not plan.says(
                 key, sampler
             )  # a setting that is younger than the run
-            if held.get(key) != asked.get(key) and not new:
+            old = key not in asked and key in (*GONE, "data_path")  # of bundled data, or gone
+            if held.get(key) != asked.get(key) and not new and not old:
                 raise UsageError(
                     f"--out: '{plan.out}' holds {sampler} with seed {run[1]} trained with {key} "
                     f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "

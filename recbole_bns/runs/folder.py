@@ -62,6 +62,12 @@ _DERIVED = {
 }
 """Settings that others decide, or that name a place on this machine."""
 
+GONE = ("neg_record_format",)
+"""Settings that earlier versions wrote, at the only value that is left; they decide nothing."""
+
+BUNDLED = "ml-100k"
+"""The data set that RecBole brings along; a run on it names no folder, so that it is portable."""
+
 
 def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
@@ -141,22 +147,23 @@ def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
     """Every setting that repeats a run, as plain values.
 
     Args:
-        config: a ``Config``.
+        config: of the run.
         args: the sampler's parameters where they are not those of ``config``.
     """
     stock = config["neg_sampler"] == NO_SAMPLER
     values = {
         key: value
         for key, value in config.final_config_dict.items()
-        if key not in _DERIVED or (stock and key == "train_neg_sample_args")
+        if key not in (*_DERIVED, *GONE) or (stock and key == "train_neg_sample_args")
     }
     if values.get("nproc") == 1:
         del values["nproc"]
     values |= {
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
-        "data_path": str(Path(config["data_path"]).resolve().parent),
         "tuned": False,
     }
+    if config["dataset"] != BUNDLED or "data_path" in config.external_config_dict:
+        values["data_path"] = str(Path(config["data_path"]).resolve().parent)
     return {key: value for key, value in values.items() if _is_plain(value)}
 
 

@@ -1,4 +1,4 @@
-"""One of several processes that train one model together; :mod:`.launch` starts and watches it.
+"""One of several processes that train one model together; :mod:`.several` starts and watches it.
 
 What to do comes pickled through the standard input, from the process that wrote it; the pipe stays
 open, and its end tells this one that whoever started it is gone.

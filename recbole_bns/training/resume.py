@@ -12,6 +12,7 @@ from recbole_bns.common import locks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.folder import (
     CHECKPOINTS,
+    GONE,
     LOG,
     RESULT,
     SETTINGS,
@@ -89,7 +90,7 @@ def check_same(folder: Path, config: RunConfig) -> None:
 
 def _compared(settings: Settings) -> Settings:
     plain = json.loads(json.dumps(settings))
-    return {"nproc": 1} | {key: value for key, value in plain.items() if key not in FREE}
+    return {"nproc": 1} | {k: v for k, v in plain.items() if k not in FREE and k not in GONE}
 
 
 def _runs(root: Path) -> Iterator[Path]:
