@@ -39,7 +39,7 @@ def prepare(model: str, sampler: str, record: bool) -> tuple[Any, Any]:
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, built)
     train.get_model(built)
     if record:
-        train.recorder.folder = RecordFolder(tempfile.mkdtemp())
+        train.recorder.write_to(RecordFolder(tempfile.mkdtemp()))
     return trainer, train
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
-from recbole_bns.common.table_files import check_format
-from recbole_bns.sampling import get, parse
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.runs.records import RunConfig
+from recbole_bns.sampling import get
 from recbole_bns.settings.properties import PROPERTIES, read_own
 
-from .sampler_settings import sampler_settings
+from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 
 
 @cache
@@ -160,7 +159,6 @@ def check_ranges(final: Mapping[str, Any]) -> None:
         value = final.get(key)
         if value is not None and not isinstance(value, Mapping):
             raise UsageError(f"{key}: got {value!r}, allowed is a mapping such as {example}.")
-    check_sampler(final)
     check_record(final)
 
 
@@ -174,8 +172,11 @@ def check_record(final: Mapping[str, Any]) -> None:
         raise UsageError(f"neg_record: got {final['neg_record']!r}, allowed is True or False.")
     if record_epochs(final.get("neg_record_scores")) and not final.get("neg_record"):
         raise UsageError("neg_record_scores: it needs neg_record: True, which records.")
-    if final.get("neg_record"):
-        check_format(final.get("neg_record_format", "csv"), "neg_record_format")
+    if final.get("neg_record_format", "csv") != "csv":
+        raise UsageError(
+            f"neg_record_format: got {final['neg_record_format']!r}, a setting that has gone; the "
+            "tables of negatives are CSV files: leave it out."
+        )
 
 
 def record_epochs(value: Any) -> tuple[int, ...]:
@@ -196,15 +197,16 @@ def record_epochs(value: Any) -> tuple[int, ...]:
     return epochs
 
 
-def check_sampler(final: Mapping[str, Any]) -> None:
-    """Check name and parameters of the sampler.
+def check_sampler(config: RunConfig) -> None:
+    """Check name and parameters of the sampler, which the Config keeps from here on.
 
     Raises:
         UsageError: unknown name or parameter, wrong type, out of range.
     """
-    name, args, _ = sampler_settings(final)
-    if name != NO_SAMPLER:
-        parse(get(name).Params, args, "neg_sampler_args")
+    if is_sampled(config):
+        parsed_settings(config)
+    else:
+        sampler_settings(config)
 
 
 _WITHOUT_CUT = {"auc", "gauc", "logloss", "mae", "rmse"}
@@ -252,12 +254,12 @@ def check_metrics(final: Mapping[str, Any]) -> None:
         )
 
 
-def add_prior_column(final: dict[str, Any]) -> None:
+def add_prior_column(config: RunConfig) -> None:
     """Have RecBole load the ``.user`` column that the sampler's parameters ask for."""
-    name, args, _ = sampler_settings(final)
-    if name == NO_SAMPLER or final.get("load_col") is None:
+    final = config.final_config_dict
+    if not is_sampled(config) or final.get("load_col") is None:
         return
-    params = parse(get(name).Params, args, "neg_sampler_args")
+    name, params, _ = parsed_settings(config)
     wanted = [need[5:] for need in get(name).side_data(params) if need.startswith("user:")]
     load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
     columns = load.get("user", [])

@@ -118,6 +118,7 @@ class BNSConfig(Config):
     def _set_default_parameters(self) -> None:
         final, given = self.final_config_dict, self.external_config_dict
         checks.check_ranges(final)
+        checks.check_sampler(self)
         checks.check_metrics(final)
         self._check_trains_on_negatives()
         if final["neg_sampler"] != NO_SAMPLER:
@@ -126,7 +127,7 @@ class BNSConfig(Config):
         super()._set_default_parameters()
         if self.dataset == "ml-100k" and "data_path" in given:
             final["data_path"] = os.path.join(root, self.dataset)
-        checks.add_prior_column(final)
+        checks.add_prior_column(self)
 
     def _init_device(self) -> None:
         final = self.final_config_dict

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,12 +15,24 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.runs.records import RunConfig
 
+from .models import upgrade
 from .sampler import BNSSampler
 from .team import current
 
-if TYPE_CHECKING:
-    from recbole_bns.training.recording.recorder import NegativeRecorder
+
+class BatchWatcher(Protocol):
+    """What watches the batches of a training loader, before each step."""
+
+    def bind(self, model: nn.Module) -> None:
+        """Score with ``model`` from now on."""
+
+    def sampling(self) -> AbstractContextManager[None]:
+        """A context in which negatives are drawn."""
+
+    def see(self, users: Tensor, items: Tensor, ids: Tensor, rows: Any = None) -> None:
+        """Take note of a batch: users (B,), positives (B,), their negatives (B, n), its columns."""
 
 
 class BNSTrainDataLoader(TrainDataLoader):
@@ -36,12 +48,18 @@ class BNSTrainDataLoader(TrainDataLoader):
         dataset: the training part.
         sampler: draws the negatives.
         shuffle: permute the positives anew for each epoch.
+        recorder: watches every batch; None: nobody does.
     """
 
     _sampler: BNSSampler
 
     def __init__(
-        self, config: Any, dataset: Any, sampler: BNSSampler, shuffle: bool = False
+        self,
+        config: RunConfig,
+        dataset: Any,
+        sampler: BNSSampler,
+        shuffle: bool = False,
+        recorder: BatchWatcher | None = None,
     ) -> None:
         if config["worker"] and sampler.core.scorer_needed() is not None:
             raise UsageError(
@@ -59,8 +77,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.rows = has_negative.nonzero().squeeze(1)
         self.epoch = 0
         self.team, self.weight = current(), 1.0
-        self.on_batch: Callable[[], None] | None = None
-        self.recorder: NegativeRecorder | None = None
+        self.recorder = recorder
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.device = sampler.core.catalogue.device
         self._user_features = on_device(dataset.user_feat, self.device)
@@ -75,25 +92,28 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.set_batch_size(self.step * self.times)
 
     def get_model(self, model: nn.Module) -> None:
-        """Called once by RecBole's ``fit``: the sampler may look at ``model`` from now on."""
-        super().get_model(model)
+        """Let the sampler look at ``model``, made whole, from now on.
+
+        Our trainer hands it over, and RecBole's ``fit`` does: the same model a second time changes
+        nothing.
+        """
+        if self.model is model:
+            return
+        super().get_model(upgrade(model, self.config))
         self._sampler.bind(model)
         if self.recorder:
             self.recorder.bind(model)
 
-    def __iter__(self) -> Iterator[Interaction]:
-        with self._sampling():
-            self._sampler.begin_epoch(self.epoch)
-        self.epoch += 1
-        sliced = self.config["single_spec"] and isinstance(self.transform, Equal)
-        batches = self._slices() if sliced else self._collated()
-        return self._told(batches) if self.on_batch else batches
+    def begin_epoch(self, epoch: int) -> None:
+        """The next pass is epoch ``epoch`` (0-based), its trainer says; alone the loader counts."""
+        self.epoch = epoch
 
-    def _told(self, batches: Iterator[Interaction]) -> Iterator[Interaction]:
-        for batch in batches:
-            yield batch
-            if self.on_batch:
-                self.on_batch()
+    def __iter__(self) -> Iterator[Interaction]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        with self._sampling():
+            self._sampler.begin_epoch(epoch)
+        sliced = self.config["single_spec"] and isinstance(self.transform, Equal)
+        return self._slices() if sliced else self._collated()
 
     def _slices(self) -> Iterator[Interaction]:
         """Batches from one permutation of the columns; no per-row work."""

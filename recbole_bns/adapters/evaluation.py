@@ -18,6 +18,7 @@ from recbole.sampler import RepeatableSampler, Sampler
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.runs.records import RunConfig
 from recbole_bns.runs.results import Values
 from recbole_bns.sampling import Catalogue
 
@@ -27,22 +28,22 @@ SMALLER_IS_BETTER = frozenset(smaller_metrics)
 """Metrics, without a cut, of which less is better."""
 
 
-def eval_samplers(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
+def eval_samplers(config: RunConfig, parts: dict[str, Any]) -> dict[str, Any]:
     """For each phase but training RecBole's sampler, with fixed negatives."""
     cls: Any = RepeatableEvalSampler if config["repeatable"] else EvalSampler
-    known: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     chosen = {}
     for phase in parts:
         if phase != "train":
             name = config[f"{phase}_neg_sample_args"]["distribution"]
             name = "uniform" if name == "none" else name
-            if name not in known:
-                known[name] = cls(parts, name, config["seed"])
-            chosen[phase] = known[name]
+            if name not in by_name:
+                by_name[name] = cls(parts, name, config["seed"])
+            chosen[phase] = by_name[name]
     return chosen
 
 
-def eval_loader(config: Any, phase: str) -> type:
+def eval_loader(config: RunConfig, phase: str) -> type:
     """RecBole's loader for the evaluation mode of this phase."""
     full = config["eval_args"]["mode"][phase] == "full"
     return FullSortEvalDataLoader if full else NegSampleEvalDataLoader
@@ -56,7 +57,7 @@ class PerUserEvaluator(Evaluator):
             Metrics that are no average over users (GAUC, coverage) are not among them.
     """
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: RunConfig) -> None:
         super().__init__(config)
         self.values: Values = {}
         for metric in self.metric_class.values():

@@ -1,4 +1,4 @@
-"""RecBole's own models with what training needs: made by the seed, batch L2, scoring mode."""
+"""RecBole's own models with what training needs: made whole by the seed, batch L2, scoring mode."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from recbole.model.general_recommender import BPR, LightGCN
 from recbole.utils import get_model, init_seed
 from torch import Tensor, nn
 
+from recbole_bns.runs.records import RunConfig
+
 from .lightgcn import SharedLightGCN
+from .sampler_settings import is_sampled
 
 __all__ = ["RegularisedBPR", "SharedLightGCN", "make_model", "scoring_mode", "upgrade"]
 
 
-def make_model(config: Any, dataset: Any) -> Any:
-    """A model, initialised by the seed, on its device.
+def make_model(config: RunConfig, dataset: Any) -> Any:
+    """A model, initialised by the seed and made whole by :func:`upgrade`, on its device.
 
     Args:
-        config: a ``Config``.
+        config: of the run.
         dataset: the training part.
     """
     init_seed(config["seed"], config["reproducibility"])
     model_class = config.model_class or get_model(config["model"])
-    return model_class(config, dataset).to(config["device"])
+    return upgrade(model_class(config, dataset), config).to(config["device"])
 
 
 @contextmanager
@@ -74,13 +77,24 @@ class RegularisedBPR(BPR):
         return loss + self.reg_weight * batch_l2(users, positives, negatives)
 
 
-def upgrade(model: nn.Module, config: Any) -> nn.Module:
+def upgrade(model: nn.Module, config: RunConfig) -> nn.Module:
     """Turn RecBole's own BPR or LightGCN into ours; other models, and subclasses, stay.
 
+    BPR gets the batch L2 that ``reg_weight`` asks for, whoever samples. LightGCN shares its
+    propagation where a sampler of ours may look at it; with ``neg_sampler: none`` nobody does, and
+    it stays RecBole's to the bit.
+
     The weights, the graph and the class's behaviour as seen by RecBole are untouched, so this works
-    on models that other people's code has built.
+    on models that other people's code has built. A second call changes nothing.
+
+    Args:
+        model: of RecBole, or anybody's.
+        config: of the run, ours or stock.
+
+    Returns:
+        the same object.
     """
-    if type(model) is LightGCN:
+    if type(model) is LightGCN and is_sampled(config):
         model.__class__ = SharedLightGCN
     elif type(model) is BPR and config["reg_weight"]:
         model.__class__ = RegularisedBPR

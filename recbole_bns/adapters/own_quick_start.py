@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import sys
 import warnings
@@ -17,10 +16,9 @@ from typing import Any
 def mend_quick_start() -> None:
     """Let RecBole's own ``run``, ``run_recbole`` and ``load_data_and_model`` run to their end.
 
-    Two things stop them: RecBole's checkpoints hold a live Config, which ``torch.load`` refuses
-    since torch 2.6, and ``recbole.quick_start`` imports Ray, which only tuning needs. The trainers
-    are mended at once, ``recbole.quick_start`` when somebody imports it, so that Ray is not
-    imported here.
+    RecBole's checkpoints hold a live Config, which ``torch.load`` refuses since torch 2.6. The
+    trainers are mended at once, ``recbole.quick_start`` when somebody imports it, since it imports
+    Ray; where Ray is missing, that import says what to do.
 
     To read a checkpoint in full is to run the code in it: open only files you trust, as ever with
     RecBole. Call this first: a ``load_data_and_model`` imported by name earlier stays as it was.
@@ -34,7 +32,7 @@ def mend_quick_start() -> None:
     if _HOOK not in sys.meta_path:
         sys.meta_path.insert(0, _HOOK)
     if loaded := sys.modules.get(_QUICK_START):
-        _mend_loaded(loaded)
+        _let_load(loaded, "load_data_and_model")
         _let_load(sys.modules["recbole.quick_start"], "load_data_and_model")
 
 
@@ -88,41 +86,19 @@ def _find_quick_start(
     load = spec.loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
-        for part in ("config", "data", "utils"):  # what it imports must not see the stub
-            importlib.import_module(f"recbole.{part}")
-        with _ray_or_stub():
+        try:
             load(module)
-        _mend_loaded(module)
+        except ModuleNotFoundError as error:
+            if str(error.name).partition(".")[0] != "ray":
+                raise
+            raise ImportError(
+                "recbole.quick_start imports Ray, which is not installed: pip install 'ray[tune]', "
+                "or train with recbole_bns.run_recbole_bns, which does without."
+            ) from error
+        _let_load(module, "load_data_and_model")
 
     spec.loader.exec_module = exec_module  # type: ignore[method-assign]
     return spec
 
 
 _HOOK: Any = SimpleNamespace(find_spec=_find_quick_start)
-
-
-def _mend_loaded(module: Any) -> None:
-    _let_load(module, "load_data_and_model")
-
-
-@contextmanager
-def _ray_or_stub() -> Iterator[None]:
-    """Put a stub in Ray's place for the duration, if Ray Tune cannot be imported."""
-
-    def report(*args: Any, **kwargs: Any) -> None:
-        raise ImportError("RecBole's objective_function needs Ray: pip install 'ray[tune]'")
-
-    try:
-        importlib.import_module("ray.tune")
-    except ImportError:
-        stub: Any = ModuleType("ray")
-        stub.tune = SimpleNamespace(report=report)
-        before = {"ray": sys.modules["ray"]} if "ray" in sys.modules else {}
-        sys.modules["ray"] = stub
-        try:
-            yield
-        finally:
-            del sys.modules["ray"]
-            sys.modules.update(before)
-    else:
-        yield

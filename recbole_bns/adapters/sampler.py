@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +11,9 @@ from recbole.sampler import Sampler
 from torch import Tensor, nn
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, Scorer
 
-from .models import upgrade
 from .scorers import Columns, ScorerFactory, scorer_factory
 
 
@@ -27,10 +26,12 @@ class BNSSampler(Sampler):
     Args:
         core: draws the negatives.
         columns: how the data set names users and items.
-        config: RecBole's ``Config``, for the settings of the model.
+        config: RecBole's ``Config``, kept for those who ask for it.
     """
 
-    def __init__(self, core: NegativeSampler, columns: Columns, config: Any) -> None:
+    def __init__(
+        self, core: NegativeSampler, columns: Columns, config: RunConfig | None = None
+    ) -> None:
         # RecBole's own constructor builds Python sets of all phases; the catalogue has them.
         self.core = core
         self.columns = columns
@@ -59,12 +60,11 @@ class BNSSampler(Sampler):
         return user_sets(self.core.catalogue)
 
     def bind(self, model: nn.Module) -> None:
-        """Let the sampler see ``model``; called once, before the first batch.
+        """Let the sampler see ``model``, which stays as it is; called once, before the first batch.
 
         Raises:
             UsageError: the model cannot give what the sampler needs.
         """
-        upgrade(model, self.config)
         self._factory = scorer_factory(model, self.core, self.columns)
         self._bound = True
 

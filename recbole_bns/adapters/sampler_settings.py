@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, NamedTuple
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.runs.records import RunConfig
+from recbole_bns.sampling import get, parse
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.settings.words import merge
 
@@ -26,6 +29,48 @@ def sampler_settings(config: Any) -> tuple[str, dict[str, Any], int]:
     if isinstance(num, bool) or not isinstance(num, int) or num < 1:
         raise UsageError(f"neg_sample_num: got {num!r}, allowed is an integer >= 1.")
     return str(source["neg_sampler"]).lower(), args, num
+
+
+class Parsed(NamedTuple):
+    """What a Config keeps of its sampler's parameters once they are parsed."""
+
+    name: str
+    args: dict[str, Any]
+    """As they were written: with others they are parsed anew."""
+    params: Any
+    """An instance of the sampler's ``Params``."""
+
+
+def parsed_settings(config: Any) -> tuple[str, Any, int]:
+    """Name, parsed parameters and number of negatives from any ``Config``, which keeps them.
+
+    Raises:
+        UsageError: unknown name or parameter, wrong type, out of range.
+    """
+    name, args, num = sampler_settings(config)
+    kept: Parsed | None = getattr(config, _KEPT, None)
+    if kept is None or kept.name != name or not _same(kept.args, args):
+        copies = {key: copy(v) if isinstance(v, (dict, list)) else v for key, v in args.items()}
+        kept = Parsed(name, copies, parse(get(name).Params, args, "neg_sampler_args"))
+        setattr(config, _KEPT, kept)
+    return name, kept.params, num
+
+
+_KEPT = "parsed_sampler"
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two mappings hold the same values; arrays only where they are the same object."""
+    return one.keys() == other.keys() and all(
+        value is other[key] or (not hasattr(value, "shape") and value == other[key])
+        for key, value in one.items()
+    )
+
+
+def is_sampled(config: RunConfig) -> bool:
+    """Whether a sampler of ours draws the training negatives; by default RecBole does."""
+    name = config["neg_sampler"]
+    return name is not None and str(name).lower() != NO_SAMPLER
 
 
 def derive_train_neg_sample_args(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.datasets.check import check_cuts
+from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 
 from .mends import quiet
@@ -28,7 +29,7 @@ class Opened(NamedTuple):
     """By phase; see :func:`split`."""
 
 
-def open_data(config: Any) -> Opened:
+def open_data(config: RunConfig) -> Opened:
     """Read the data set of a ``Config`` and split it; the split depends on the seed alone.
 
     Every command opens its data here, so that a run, what is predicted from it and a sweep's
@@ -46,7 +47,7 @@ def open_data(config: Any) -> Opened:
         return Opened(dataset, split(config, dataset))
 
 
-def split(config: Any, dataset: Any) -> dict[str, Any]:
+def split(config: RunConfig, dataset: Any) -> dict[str, Any]:
     """Parts of the data set by phase: two (train, test) or three.
 
     Raises:

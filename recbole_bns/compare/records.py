@@ -8,6 +8,7 @@ from typing import cast
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runner import journal
+from recbole_bns.runs.folder import GONE
 from recbole_bns.runs.records import RunRecord, Settings
 from recbole_bns.settings.words import flat
 
@@ -68,7 +69,8 @@ def check_held(plan: Plan, records: Mapping[Run, RunRecord]) -> None:
 def _check_settings(plan: Plan, run: Run, held: Settings, asked: Settings) -> None:
     for key in sorted(held | asked):
         younger = key not in held and not plan.words.says(key, run[0])  # than the run
-        if held.get(key) != asked.get(key) and not younger:
+        older = key not in asked and key in (*GONE, "data_path")  # gone, or of bundled data
+        if held.get(key) != asked.get(key) and not younger and not older:
             raise UsageError(
                 f"--out: '{plan.out}' holds {run[0]} with seed {run[1]} trained with {key} "
                 f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "

@@ -16,10 +16,12 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import whole_file
 from recbole_bns.common.version import __version__
 
+from .records import RunConfig
+
 FORMAT = 1
-"""Of the files; one of another format is not read."""
+"""Number of the files' format; a file of another one is not read."""
 OF = ("model", "dataset", "neg_sampler")
-"""Settings that a checkpoint belongs to."""
+"""Names of the settings that a checkpoint belongs to."""
 
 
 def save(state: dict[str, Any], path: str | Path, *, previous: Path | None = None) -> None:
@@ -61,7 +63,7 @@ def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:
 def check(
     state: Mapping[str, Any],
     path: str | Path,
-    config: Any,
+    config: RunConfig,
     remedy: str,
     keys: Sequence[str] = OF,
 ) -> None:

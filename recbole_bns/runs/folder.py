@@ -15,9 +15,14 @@ import numpy as np
 import yaml
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.common.files import write_text
 from recbole_bns.settings.declared import NO_SAMPLER
 
+from .records import RunConfig, Settings
+
 SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
+BEST, LAST = "best.pt", "last.pt"
+"""In ``checkpoints``: the weights of the best epoch, or, without validation, of the last."""
 
 LOG = "run.log"
 
@@ -57,8 +62,14 @@ _DERIVED = {
 }
 """Settings that others decide, or that name a place on this machine."""
 
+GONE = ("neg_record_format",)
+"""Settings that earlier versions wrote, at the only value that is left; they decide nothing."""
 
-def make_folder(out: str | Path | None, config: Any) -> Path:
+BUNDLED = "ml-100k"
+"""The data set that RecBole brings along; a run on it names no folder, so that it is portable."""
+
+
+def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
 
     Raises:
@@ -104,7 +115,7 @@ def check_file(path: str | Path) -> None:
         raise UsageError(f"result_file: cannot write '{path}': {error.strerror}.") from error
 
 
-def write_settings(config: Any, folder: Path) -> None:
+def write_settings(config: RunConfig, folder: Path) -> None:
     """Write ``settings.yaml``, which ``--config_files`` takes to repeat the run.
 
     An array among the sampler's parameters becomes a ``.npy`` file beside it.
@@ -115,30 +126,44 @@ def write_settings(config: Any, folder: Path) -> None:
             file = (folder / f"{name}.npy").resolve()
             np.save(file, np.asarray(value))
             args[name] = str(file)
-    text = yaml.safe_dump(settings_of(config, args), sort_keys=True, allow_unicode=True)
-    (folder / "settings.yaml").write_text(text, encoding="utf-8")
+    put_settings(settings_of(config, args), folder)
 
 
-def settings_of(config: Any, args: dict[str, Any] | None = None) -> dict[str, Any]:
+def put_settings(settings: Settings, folder: Path) -> None:
+    """Write plain values as ``settings.yaml``, whole or not at all."""
+    write_text(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings of the run in a folder; empty where they cannot be read."""
+    try:
+        content = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
     """Every setting that repeats a run, as plain values.
 
     Args:
-        config: a ``Config``.
+        config: of the run.
         args: the sampler's parameters where they are not those of ``config``.
     """
     stock = config["neg_sampler"] == NO_SAMPLER
     values = {
         key: value
         for key, value in config.final_config_dict.items()
-        if key not in _DERIVED or (stock and key == "train_neg_sample_args")
+        if key not in (*_DERIVED, *GONE) or (stock and key == "train_neg_sample_args")
     }
     if values.get("nproc") == 1:
         del values["nproc"]
     values |= {
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
-        "data_path": str(Path(config["data_path"]).resolve().parent),
         "tuned": False,
     }
+    if config["dataset"] != BUNDLED or "data_path" in config.external_config_dict:
+        values["data_path"] = str(Path(config["data_path"]).resolve().parent)
     return {key: value for key, value in values.items() if _is_plain(value)}
 
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import whole_file
 from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
+
+from .folder import RESULT
+from .records import Metrics, RunConfig, RunResult
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -36,12 +41,13 @@ def load(path: str | Path) -> Values:
         return {name: file[name] for name in file.files}
 
 
-def result_table(result: Mapping[str, Any]) -> str:
+def result_table(result: RunResult) -> str:
     """Validation and test metrics, one row a metric, and where things lie."""
     valid, test = result["best_valid_result"], result["test_result"]
     names = list(dict.fromkeys(name.partition("@")[0] for name in test))
     cutoffs = list(dict.fromkeys(name.partition("@")[2] for name in test))
-    parts = [("valid", valid), ("test", test)] if valid else [("test", test)]
+    parts: list[tuple[str, Metrics]] = [("valid", valid)] if valid else []
+    parts.append(("test", test))
     rows = [
         [name] + [_four(part.get(_key(name, k))) for _, part in parts for k in cutoffs]
         for name in names
@@ -75,25 +81,36 @@ def _four(value: float | None) -> str:
 PACKAGES = ("recbole", "torch", "numpy", "scipy", "pandas")
 
 
+class Outcome(NamedTuple):
+    """What a training comes to."""
+
+    reports: Sequence[EpochReport]
+    """Of all epochs."""
+    best_epoch: int
+    """Whose weights are tested, counted from 1."""
+    checkpoint: str
+    """The file that holds them."""
+
+
 def result_of(
-    config: Any,
+    config: RunConfig,
     core: NegativeSampler | None,
-    trainer: Any,
+    trained: Outcome,
     best: Mapping[str, Any] | None,
     test: Mapping[str, Any],
     folder: Path,
-) -> dict[str, Any]:
+) -> RunResult:
     """The content of ``result.json``.
 
     Args:
         config: of the run.
         core: the sampler, or None where RecBole samples.
-        trainer: after the training.
+        trained: what the training came to.
         best: validation metrics of the weights that were tested, or None.
         test: test metrics.
         folder: of the run.
     """
-    return {
+    result: RunResult = {
         "model": config["model"],
         "dataset": config["dataset"],
         "neg_sampler": config["neg_sampler"],
@@ -105,14 +122,59 @@ def result_of(
         "versions": versions(),
         "valid_metric": config["valid_metric"].lower(),
         "best_valid_result": plain_metrics(best),
-        "test_result": plain_metrics(test),
-        "best_epoch": trainer.best_epoch,
-        "epochs": len(trainer.reports),
-        "train_epoch_seconds": [report.seconds for report in trainer.reports],
-        **({"nproc": config["nproc"]} if (config["nproc"] or 1) > 1 else {}),
+        "test_result": plain_metrics(test) or {},
+        "best_epoch": trained.best_epoch,
+        "epochs": len(trained.reports),
+        "train_epoch_seconds": [report.seconds for report in trained.reports],
         "run_dir": str(folder),
-        "checkpoint": trainer.saved_model_file,
+        "checkpoint": trained.checkpoint,
     }
+    if (config["nproc"] or 1) > 1:
+        result["nproc"] = config["nproc"]
+    return result
+
+
+def write_result(result: RunResult, folder: Path, copy: str | Path | None = None) -> None:
+    """Write ``result.json``, whole or not at all: by it a run is known to be finished.
+
+    Args:
+        result: of :func:`result_of`.
+        folder: of the run.
+        copy: a second place; see :func:`write_copy`.
+    """
+    with whole_file(folder / RESULT) as file:
+        file.write(_text(result).encode())
+    if copy is not None:
+        write_copy(result, copy)
+
+
+def write_copy(result: RunResult, path: str | Path) -> None:
+    """Write a result to a second place, perhaps a pipe."""
+    Path(path).write_text(_text(result), encoding="utf-8")
+
+
+def _text(result: RunResult) -> str:
+    return json.dumps(result, indent=2) + "\n"
+
+
+def read_result(folder: Path) -> RunResult | None:
+    """The result of the run in a folder; None for one that is not finished.
+
+    Raises:
+        UsageError: the file cannot be read, or is none that a run wrote.
+    """
+    path = folder / RESULT
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"result of a run: '{path}' cannot be read ({error}).") from error
+    if not isinstance(result, dict) or "test_result" not in result:
+        raise UsageError(
+            f"result of a run: '{path}' is none that a run wrote (it has no test_result)."
+        )
+    return cast(RunResult, result)
 
 
 def versions() -> dict[str, str]:
@@ -126,7 +188,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def plain_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float] | None:
+def plain_metrics(metrics: Mapping[str, Any] | None) -> Metrics | None:
     """Metrics as plain numbers under lower-case names; None where there are none."""
     return {name.lower(): float(value) for name, value in metrics.items()} if metrics else None
 
@@ -183,4 +245,4 @@ class EpochReport:
     train_loss: float
     seconds: float
     learning_rate: float
-    valid_result: dict[str, float] | None = None
+    valid_result: Metrics | None = None

@@ -81,7 +81,7 @@ def get(name: str) -> type[NegativeSampler]:
 def build(
     name: str,
     catalogue: Catalogue,
-    args: Mapping[str, Any] | None = None,
+    args: Any = None,
     *,
     seed: int = 0,
     side: Mapping[str, Tensor] | None = None,
@@ -91,7 +91,7 @@ def build(
     Args:
         name: a registered name.
         catalogue: the training interactions.
-        args: ``neg_sampler_args``.
+        args: ``neg_sampler_args``: a mapping as users write it, or the class's ``Params``.
         seed: of the sampler's generator.
         side: what ``side_data`` of the class asks for.
 
@@ -99,5 +99,6 @@ def build(
         UsageError: unknown name or parameter, or a value that is not allowed.
     """
     cls = get(name)
-    params = parse(cls.Params, args or {}, "neg_sampler_args")
+    done = isinstance(args, cls.Params)
+    params = args if done else parse(cls.Params, args or {}, "neg_sampler_args")
     return cls(catalogue, params, seed=seed, side=side)

@@ -15,13 +15,14 @@ from recbole.data.dataloader import TrainDataLoader
 from recbole.trainer import NCLTrainer, Trainer
 
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
 from recbole_bns.adapters.mends import mend
+from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
-from recbole_bns.adapters.sampler import BNSSampler
-from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args
+from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, is_sampled
 from recbole_bns.adapters.split import PHASES
 from recbole_bns.common.errors import UsageError
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.runs.records import RunConfig
 
 from .loaders import create_samplers
 from .trainer import TrainerMixin
@@ -58,13 +59,8 @@ def _wrap(owner: Any, name: str, around: Any) -> None:
     setattr(owner, name, wrapper)
 
 
-def _uses_ours(config: Any) -> bool:
-    name = config["neg_sampler"]
-    return name is not None and str(name).lower() != NO_SAMPLER
-
-
-def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: Any) -> Any:
-    if not _uses_ours(config):
+def _create_samplers(original: Any, config: RunConfig, dataset: Any, built_datasets: Any) -> Any:
+    if not is_sampled(config):
         return original(config, dataset, built_datasets)
     derive_train_neg_sample_args(config, config.external_config_dict)
     for key in ("valid_ratio", "neg_record"):
@@ -74,7 +70,7 @@ def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: A
     return train, *(evaluation[phase].set_phase(phase) for phase in PHASES[1:])
 
 
-def _refuse(config: Any, key: str, function: str) -> None:
+def _refuse(config: RunConfig, key: str, function: str) -> None:
     """Refuse a setting that only a function of ours reads."""
     if config[key] not in (None, False):
         raise UsageError(
@@ -83,9 +79,9 @@ def _refuse(config: Any, key: str, function: str) -> None:
         )
 
 
-def _get_dataloader(original: Any, config: Any, phase: str) -> Any:
+def _get_dataloader(original: Any, config: RunConfig, phase: str) -> Any:
     chosen = original(config, phase)
-    if phase != "train" or not _uses_ours(config):
+    if phase != "train" or not is_sampled(config):
         return chosen
     if chosen is TrainDataLoader:
         return BNSTrainDataLoader
@@ -98,20 +94,18 @@ def _get_dataloader(original: Any, config: Any, phase: str) -> Any:
 
 
 def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any) -> Any:
-    sampler = getattr(train_data, "_sampler", None)
-    if isinstance(sampler, BNSSampler):
-        if not isinstance(trainer, TrainerMixin):
+    if not isinstance(trainer, TrainerMixin):  # which does all of this itself
+        if sampler_of(train_data) is not None:
             _refuse(trainer.config, "lr_schedule", "get_trainer")
-        sampler.bind(trainer.model)
+        if trainer.config["neg_sampler"] is not None:
+            upgrade(trainer.model, trainer.config)
+        hand_over(trainer.model, train_data)
     return original(trainer, train_data, *args, **kwargs)
 
 
 def _train_epoch(
     original: Any, trainer: Any, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any
 ) -> Any:
-    sampler = getattr(train_data, "_sampler", None)
-    if isinstance(train_data, BNSTrainDataLoader):
-        train_data.epoch = epoch_idx
-    elif isinstance(sampler, BNSSampler):
-        sampler.begin_epoch(epoch_idx)
+    if not isinstance(trainer, TrainerMixin):
+        begin_epoch(train_data, epoch_idx)
     return original(trainer, train_data, epoch_idx, *args, **kwargs)

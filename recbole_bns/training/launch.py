@@ -19,6 +19,8 @@ from typing import Any
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import THREADS, Child, count_cores, ended_by, last_line
+from recbole_bns.runs.records import RunConfig, RunResult
+from recbole_bns.runs.results import read_result
 from recbole_bns.sampling import get
 
 from .limits import number_of
@@ -59,16 +61,16 @@ class Process(Child):
 
 
 def launch(
-    config: Any,
+    config: RunConfig,
     given: tuple[Any, Any, list[str] | None, Mapping[str, Any]],
     folder: Path,
     result_file: str | Path | None = None,
     per_user: str | Path | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Train with ``nproc`` processes; what they write lies in ``folder`` as for a single one.
 
     Args:
-        config: as :func:`.nproc.check_run` has passed it.
+        config: as :func:`.limits.check_run` has passed it.
         given: the four first arguments of ``run_recbole_bns``.
         folder: of the run, with its settings.
         result_file: see ``run_recbole_bns``.
@@ -103,7 +105,9 @@ def launch(
         finally:
             for process in team:
                 process.stop()
-    return dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    result = read_result(folder)
+    assert result is not None  # all have said that they are done, and the first one writes it
+    return result
 
 
 def _watch(team: Sequence[Process], folder: Path) -> None:

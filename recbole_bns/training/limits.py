@@ -7,6 +7,7 @@ from typing import Any
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import count_cores
+from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.settings.declared import NO_SAMPLER
 
@@ -14,12 +15,12 @@ AT_LEAST = 4
 """Processes that a machine with fewer cores may still start."""
 
 
-def number_of(config: Any) -> int:
+def number_of(config: RunConfig) -> int:
     """How many processes train, 1 where nothing is said."""
     return int(config["nproc"] or 1)
 
 
-def check_run(config: Any) -> None:
+def check_run(config: RunConfig) -> None:
     """Make sure that several processes can do this run.
 
     Raises:
@@ -40,20 +41,25 @@ def check_run(config: Any) -> None:
             )
 
 
-def _reason(config: Any, nproc: int) -> str:
-    import torch.distributed
-    from recbole.trainer import Trainer
-    from recbole.utils import InputType, get_trainer
+def _reason(config: RunConfig, nproc: int) -> str:
+    """Why ``nproc`` processes cannot train this; empty where they can."""
+    sources = (_machine_is_too_small, _sampling_is_not_divided, _training_is_not_divided)
+    reasons = (source(config, nproc) for source in sources)
+    return next((reason for reason in reasons if reason), "")
 
-    positives = config["train_batch_size"]
-    if config["MODEL_INPUT_TYPE"] == InputType.POINTWISE:
-        positives //= 2
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])
+
+def _machine_is_too_small(config: RunConfig, nproc: int) -> str:
+    import torch.distributed
+
     cores = max(count_cores(), AT_LEAST)
     if not torch.distributed.is_available():
         return "this PyTorch was built without torch.distributed; allowed is 1"
     if config["device"].type == "cpu" and nproc > cores:
         return f"this machine has {count_cores()} cores; allowed is 1 to {cores}"
+    return ""
+
+
+def _sampling_is_not_divided(config: RunConfig, _: int) -> str:
     if config["neg_sampler"] == NO_SAMPLER:
         return (
             f"neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, which is not divided; allowed "
@@ -64,6 +70,17 @@ def _reason(config: Any, nproc: int) -> str:
             "neg_record: True counts the negatives of one process; allowed is 1, or "
             "neg_record: False"
         )
+    return ""
+
+
+def _training_is_not_divided(config: RunConfig, nproc: int) -> str:
+    from recbole.trainer import Trainer
+    from recbole.utils import InputType, get_trainer
+
+    positives = config["train_batch_size"]
+    if config["MODEL_INPUT_TYPE"] == InputType.POINTWISE:
+        positives //= 2
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])
     if trainer is not Trainer:
         return (
             f"{config['model']} has a training loop of its own ({trainer.__name__}); allowed is 1"
@@ -93,7 +110,7 @@ def _too_few_gpus(gpu_id: str, nproc: int) -> str:
     )
 
 
-def check_alone(config: Any, what: str) -> None:
+def check_alone(config: RunConfig, what: str) -> None:
     """Refuse several processes for a command that starts runs of its own.
 
     Args:
@@ -107,7 +124,7 @@ def check_alone(config: Any, what: str) -> None:
         raise UsageError(f"nproc: got {number_of(config)}, but {what}; allowed is 1.")
 
 
-def check_team(config: Any, train: Any) -> None:
+def check_team(config: RunConfig, train: Any) -> None:
     """Make sure, with the training part read, that ``nproc`` processes are here and read the same.
 
     Raises:

@@ -12,11 +12,12 @@ from recbole_bns.adapters.checks import record_epochs
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader, on_device
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
 from recbole_bns.adapters.sampler import BNSSampler
-from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, sampler_settings
+from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, parsed_settings
 from recbole_bns.adapters.scorers import Columns, check_served
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
-from recbole_bns.sampling import ALL, NegativeSampler, build, get, parse
+from recbole_bns.runs.records import RunConfig
+from recbole_bns.sampling import ALL, NegativeSampler, build, get
 from recbole_bns.settings.declared import NO_SAMPLER
 
 from .limits import check_team
@@ -24,7 +25,7 @@ from .recording.recorder import NegativeRecorder
 from .side_data import side_data
 
 
-def data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
+def data_preparation(config: RunConfig, dataset: Any) -> tuple[Any, Any, Any]:
     """Split a data set and make its loaders; takes the place of RecBole's function.
 
     Args:
@@ -39,14 +40,14 @@ def data_preparation(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
     return made["train"], made.get("valid"), made["test"]
 
 
-def make_loaders(config: Any, opened: Opened) -> dict[str, Any]:
+def make_loaders(config: RunConfig, opened: Opened) -> dict[str, Any]:
     """A loader for each part: ours, or with ``neg_sampler: none`` RecBole's."""
     if config["neg_sampler"] == NO_SAMPLER:
         return stock_loaders(config, opened)
     return loaders(config, opened.parts)
 
 
-def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
+def loaders(config: RunConfig, parts: dict[str, Any]) -> dict[str, Any]:
     """A loader for each part.
 
     Args:
@@ -58,19 +59,19 @@ def loaders(config: Any, parts: dict[str, Any]) -> dict[str, Any]:
     """
     check_team(config, parts["train"])
     train, evaluation = create_samplers(config, parts)
-    train_data = BNSTrainDataLoader(config, parts["train"], train, shuffle=config["shuffle"])
-    if config["neg_record"]:
-        train_data.recorder = recorder_of(config, parts, train)
-    found: dict[str, Any] = {"train": train_data}
+    recorder = recorder_of(config, parts, train) if config["neg_record"] else None
+    made: dict[str, Any] = {
+        "train": BNSTrainDataLoader(config, parts["train"], train, config["shuffle"], recorder)
+    }
     for phase in parts:
         if phase != "train":
             sampler = evaluation[phase].set_phase(phase)
             loader = eval_loader(config, phase)
-            found[phase] = loader(config, parts[phase], sampler, shuffle=False)
-    return found
+            made[phase] = loader(config, parts[phase], sampler, shuffle=False)
+    return made
 
 
-def recorder_of(config: Any, parts: dict[str, Any], sampler: BNSSampler) -> NegativeRecorder:
+def recorder_of(config: RunConfig, parts: dict[str, Any], sampler: BNSSampler) -> NegativeRecorder:
     """What measures the training negatives; it alone is told the held-out labels."""
     return NegativeRecorder(
         sampler.core.catalogue,
@@ -81,7 +82,7 @@ def recorder_of(config: Any, parts: dict[str, Any], sampler: BNSSampler) -> Nega
     )
 
 
-def stock_loaders(config: Any, opened: Opened) -> dict[str, Any]:
+def stock_loaders(config: RunConfig, opened: Opened) -> dict[str, Any]:
     """``neg_sampler: none``: RecBole's loaders and training negatives on our split, by phase.
 
     The evaluation negatives are fixed by the seed here too, so that results can be compared.
@@ -99,14 +100,14 @@ def stock_loaders(config: Any, opened: Opened) -> dict[str, Any]:
     return {phase: made[phase] for phase in parts}
 
 
-def create_samplers(config: Any, parts: dict[str, Any]) -> tuple[BNSSampler, dict[str, Any]]:
+def create_samplers(config: RunConfig, parts: dict[str, Any]) -> tuple[BNSSampler, dict[str, Any]]:
     """The training sampler, and for each other phase RecBole's with fixed negatives."""
     config["train_neg_sample_args"] = derive_train_neg_sample_args(config)
     held_out = [part for phase, part in parts.items() if phase != "train"]
     return training_sampler(config, parts["train"], held_out), eval_samplers(config, parts)
 
 
-def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler:
+def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSSampler:
     """Build the sampler that ``neg_sampler`` names from the training part.
 
     Args:
@@ -117,13 +118,11 @@ def training_sampler(config: Any, train: Any, held_out: list[Any]) -> BNSSampler
     Raises:
         UsageError: bad settings, or a column that the prior needs is missing.
     """
-    name, args, num = sampler_settings(config)
+    name, params, num = parsed_settings(config)
     catalogue = catalogue_of(train).to(config["device"])
-    cls = get(name)
-    params = parse(cls.Params, args, "neg_sampler_args")
-    start, needs = perf_counter(), cls.side_data(params)
+    start, needs = perf_counter(), get(name).side_data(params)
     side = {need: side_data(need, params, config, train, catalogue, held_out) for need in needs}
-    core = build(name, catalogue, args, seed=config["seed"], side=side).to(config["device"])
+    core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
     check_served(core, config.model_class)
     if current().size > 1:

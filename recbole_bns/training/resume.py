@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from recbole_bns.common import locks
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.files import whole_file
-from recbole_bns.runs.folder import CHECKPOINTS, RESULT, SETTINGS, settings_of
+from recbole_bns.runs.folder import (
+    CHECKPOINTS,
+    GONE,
+    RESULT,
+    SETTINGS,
+    put_settings,
+    read_settings,
+    settings_of,
+)
+from recbole_bns.runs.records import RunConfig, RunResult, Settings
+from recbole_bns.runs.results import read_result, write_copy
 from recbole_bns.settings.words import flat
 
 from .state import FILE, PREVIOUS
@@ -28,7 +34,7 @@ DEPTH = 5
 """Folders below the current one that are looked into."""
 
 
-def find(config: Any) -> Path | None:
+def find(config: RunConfig) -> Path | None:
     """The newest run below the current folder with these settings, or None.
 
     An unfinished one comes before finished ones; one that another process is training is left out.
@@ -37,7 +43,7 @@ def find(config: Any) -> Path | None:
     epochs = config["epochs"]
     found = []
     for folder in _runs(Path(".")):
-        held = _read(folder)
+        held = read_settings(folder)
         if (
             _compared(held) != wanted
             or held.get("epochs", epochs) > epochs
@@ -52,21 +58,20 @@ def find(config: Any) -> Path | None:
 
 def is_finished(folder: Path, epochs: int) -> bool:
     """Whether the run came to its end, and has no more epochs to go now."""
-    path = folder / RESULT
-    if not path.is_file():
+    result = read_result(folder)
+    if result is None:
         return False
-    result = json.loads(path.read_text(encoding="utf-8"))
-    held = _read(folder).get("epochs", epochs)
+    held = read_settings(folder).get("epochs", epochs)
     return bool(held >= epochs or result["epochs"] < held)
 
 
-def check_same(folder: Path, config: Any) -> None:
+def check_same(folder: Path, config: RunConfig) -> None:
     """Make sure that a run goes on with its own settings.
 
     Raises:
         UsageError: names the first setting that differs, or that there are to be fewer epochs.
     """
-    held = _read(folder)
+    held = read_settings(folder)
     ours, theirs = flat(_compared(settings_of(config))), flat(_compared(held))
     for key in sorted(ours | theirs):
         if ours.get(key) != theirs.get(key):
@@ -82,17 +87,9 @@ def check_same(folder: Path, config: Any) -> None:
         )
 
 
-def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
-    plain = json.loads(json.dumps(dict(settings)))
-    return {"nproc": 1} | {key: value for key, value in plain.items() if key not in FREE}
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _compared(settings: Settings) -> Settings:
+    plain = json.loads(json.dumps(settings))
+    return {"nproc": 1} | {k: v for k, v in plain.items() if k not in FREE and k not in GONE}
 
 
 def _runs(root: Path) -> Iterator[Path]:
@@ -123,20 +120,24 @@ def extend(folder: Path, epochs: int) -> None:
     Else they would be forgotten where it is ended once more. The result of the fewer epochs
     stays, as ``result-<epochs>.json``.
     """
-    held = _read(folder)
+    held = read_settings(folder)
     if held["epochs"] == epochs:
         return
     if (folder / RESULT).is_file():
         (folder / RESULT).replace(folder / f"result-{held['epochs']}.json")
-    text = yaml.safe_dump({**held, "epochs": epochs}, sort_keys=True, allow_unicode=True)
-    with whole_file(folder / SETTINGS) as file:
-        file.write(text.encode())
+    put_settings({**held, "epochs": epochs}, folder)
 
 
-def finished(folder: Path, result_file: str | Path | None) -> dict[str, Any]:
-    """The result of a run that is over."""
+def finished(folder: Path, result_file: str | Path | None) -> RunResult:
+    """The result of a run that is over.
+
+    Raises:
+        UsageError: it is there no more.
+    """
+    result = read_result(folder)
+    if result is None:
+        raise UsageError(f"--resume: the run in '{folder}' has no {RESULT} any more.")
     print(f"the run in {folder} is finished already")
-    text = (folder / RESULT).read_text(encoding="utf-8")
     if result_file is not None:
-        Path(result_file).write_text(text, encoding="utf-8")
-    return dict(json.loads(text))
+        write_copy(result, result_file)
+    return result

@@ -11,6 +11,7 @@ from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs.folder import SETTINGS, check_file, folder_of, make_folder, write_settings
+from recbole_bns.runs.records import RunResult
 
 from .launch import launch
 from .limits import check_run, number_of
@@ -29,7 +30,7 @@ def run_recbole_bns(
     per_user: str | Path | None = None,
     resume: str | Path | None = None,
     nproc: int | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Train a RecBole model with a negative sampler, test it, and keep everything in a folder.
 
     Args:
@@ -40,7 +41,8 @@ def run_recbole_bns(
         out: folder for all that the run writes; by default
             ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
         result_file: a second place for ``result.json``.
-        per_user: an ``.npz`` file for the test metrics of every user; see :mod:`.per_user`.
+        per_user: an ``.npz`` file for the test metrics of every user; see
+            :func:`recbole_bns.runs.results.save`.
         resume: folder of a run that goes on, with its own settings but for more epochs; ``auto``:
             the newest unfinished run with these settings below the current folder, else a new one.
         nproc: processes that train it together, each on a GPU or all on the CPU; the same as the

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from recbole.evaluator import Collector
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_bns.adapters.team import Team, current
 from recbole_bns.common.errors import UsageError
+from recbole_bns.runs.records import RunConfig
 
 if TYPE_CHECKING:
     from recbole.trainer import Trainer as _Host
@@ -30,10 +31,10 @@ COLLECTED = ("rec.items", "rec.topk", "rec.meanrank", "rec.score", "data.label")
 """What RecBole's collector keeps of every batch, one row after another."""
 
 
-class Together(_Host):
+class SharedTrainer(_Host):
     """Goes between :class:`.trainer.TrainerMixin` and a trainer that trains as RecBole's does."""
 
-    def __init__(self, config: Any, model: Any) -> None:
+    def __init__(self, config: RunConfig, model: nn.Module) -> None:
         super().__init__(config, model)
         self.team = current()
         for values in self._state():
@@ -106,7 +107,7 @@ class Together(_Host):
 class GatheringCollector(Collector):
     """RecBole's collector that ends up with the rows of all processes, in their order."""
 
-    def __init__(self, config: Any, team: Team) -> None:
+    def __init__(self, config: RunConfig, team: Team) -> None:
         super().__init__(config)
         self.team = team
 

@@ -17,6 +17,7 @@ from recbole_bns.adapters.models import scoring_mode
 from recbole_bns.adapters.scorers import Columns, best_scorer
 from recbole_bns.adapters.split import pairs_of
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 from recbole_bns.sampling.priors.build import MODEL
 from recbole_bns.sampling.priors.pairs import TABLE_LIMIT
@@ -34,7 +35,9 @@ PAIRS = 1_000_000
 """Pairs that a checkpoint's scores are made probabilities by."""
 
 
-def prior_values(prior: Any, config: Any, train: Any, catalogue: Catalogue, held: Tensor) -> Tensor:
+def prior_values(
+    prior: Any, config: RunConfig, train: Any, catalogue: Catalogue, held: Tensor
+) -> Tensor:
     """Values of all pairs by a RecBole model.
 
     Args:
@@ -62,7 +65,7 @@ def prior_values(prior: Any, config: Any, train: Any, catalogue: Catalogue, held
     return _from_checkpoint(prior, train, catalogue, held)
 
 
-def _trained(settings: dict[str, Any], config: Any, train: Any) -> Tensor:
+def _trained(settings: dict[str, Any], config: RunConfig, train: Any) -> Tensor:
     name = settings.pop("model", None)
     if name not in MODELS:
         close = nearest(str(name), MODELS)
@@ -92,7 +95,7 @@ def _trained(settings: dict[str, Any], config: Any, train: Any) -> Tensor:
     return _values(model.eval(), config, train)
 
 
-def _values(model: Any, config: Any, train: Any) -> Tensor:
+def _values(model: Any, config: RunConfig, train: Any) -> Tensor:
     """All scores of a model ``(U, I)``; the padding user's are 0."""
     columns = Columns(
         train.uid_field,
@@ -162,7 +165,12 @@ def _logistic(scores: Tensor, catalogue: Catalogue) -> Tensor:
 
 
 def side_data(
-    need: str, params: Any, config: Any, train: Any, catalogue: Catalogue, held_out: list[Any]
+    need: str,
+    params: Any,
+    config: RunConfig,
+    train: Any,
+    catalogue: Catalogue,
+    held_out: list[Any],
 ) -> Tensor:
     """One of the data that a sampler's ``side_data`` names.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,9 @@ import torch
 from recbole_bns.adapters.team import current, without_doubles
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs import checkpoint
-from recbole_bns.runs.results import EpochReport, plain_metrics
+from recbole_bns.runs.records import RunConfig
+
+from .trainer import TrainerMixin
 
 FILE, PREVIOUS = "resume.pt", "resume-previous.pt"
 PRIVATE = ("sampler", "random")
@@ -57,6 +58,8 @@ def set_random_states(states: Mapping[str, Any]) -> None:
 class Keeper:
     """Keeps the state of a training at the start of each epoch, and brings one back.
 
+    To be called before each epoch: the ``before_epoch`` of a :class:`.trainer.Watch`.
+
     Args:
         trainer: one of :func:`.trainer.get_trainer`.
         train_data: its loader.
@@ -64,12 +67,13 @@ class Keeper:
         every: epochs between two states; 0 keeps none.
     """
 
-    def __init__(self, trainer: Any, train_data: Any, folder: Path, every: int = 1) -> None:
+    def __init__(
+        self, trainer: TrainerMixin, train_data: Any, folder: Path, every: int = 1
+    ) -> None:
         self.trainer, self.train_data = trainer, train_data
         self.folder, self.every = folder, every
         self.recorder = getattr(train_data, "recorder", None)
         self._found: Mapping[str, Any] | None = None
-        trainer.before_epoch = self
 
     def __call__(self, epoch: int) -> None:
         """Epoch ``epoch`` (0-based) begins."""
@@ -88,9 +92,7 @@ class Keeper:
         trainer = self.trainer
         state = {
             **trainer.state_of(epoch - 1),
-            "best_epoch": trainer.best_epoch,
-            "best_valid_result": plain_metrics(trainer.best_valid_result),
-            "reports": [asdict(report) for report in trainer.reports],
+            **trainer.history(),
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
         }
@@ -108,10 +110,7 @@ class Keeper:
         if rank:
             state = {**state, **state["others"][rank - 1]}
         trainer.take_up(state, self.folder)
-        trainer.best_epoch = state["best_epoch"]
-        if state["best_valid_result"] is not None:
-            trainer.best_valid_result = dict(state["best_valid_result"])
-        trainer.reports = [EpochReport(**report) for report in state["reports"]]
+        trainer.take_up_history(state)
         if self.recorder is not None and "drawn" in state:
             self.recorder.draws = state["drawn"].to(self.recorder.draws.device)
         self._found = state
@@ -122,7 +121,7 @@ class Keeper:
             (self.folder / PREVIOUS).unlink(missing_ok=True)
 
 
-def read_state(folder: Path, config: Any, device: Any) -> tuple[dict[str, Any] | None, str]:
+def read_state(folder: Path, config: RunConfig, device: Any) -> tuple[dict[str, Any] | None, str]:
     """The newest state in a folder that is whole, and what is to be said about the other.
 
     Raises:

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
+from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from recbole.utils import init_seed
 
-from recbole_bns.adapters.evaluation import PerUserEvaluator, users_of
+from recbole_bns.adapters.evaluation import users_of
+from recbole_bns.adapters.handover import sampler_of
 from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.split import open_data
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError, refusals
-from recbole_bns.common.files import whole_file
-from recbole_bns.runs.folder import LOG, log_to
-from recbole_bns.runs.results import epochs_table, result_of, save
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to
+from recbole_bns.runs.records import RunConfig, RunResult
+from recbole_bns.runs.results import Outcome, epochs_table, result_of, save, write_result
+from recbole_bns.sampling import NegativeSampler
 
 from .loaders import make_loaders
 from .progress import Progress
 from .recording.files import RecordFolder
 from .resume import extend
 from .state import Keeper, read_state
-from .trainer import get_trainer
+from .trainer import TrainerMixin, Watch, get_trainer
 
 INSTALLED_AS = {"faiss": "faiss-cpu"}
 
 
 def train(
-    config: Any, folder: Path, result_file: str | Path | None, per_user: str | Path | None
-) -> dict[str, Any]:
+    config: RunConfig, folder: Path, result_file: str | Path | None, per_user: str | Path | None
+) -> RunResult:
     """Train and test in this process, which may be one of several; the first one writes for all.
 
     Args:
@@ -50,7 +50,7 @@ def train(
         UsageError: bad data, no room to write, or a training that diverged.
     """
     own = current().own(folder)
-    config["checkpoint_dir"] = str(own / "checkpoints")
+    config["checkpoint_dir"] = str(own / CHECKPOINTS)
     with quiet(), log_to(own / LOG):
         try:
             if not current().rank:
@@ -71,79 +71,96 @@ def train(
 
 
 def _run(
-    config: Any, folder: Path, result_file: str | Path | None, per_user: str | Path | None
-) -> dict[str, Any]:
+    config: RunConfig, folder: Path, result_file: str | Path | None, per_user: str | Path | None
+) -> RunResult:
     team, own = current(), current().own(folder)
     log_team()
-    stock = config["neg_sampler"] == NO_SAMPLER
     opened = open_data(config)
     with refusals(f"data set '{config['dataset']}'"):
-        made = make_loaders(config, opened)
-    train_data, valid_data, test_data = made["train"], made.get("valid"), made["test"]
-    name = config["model"]
-    trainer = make_trainer(config, train_data, own)
-    if trainer.eval_step <= 0:
-        valid_data = None
-    file = "best.pt" if valid_data else "last.pt"
-    trainer.saved_model_file = str(folder / "checkpoints" / file)
-    keeper = Keeper(trainer, train_data, folder / "checkpoints", config["checkpoint_every"])
+        loaders = make_loaders(config, opened)
+    validates = "valid" in loaders and config["eval_step"] > 0
+    weights = folder / CHECKPOINTS / (BEST if validates else LAST)
+    trainer = make_trainer(config, loaders["train"], own, weights)
+    keeper = Keeper(trainer, loaders["train"], folder / CHECKPOINTS, config["checkpoint_every"])
+    _take_up(keeper, config)
+    team.wait()  # nobody writes before all have read
+    core = core_of(loaders["train"])
+    best = _fit(trainer, loaders["train"], loaders["valid"] if validates else None, keeper, folder)
+    keeper.finish()
+    test = trainer.evaluate(loaders["test"], load_best_model=True)
+    trainer.tensorboard.close()
+    if keeper.recorder is not None:
+        train = loaders["train"]._dataset
+        keeper.recorder.finish(max(config["topk"]), train.field2id_token[train.iid_field])
+    trained = Outcome(trainer.reports, trainer.best_epoch, trainer.saved_model_file)
+    result = result_of(config, core, trained, best, test, folder)
+    if team.rank == 0:
+        if per_user is not None:
+            save(per_user, users_of(loaders["test"]), trainer.evaluator.values)
+        write_result(result, folder, result_file)
+    return result
+
+
+def core_of(train_data: Any) -> NegativeSampler | None:
+    """What draws the negatives of a loader; None where RecBole does."""
+    sampler = sampler_of(train_data)
+    return None if sampler is None else sampler.core
+
+
+def _take_up(keeper: Keeper, config: RunConfig) -> None:
+    """Go on from the state in the folder, if there is one."""
     state, remark = read_state(keeper.folder, config, config["device"])
     if remark:
-        logging.getLogger().warning(remark)
+        getLogger().warning(remark)
     if state is not None:
         keeper.restore(state)
-    team.wait()  # nobody writes before all have read
-    core = None if stock else train_data._sampler.core
+
+
+def _fit(
+    trainer: TrainerMixin, train_data: Any, valid_data: Any, keeper: Keeper, folder: Path
+) -> Mapping[str, Any] | None:
+    """Train, with a bar or lines for who looks on, and ``epochs.csv``.
+
+    Returns:
+        the best validation metrics, or None.
+    """
+    config, core = trainer.config, core_of(train_data)
     label = "RecBole's sampling" if core is None else core.label
+    if keeper.recorder is not None:
+        keeper.recorder.write_to(RecordFolder(folder, before=trainer.start_epoch))
     with (
         Progress(
-            f"{name} on {config['dataset']} with {label}",
+            f"{config['model']} on {config['dataset']} with {label}",
             trainer.epochs,
             len(train_data),
             config["valid_metric"].lower(),
             bigger=config["valid_metric_bigger"],
             shown=bool(config["show_progress"]),
         ) as progress,
-        (own / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
+        (current().own(folder) / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
     ):
-        trainer.on_epoch = epochs_table(table, progress.epoch, trainer.reports)
-        train_data.on_batch = progress.batch
-        if keeper.recorder:
-            keeper.recorder.folder = RecordFolder(
-                folder, config["neg_record_format"], before=trainer.start_epoch
-            )
-        _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True)
-    keeper.finish()
-    trainer.evaluator = PerUserEvaluator(config)
-    test = trainer.evaluate(test_data, load_best_model=True)
-    trainer.tensorboard.close()
-    if keeper.recorder:
-        items = train_data._dataset.field2id_token[train_data._dataset.iid_field]
-        keeper.recorder.finish(max(config["topk"]), items)
-    if per_user is not None and team.rank == 0:
-        save(per_user, users_of(test_data), trainer.evaluator.values)
-    result = result_of(config, core, trainer, best, test, folder)
-    text = json.dumps(result, indent=2) + "\n"
-    if team.rank == 0:
-        with whole_file(folder / "result.json") as kept:  # by which a run is known to be finished
-            kept.write(text.encode())
-        if result_file is not None:  # perhaps a pipe
-            Path(result_file).write_text(text, encoding="utf-8")
-    return result
+        after_epoch = epochs_table(table, progress.epoch, trainer.reports)
+        watch = Watch(keeper, progress.batch, after_epoch)
+        _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True, watch=watch)
+    return best
 
 
-def make_trainer(config: Any, train_data: Any, folder: Path) -> Any:
+def make_trainer(
+    config: RunConfig, train_data: Any, folder: Path, saved_model_file: Path | None = None
+) -> TrainerMixin:
     """The model, initialised by the seed, and its trainer.
 
     Args:
-        config: a ``Config``.
+        config: of the run.
         train_data: the loader of the training part.
         folder: for TensorBoard's files.
+        saved_model_file: for the weights that are kept; see :class:`.trainer.TrainerMixin`.
     """
     model = make_model(config, train_data._dataset)
-    logging.getLogger().info(model)
+    getLogger().info(model)
+    trainer_class = get_trainer(config["MODEL_TYPE"], config["model"])
     with tensorboard_in(folder / "tensorboard"):
-        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+        trainer = trainer_class(config, model, saved_model_file)
     if current().size > 1:  # the weights are equal, what is drawn from now on is not
         init_seed(current().seed(config["seed"]), config["reproducibility"])
     return trainer
@@ -151,8 +168,6 @@ def make_trainer(config: Any, train_data: Any, folder: Path) -> Any:
 
 def log_team() -> None:
     """Write to the log who trains."""
-    from recbole_bns.adapters.team import current
-
     team = current()
     if team.size > 1:
         pids = ", ".join(map(str, team.collect(os.getpid())))

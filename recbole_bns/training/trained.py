@@ -22,7 +22,8 @@ from recbole_bns.adapters.split import open_data, pairs_of
 from recbole_bns.common.errors import UsageError, nearest, refusals
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs import checkpoint
-from recbole_bns.runs.folder import CHECKPOINTS, SETTINGS, folder_of
+from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, SETTINGS, folder_of
+from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 from recbole_bns.settings.declared import EXCLUDED
 
@@ -34,7 +35,7 @@ STEP = 1 << 22
 class Trained:
     """A model with its weights and the data set that it was trained on."""
 
-    config: Any
+    config: RunConfig
     model: Any
     parts: dict[str, Any]
 
@@ -64,8 +65,8 @@ def load(path: str | Path, model_class: type | None = None) -> Trained:
     """
     path = Path(path)
     folder = folder_of(path)
-    found = [path] if path.is_file() else [folder / CHECKPOINTS / n for n in ("best.pt", "last.pt")]
-    file = next((each for each in found if each.is_file()), None)
+    files = [path] if path.is_file() else [folder / CHECKPOINTS / name for name in (BEST, LAST)]
+    file = next((each for each in files if each.is_file()), None)
     if file is None:
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
     config = BNSConfig(model_class, None, [str(folder / SETTINGS)], {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from recbole.utils import calculate_valid_score, early_stopping
 from recbole.utils import get_trainer as recbole_trainer
-from torch import Tensor
-from torch.utils.tensorboard.summary import scalar
+from torch import Tensor, nn
+from torch.utils.tensorboard.summary import Summary
 
+from recbole_bns.adapters.evaluation import PerUserEvaluator
+from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
+from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.team import current
 from recbole_bns.common import signals
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs import checkpoint
-from recbole_bns.runs.results import EpochReport
+from recbole_bns.runs.records import RunConfig
+from recbole_bns.runs.results import EpochReport, plain_metrics
 from recbole_bns.sampling import param, parse
 
-from .shared_trainer import Together
+from .shared_trainer import SharedTrainer
 
 if TYPE_CHECKING:
     from recbole.trainer import Trainer as _Host
@@ -42,25 +46,54 @@ class LearningRateSchedule:
         return float(self.gamma ** (epoch // self.step_size))
 
 
+def _ignore(*_: Any) -> None:
+    """For a :class:`Watch` whom something does not interest."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told while a model is trained."""
+
+    before_epoch: Callable[[int], None] = _ignore
+    """Called with the number (0-based) of each epoch, before anything is drawn for it."""
+    after_batch: Callable[[], None] = _ignore
+    """Called after each step of the optimiser."""
+    after_epoch: Callable[[EpochReport], None] = _ignore
+    """Called with the report of each epoch, after its validation if it had one."""
+
+
+NOBODY = Watch()
+
+
 class TrainerMixin(_Host):
     """Goes before a trainer class of RecBole; see :func:`get_trainer`.
 
+    It owns the epoch: it says which one begins to whoever draws the negatives.
+
+    Args:
+        config: of the run.
+        model: is made whole (:func:`recbole_bns.adapters.models.upgrade`) where it is not.
+        saved_model_file: for the weights that are kept; by default a new file in RecBole's
+            ``checkpoint_dir``.
+
     Attributes:
         reports: one entry an epoch.
-        before_epoch: called with the number (0-based) of each epoch before anything is drawn.
-        on_epoch: called with each report, after its validation if it had one.
         best_epoch: the epoch whose weights are kept, counted from 1; 0 before the first.
     """
 
-    def __init__(self, config: Any, model: Any) -> None:
-        super().__init__(config, model)
+    evaluator: PerUserEvaluator
+
+    def __init__(
+        self, config: RunConfig, model: nn.Module, saved_model_file: str | Path | None = None
+    ) -> None:
+        super().__init__(config, upgrade(model, config))
         stem = Path(self.saved_model_file)
-        self.saved_model_file: str = str(stem.with_suffix(".pt"))
+        self.saved_model_file: str = str(saved_model_file or stem.with_suffix(".pt"))
+        self.evaluator = PerUserEvaluator(config)
         self.reports: list[EpochReport] = []
-        self.before_epoch: Callable[[int], None] | None = None
-        self.on_epoch: Callable[[EpochReport], None] | None = None
         self.best_epoch = 0
         self.sampler: Any = None
+        self._watch = NOBODY
         self._epoch = 0
         self._validates = False
         self._taken_up: tuple[Mapping[str, Any], str | Path] | None = None
@@ -69,11 +102,17 @@ class TrainerMixin(_Host):
         self.lr_schedule = given and parse(LearningRateSchedule, given, "lr_schedule")
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
 
-    def fit(self, train_data: Any, valid_data: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """RecBole's ``fit``, with the sampler bound to the model."""
-        self.sampler = getattr(train_data, "_sampler", None)
-        if hasattr(self.sampler, "bind"):
-            self.sampler.bind(self.model)
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        *args: Any,
+        watch: Watch = NOBODY,
+        **kwargs: Any,
+    ) -> Any:
+        """RecBole's ``fit``, which hands the model to the sampler and tells ``watch``."""
+        self.sampler = sampler_of(train_data)
+        hand_over(self.model, train_data)
         self._data = checkpoint.fingerprint(train_data._dataset)
         if self._taken_up is not None:
             state, path = self._taken_up
@@ -81,18 +120,23 @@ class TrainerMixin(_Host):
             if state["sampler"] is not None:
                 self.sampler.core.load_state_dict(state["sampler"])
         self._validates = bool(valid_data) and self.eval_step > 0
-        return super().fit(train_data, valid_data, *args, **kwargs)
+        self._watch = watch
+        steps = self.optimizer.register_step_post_hook(lambda *_: watch.after_batch())
+        try:
+            return super().fit(train_data, valid_data, *args, **kwargs)
+        finally:
+            steps.remove()
+            self._watch = NOBODY
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
         signals.check()
         self._epoch = epoch_idx
-        if self.before_epoch:
-            self.before_epoch(epoch_idx)
-        train_data.epoch = epoch_idx
+        self._watch.before_epoch(epoch_idx)
         factor = self.lr_schedule.factor(epoch_idx) if self.lr_schedule else 1.0
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
         start = perf_counter()
+        begin_epoch(train_data, epoch_idx)
         loss = super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
         seconds = perf_counter() - start
         total = sum(loss) if isinstance(loss, tuple) else loss
@@ -112,10 +156,10 @@ class TrainerMixin(_Host):
         if recorder is None:
             return
         row = recorder.end_epoch(self._epoch + 1, seconds)
-        tags = [name for name in row if name not in {"epoch", "negatives", "scored"}]
-        values = [v for name in tags for v in scalar(f"Negatives/{name}", row[name]).value]
+        names = [name for name in row if name not in {"epoch", "negatives", "scored"}]
+        values = [Summary.Value(tag=f"Negatives/{name}", simple_value=row[name]) for name in names]
         writer = self.tensorboard.file_writer
-        writer.add_summary(type(scalar("", 0.0))(value=values), self._epoch)  # one record for all
+        writer.add_summary(Summary(value=values), self._epoch)  # one record for all
         self.wandblogger.log_metrics({**row, "train_step": self._epoch}, head="negatives")
 
     def _valid_epoch(self, *args: Any, **kwargs: Any) -> Any:
@@ -125,8 +169,7 @@ class TrainerMixin(_Host):
         return score, result
 
     def _tell(self) -> None:
-        if self.on_epoch:
-            self.on_epoch(self.reports[-1])
+        self._watch.after_epoch(self.reports[-1])
 
     def _check_nan(self, loss: Tensor) -> None:
         if torch.isnan(loss):
@@ -164,11 +207,26 @@ class TrainerMixin(_Host):
             "sampler": core.state_dict() if core is not None else None,
         }
 
+    def history(self) -> dict[str, Any]:
+        """What has been so far, as plain values: the reports, and the best of them."""
+        return {
+            "best_epoch": self.best_epoch,
+            "best_valid_result": plain_metrics(self.best_valid_result),
+            "reports": [asdict(report) for report in self.reports],
+        }
+
+    def take_up_history(self, history: Mapping[str, Any]) -> None:
+        """The inverse of :meth:`history`."""
+        self.best_epoch = history["best_epoch"]
+        if history["best_valid_result"] is not None:
+            self.best_valid_result = dict(history["best_valid_result"])
+        self.reports = [EpochReport(**report) for report in history["reports"]]
+
     def state_after(self, report: EpochReport) -> dict[str, Any]:
         """The state after an epoch with a validation, which early stopping has yet to count.
 
         Args:
-            report: of the epoch, as ``on_epoch`` gets it.
+            report: of the epoch, as a :class:`Watch` gets it.
 
         Returns:
             the state, and as ``stops`` whether early stopping ends the training here.
@@ -217,12 +275,12 @@ class TrainerMixin(_Host):
 
 
 @cache
-def _with_mixin(base: type, together: bool) -> type:
-    mixins = (TrainerMixin, Together) if together else (TrainerMixin,)
+def _with_mixin(base: type, shared: bool) -> type[TrainerMixin]:
+    mixins = (TrainerMixin, SharedTrainer) if shared else (TrainerMixin,)
     return type(f"BNS{base.__name__}", (*mixins, base), {})
 
 
-def get_trainer(model_type: Any, model_name: str) -> type:
+def get_trainer(model_type: Any, model_name: str) -> type[TrainerMixin]:
     """The trainer that RecBole picks for a model, with :class:`TrainerMixin` in front.
 
     Takes the place of ``recbole.utils.get_trainer``.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,8 @@ from scipy import stats
 from recbole_bns.common.files import write_text
 from recbole_bns.common.tables import draw
 from recbole_bns.runs.folder import settings_of
-from recbole_bns.runs.results import result_table
+from recbole_bns.runs.records import RunResult
+from recbole_bns.runs.results import read_result, result_table
 from recbole_bns.training.run import run_recbole_bns
 
 from .plan import Plan
@@ -152,17 +152,17 @@ def conclude(plan: Plan, found: Mapping[str, Record], *, stopped: bool) -> int:
     return 0
 
 
-def retrain(plan: Plan) -> dict[str, Any]:
+def retrain(plan: Plan) -> RunResult:
     """Train with ``best.yaml`` and test once; what an earlier command has done is read.
 
     Returns:
         the content of ``winner/result.json``.
     """
     folder, settings = plan.out / "winner", plan.out / "best.yaml"
-    done, used = folder / "result.json", folder / "best.yaml"
-    words = settings.read_text(encoding="utf-8")
-    if done.is_file() and used.is_file() and used.read_text(encoding="utf-8") == words:
-        return dict(json.loads(done.read_text(encoding="utf-8")))
+    used, words = folder / "best.yaml", settings.read_text(encoding="utf-8")
+    done = read_result(folder)
+    if done is not None and used.is_file() and used.read_text(encoding="utf-8") == words:
+        return done
     number = 1
     while folder.exists():  # of another winner; nothing that was computed is lost
         number += 1
@@ -248,9 +248,7 @@ def trials_csv(plan: Plan, found: Mapping[str, Record]) -> str:
     return text.getvalue()
 
 
-def markdown(
-    plan: Plan, found: Mapping[str, Record], best: Record, result: Mapping[str, Any]
-) -> str:
+def markdown(plan: Plan, found: Mapping[str, Record], best: Record, result: RunResult) -> str:
     """The table of trials, the effects, the winner's test and the command that repeats it."""
     sampler = plan.recipe.config(best.found)["neg_sampler"]
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
@@ -282,7 +280,7 @@ def markdown(
         *effects(plan, list(found.values())),
         f"## The winner, tested once\n\nTrial {best.trial}, validation {plan.metric} {value:.4f} "
         f"in epoch {epoch}, trained again and tested on data that no trial saw:",
-        result_table(dict(result)),
+        result_table(result),
         f"Repeat it: `{repeat}`\n\nMade by `{plan.command}`.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -18,6 +18,7 @@ from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.settings.words import merge, read_yaml
 from recbole_bns.training.loaders import loaders
 from recbole_bns.training.train import make_trainer
+from recbole_bns.training.trainer import Watch
 
 from .ray_versions import names
 from .space import plain
@@ -115,8 +116,8 @@ def train(
         if start is not None:
             with start.as_directory() as folder:
                 trainer.resume_checkpoint(Path(folder) / FILE)
-        trainer.on_epoch = _reporter(trainer, ray)
-        trainer.fit(found["train"], found["valid"], verbose=False, saved=False)
+        watch = Watch(after_epoch=_reporter(trainer, ray))
+        trainer.fit(found["train"], found["valid"], verbose=False, saved=False, watch=watch)
         trainer.tensorboard.close()
 
 

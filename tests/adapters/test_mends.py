@@ -174,23 +174,47 @@ sys.meta_path.insert(0, Hide())
 """
 
 
-def test_quick_start_runs_without_ray(tmp_path):
+def test_quick_start_without_ray_says_what_to_install(tmp_path):
     run_fresh(
         HIDE
         + START
         + """
-file, _ = quick_start("BPR")
+for _ in range(2):
+    try:
+        from recbole.quick_start import run_recbole
+    except ImportError as error:
+        assert type(error) is ImportError
+        assert "pip install 'ray[tune]'" in str(error)
+        assert "run_recbole_bns" in str(error)
+    else:
+        raise AssertionError("imported without Ray")
 assert not [name for name in sys.modules if name.split(".")[0] == "ray"], "a fake Ray was left"
 
-from recbole.quick_start import quick_start as host
+# Another package that is missing is not taken for Ray.
+class HideMore(Hide):
+    def find_spec(self, name, path=None, target=None):
+        if name == "recbole.data.transform":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.modules["ray"] = types.ModuleType("ray")
+sys.modules["ray"].tune = None
+sys.modules.pop("recbole.data.transform", None)
+sys.meta_path.insert(0, HideMore())
 try:
-    host.tune.report(recall=1)
-except ImportError as error:
-    assert "pip install 'ray[tune]'" in str(error)
+    import recbole.quick_start
+except ModuleNotFoundError as error:
+    assert error.name == "recbole.data.transform"
 else:
-    raise AssertionError("the stub reported to nobody")
+    raise AssertionError("imported without a part of RecBole")
+""",
+        tmp_path,
+    )
 
-# A quick start that was imported before it is mended.
+
+def test_a_quick_start_that_was_imported_early_is_mended(tmp_path):
+    run_fresh(
+        START
+        + """
+file, _ = quick_start("BPR")
 early = types.ModuleType("recbole.quick_start.quick_start")
 early.load_data_and_model = lambda file: torch.load(file)["config"]["model"]
 package = types.ModuleType("recbole.quick_start")

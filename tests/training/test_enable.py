@@ -15,6 +15,7 @@ from tiny import run_fresh
 
 from recbole_bns import BNSTrainDataLoader, data_preparation, get_trainer
 from recbole_bns.sampling import get
+from recbole_bns.training.trainer import Watch
 
 START = """
 import sys, types
@@ -114,6 +115,16 @@ for more in ({}, {"neg_sampler": "none"}):
     assert config["train_neg_sample_args"]["dynamic"] is False
     train(config, train_data)
     assert epochs() == ([], [])
+
+# A model is made whole wherever the settings name a sampler; BPR's loss has the L2 term then.
+for more, name in (
+    ({}, "BPR"),
+    ({"neg_sampler": "none"}, "RegularisedBPR"),
+    ({"neg_sampler": "rns"}, "RegularisedBPR"),
+):
+    trainer = train(*load(reg_weight=0.1, **more)[:2])
+    assert type(trainer.model).__name__ == name, more
+    epochs()
 
 # What cannot be is said.
 for more, words in (
@@ -253,8 +264,7 @@ def test_our_trainer_tells_of_every_epoch_when_it_never_validates(stock_config):
     train, valid, _ = data_preparation(config, create_dataset(config))
     trainer = get_trainer(config["MODEL_TYPE"], "BPR")(config, BPR(config, train._dataset))
     told: list[int] = []
-    trainer.on_epoch = lambda report: told.append(report.epoch)
-    trainer.fit(train, valid)
+    trainer.fit(train, valid, watch=Watch(after_epoch=lambda report: told.append(report.epoch)))
     trainer.tensorboard.close()
     assert told == [1, 2]
     assert trainer.best_epoch == 2

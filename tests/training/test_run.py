@@ -647,7 +647,7 @@ def test_a_result_is_written_whole_or_not_at_all(settings, tmp_path, monkeypatch
             yield file
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("recbole_bns.training.train.whole_file", stopped)
+    monkeypatch.setattr("recbole_bns.runs.results.whole_file", stopped)
     given = {**settings, "neg_sampler": "rns", "epochs": 1}
     with pytest.raises(KeyboardInterrupt):
         run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")

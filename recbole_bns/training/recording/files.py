@@ -11,7 +11,6 @@ import pandas as pd
 from torch import Tensor
 
 from recbole_bns.common.files import whole_file
-from recbole_bns.common.table_files import check_format
 
 from .quality import Histogram
 
@@ -38,32 +37,29 @@ popularity is training interactions, hardness a ratio, all others are shares or 
 class RecordFolder:
     """Writes ``negatives``, ``scores`` and ``items`` into a run's folder.
 
-    CSV files grow by the line. Parquet files are written anew, whole or not at all.
+    The files are CSV and grow by the line.
 
     Args:
         folder: of the run.
-        file_format: ``csv`` or ``parquet``.
         before: epochs whose lines, of a process that was ended, stay in the files.
     """
 
-    def __init__(self, folder: str | Path, file_format: str = "csv", before: int = 0) -> None:
-        check_format(file_format, "neg_record_format")
-        self.folder, self.format = Path(folder), file_format
-        self._lines: dict[str, list[Mapping[str, Any]]] = {}
+    def __init__(self, folder: str | Path, before: int = 0) -> None:
+        self.folder = Path(folder)
         for name in ("negatives", "scores"):
-            path = self.folder / f"{name}.{file_format}"
-            if path.is_file():
-                self._take_over(name, path, before)
+            if self._path(name).is_file():
+                self._take_over(name, before)
 
-    def _take_over(self, name: str, path: Path, before: int) -> None:
-        table = pd.read_parquet(path) if self.format == "parquet" else pd.read_csv(path)
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.csv"
+
+    def _take_over(self, name: str, before: int) -> None:
+        table = pd.read_csv(self._path(name))
         table = table[table["epoch"] <= before]
-        self._lines[name] = table.to_dict("records")
-        if before:
+        if len(table):
             self._whole(name, table)
         else:
-            path.unlink()
-            self._lines.pop(name)
+            self._path(name).unlink()
 
     def negatives(self, row: Mapping[str, float]) -> None:
         """Add the measures of an epoch."""
@@ -90,21 +86,13 @@ class RecordFolder:
         self._whole("items", table[1:])
 
     def _add(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
-        known = self._lines.setdefault(name, [])
-        first = not known
-        known += lines
-        if self.format == "parquet":
-            self._whole(name, pd.DataFrame(known))
-            return
-        with (self.folder / f"{name}.csv").open("a", newline="", encoding="utf-8") as file:
+        first = not self._path(name).is_file()
+        with self._path(name).open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(lines[0]))
             if first:
                 writer.writeheader()
             writer.writerows(lines)
 
     def _whole(self, name: str, table: pd.DataFrame) -> None:
-        with whole_file(self.folder / f"{name}.{self.format}") as file:
-            if self.format == "parquet":
-                table.to_parquet(file, index=False)
-            else:
-                table.to_csv(file, index=False)
+        with whole_file(self._path(name)) as file:
+            table.to_csv(file, index=False)

@@ -95,6 +95,10 @@ class NegativeRecorder:
         self._factory = best_scorer(model, self.columns)
         self._dear = not vectors_at_hand(model)
 
+    def write_to(self, folder: RecordFolder) -> None:
+        """Write the measures of the epochs from now on."""
+        self.folder = folder
+
     @contextmanager
     def sampling(self) -> Iterator[None]:
         """Count the seconds within as spent sampling."""

@@ -15,10 +15,9 @@ import pytest
 import torch
 from tiny import Settings, build_model, prepare
 
-from recbole_bns import UsageError, get_trainer, run_recbole_bns
+from recbole_bns import get_trainer, run_recbole_bns
 from recbole_bns.adapters.checks import record_epochs
 from recbole_bns.cli import main
-from recbole_bns.common.table_files import check_format
 from recbole_bns.sampling import available
 from recbole_bns.training import loaders as data
 from recbole_bns.training.recording import recorder as module
@@ -225,22 +224,19 @@ def test_weights_and_biases_are_told(make: Make) -> None:
     assert len(rates) == 2
 
 
-def test_parquet_or_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"'excel', allowed: csv, parquet"):
-        check_format("excel", "neg_record_format")
-    monkeypatch.setattr("recbole_bns.common.table_files.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="pip install pyarrow"):
-        check_format("parquet", "neg_record_format")
-    monkeypatch.undo()
-    pytest.importorskip("pyarrow")
-    import pandas as pd
-
-    folder = RecordFolder(tmp_path, "parquet")
-    for epoch in (1, 2):
-        folder.negatives({"epoch": epoch, "hardness": 0.5})
-    table = pd.read_parquet(tmp_path / "negatives.parquet")
-    assert table["epoch"].tolist() == [1, 2]
-    assert table["hardness"].tolist() == [0.5, 0.5]
+def test_tables_go_on_after_the_epochs_that_are_kept(tmp_path: Path) -> None:
+    first = RecordFolder(tmp_path)
+    for epoch in (1, 2, 3):
+        first.negatives({"epoch": epoch, "hardness": epoch / 2})
+    RecordFolder(tmp_path, before=2).negatives({"epoch": 3, "hardness": 9.0})
+    rows = rows_of(tmp_path / "negatives.csv")
+    assert [(row["epoch"], row["hardness"]) for row in rows] == [
+        ("1", "0.5"),
+        ("2", "1.0"),
+        ("3", "9.0"),
+    ]
+    RecordFolder(tmp_path).negatives({"epoch": 1, "hardness": 7.0})
+    assert [row["hardness"] for row in rows_of(tmp_path / "negatives.csv")] == ["7.0"]
 
 
 def test_models_that_score_by_rows_go_without_histograms(
@@ -248,7 +244,7 @@ def test_models_that_score_by_rows_go_without_histograms(
 ) -> None:
     config = make("FM", neg_sampler="rns", neg_record=True, neg_record_scores=[1], epochs=1)
     trainer, train, *_ = trainer_of(config)
-    train.recorder.folder = RecordFolder(tmp_path)
+    train.recorder.write_to(RecordFolder(tmp_path))
     trainer.fit(train, saved=False)
     assert "no score histograms" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["negatives.csv"]
@@ -270,7 +266,7 @@ def test_epochs_of_histograms(value: Any, epochs: tuple[int, ...]) -> None:
         (["--neg_record=True", "--neg_record_scores=0,5"], "neg_record_scores: got"),
         (["--neg_record=True", "--neg_record_scores=often"], "neg_record_scores: got 'often'"),
         (["--neg_record_scores=5"], "needs neg_record: True"),
-        (["--neg_record=True", "--neg_record_format=xls"], "allowed: csv, parquet"),
+        (["--neg_record=True", "--neg_record_format=parquet"], "CSV files: leave it out"),
         (["--neg_recrod=True"], "did you mean 'neg_record'?"),
     ],
 )

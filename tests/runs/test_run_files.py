@@ -1,0 +1,114 @@
+"""The files of a run: one writer and one reader of each, whole or not there, portable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny import Settings
+
+from recbole_bns import BNSConfig, UsageError, run_recbole_bns
+from recbole_bns.cli import main
+from recbole_bns.compare.plan import read_plan
+from recbole_bns.compare.records import check_held
+from recbole_bns.runs import folder as folders
+from recbole_bns.runs.folder import SETTINGS, put_settings, read_settings, settings_of
+from recbole_bns.runs.records import RunResult
+from recbole_bns.runs.results import read_result
+
+BUNDLED = [
+    "--model=BPR",
+    "--epochs=1",
+    "--use_gpu=False",
+    "--embedding_size=4",
+    "--train_batch_size=20000",
+    "--eval_batch_size=4000000",
+    "--show_progress=False",
+]
+"""A short run on the data that RecBole brings along."""
+
+
+def test_the_result_has_the_keys_of_its_type(settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = run_recbole_bns("BPR", "tiny", None, {**settings, "epochs": 1}, out=out)
+    assert {*result, "nproc"} == set(RunResult.__annotations__)
+    assert "nproc" not in result
+    assert read_result(out) == result
+    (out / "result.json").unlink()
+    assert read_result(out) is None
+
+
+@pytest.mark.parametrize("content", ['{"test_result": {"nd', "[]", "{}"])
+def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"^result of a run: '.*result\.json'"):
+        read_result(tmp_path)
+
+
+def test_settings_are_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_settings({"epochs": 3, "model": "Größe"}, tmp_path)
+
+    def torn(*_: Any, **__: Any) -> str:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", torn)
+    with pytest.raises(OSError, match="disk full"):
+        put_settings({"epochs": 4}, tmp_path)
+    assert read_settings(tmp_path) == {"epochs": 3, "model": "Größe"}
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS]
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"- 1", b"\xff\xfe\x00"])
+def test_settings_that_cannot_be_read_are_none(tmp_path: Path, content: bytes) -> None:
+    assert read_settings(tmp_path) == {}
+    (tmp_path / SETTINGS).write_bytes(content)
+    assert read_settings(tmp_path) == {}
+
+
+def test_settings_that_have_gone_are_not_written(settings: Settings) -> None:
+    given = {**settings, "neg_record_format": "csv"}  # as folders of old have it
+    assert not set(folders.GONE) & set(settings_of(BNSConfig("BPR", "tiny", None, given)))
+
+
+def test_the_users_own_ml_100k_is_named(settings: Settings, tmp_path: Path) -> None:
+    given = {**settings, "data_path": str(tmp_path)}
+    assert settings_of(BNSConfig("BPR", "ml-100k", None, given))["data_path"] == str(tmp_path)
+
+
+def test_a_run_on_the_bundled_data_is_portable(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *BUNDLED, "--out=first"]) == 0
+    kept = yaml.safe_load(Path("first", SETTINGS).read_text(encoding="utf-8"))
+    assert not [key for key, value in kept.items() if str(value).startswith("/")]
+    assert "data_path" not in kept
+
+    assert main(["predict", "--checkpoint=first", "--users=1", "--k=3", "--out=best.csv"]) == 0
+    assert main(["run", f"--config_files=first/{SETTINGS}", "--out=again"]) == 0
+    first, again = read_result(Path("first")), read_result(Path("again"))
+    assert first is not None
+    assert again is not None
+    assert again["test_result"] == first["test_result"]
+
+    # A folder of an earlier version names the environment it was made in.
+    old = {**kept, "data_path": "/elsewhere/recbole/dataset_example", "neg_record_format": "csv"}
+    put_settings(old, Path("first"))
+    words = [word for word in BUNDLED if "epochs" not in word]
+    assert main(["run", *words, "--epochs=1", "--resume=auto"]) == 0
+    assert "is finished already" in capsys.readouterr().out
+
+
+def test_a_comparison_takes_records_that_name_the_folder_of_bundled_data(in_tmp: Path) -> None:
+    flags = {"model": "BPR", "epochs": 1, "samplers": "rns", "seeds": 1, "neg_record": True}
+    plan = read_plan(flags)
+    settings = plan.resolved("rns", {})
+    assert not {"data_path", "neg_record_format"} & set(settings)
+    elsewhere = {"data_path": "/elsewhere/recbole/dataset_example", "neg_record_format": "csv"}
+    record: Any = {"sampler": "rns", "seed": 1, "own": {}, "status": "done"}
+    check_held(plan, {("rns", 1): {**record, "settings": settings | elsewhere}})
+    with pytest.raises(UsageError, match="trained with epochs 2, got 1"):
+        check_held(plan, {("rns", 1): {**record, "settings": settings | {"epochs": 2}}})
