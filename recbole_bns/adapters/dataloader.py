@@ -82,6 +82,8 @@ class BNSTrainDataLoader(TrainDataLoader):
             self.recorder.bind(model)
 
     def __iter__(self) -> Iterator[Interaction]:
+        if self.recorder:
+            self.recorder.begin_epoch(len(self))
         with self._sampling():
             self._sampler.begin_epoch(self.epoch)
         self.epoch += 1
