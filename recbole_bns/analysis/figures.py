@@ -193,10 +193,13 @@ def sweep(runs: Sequence[RunData]) -> Chart | None:
 
 def trials(runs: Sequence[RunData]) -> Chart | None:
     """The validation metric of every trial of a sweep against what was searched."""
-    tables = {run.label: run.tables["trials"] for run in runs if "trials" in run.tables}
-    if all(table.empty for table in tables.values()):
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for run in runs:
+        if not run.tables.get("trials", pd.DataFrame()).empty:
+            tables.setdefault(run.label, []).append(run.tables["trials"])
+    charts = {label: _trials_of(pd.concat(each)) for label, each in tables.items()}
+    if not charts:
         return None
-    charts = {label: _trials_of(table) for label, table in tables.items() if not table.empty}
     return side_by_side(charts) if len(charts) > 1 else next(iter(charts.values()))
 
 

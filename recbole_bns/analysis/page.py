@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -22,6 +22,10 @@ from .figures import charts_of
 from .folders import Comparison, RunData
 from .rows import by_data
 from .tables import metrics_table, settings_table, versions_of
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
 
 TEMPLATE = "page.html.j2"
 
@@ -88,31 +92,11 @@ def write_report(
 
 def page(runs: Sequence[RunData], charts: Charts, command: str = "") -> str:
     """The page as HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     comparisons = comparisons_of(runs)
     tests = [table for each in comparisons if (table := tests_of(each, runs))]
     missing = [sentence for sentence in charts.missing if sentence]
-    figures = [
-        {
-            "name": chart.name,
-            "title": chart.title,
-            "sentence": chart.sentence,
-            "drawn": Markup(drawn(chart)),
-        }
-        for chart in charts.found
-    ]
     settings = settings_table(runs)
-    return environment.get_template(TEMPLATE).render(
+    return template().render(
         subject=subject_of(runs),
         runs=len(runs),
         written=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
@@ -123,10 +107,32 @@ def page(runs: Sequence[RunData], charts: Charts, command: str = "") -> str:
         versions=", ".join(f"{name} {version}" for name, version in versions_of(runs).items()),
         metrics=[metrics_of(data, table) for data, table in by_data(runs).items()],
         tests=tests,
-        figures=figures,
+        figures=[{"of": chart, "drawn": drawn(chart)} for chart in charts.found],
         missing=missing,
-        plotly=Markup(get_plotlyjs()),
+        plotly=plotly_script(),
     )
+
+
+def template() -> Template:
+    """``page.html.j2``, which escapes whatever is not marked as HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE)
+
+
+def plotly_script() -> Markup:
+    """Plotly's JavaScript, whole, so that the page needs no network."""
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    return Markup(get_plotlyjs())
 
 
 def subject_of(runs: Sequence[RunData]) -> str:
@@ -151,8 +157,10 @@ def contents_of(charts: Charts, tests: bool, missing: bool) -> list[Section]:
     ]
 
 
-def drawn(chart: Chart) -> str:
+def drawn(chart: Chart) -> Markup:
     """The HTML of a chart, which Plotly's script on the page draws."""
+    from markupsafe import Markup
+
     from .in_browser import figure
 
     html = figure(chart).to_html(
@@ -162,7 +170,7 @@ def drawn(chart: Chart) -> str:
         default_width="100%",
         config={"responsive": True, "displaylogo": False},
     )
-    return str(html)
+    return Markup(html)
 
 
 def metrics_of(data: str, runs: Sequence[RunData]) -> Numbers:

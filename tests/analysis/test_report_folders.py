@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,22 @@ def test_what_cannot_be_read_is_named_in_a_sentence(
     assert error.count("\n") == 1
     assert ".." not in error
     assert not (in_tmp / "report.html").exists()
+
+
+@pytest.mark.parametrize("package", ["jinja2", "plotly"])
+def test_a_missing_package_is_named_in_a_sentence(
+    in_tmp: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+) -> None:
+    write_run(in_tmp / "run")
+    for module in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "recbole_bns.analysis.in_browser", raising=False)
+    assert main(["report", "run"]) == 2
+    assert f"which is not installed; pip install {package}" in capsys.readouterr().err
 
 
 def test_what_holds_no_run_is_named_with_the_reason(tmp_path: Path) -> None:

@@ -232,6 +232,13 @@ def test_a_sweep_has_all_other_settings_the_same(tmp_path: Path) -> None:
     }
 
 
+def test_a_table_that_a_later_seed_alone_has_is_shown(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / str(seed), seed, recorded=seed == 2) for seed in (1, 2)]
+    runs = analysis.read_runs(folders)
+    assert set(tables.popularity_groups(runs)["run"]) == {"bns"}
+    assert set(tables.histograms(runs)["run"]) == {"bns"}
+
+
 def test_trials_of_two_sweeps_are_not_mixed(tmp_path: Path) -> None:
     for sampler in ("bns", "dns"):
         write_sweep(tmp_path / sampler)

@@ -163,6 +163,22 @@ def test_scores_are_taken_throughout_the_epoch(
     ]
 
 
+def test_what_few_batches_show_is_what_all_of_them_do(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights before the epoch, at which all scores are near 0, tell nothing of it."""
+
+    def information(every: int) -> float:
+        monkeypatch.setattr(module, "EVERY", every)
+        given = {"neg_record": True, "train_batch_size": 100, "learning_rate": 0.05, "epochs": 1}
+        trainer, train, valid, _ = trainer_of(make("BPR", neg_sampler="rns", **given))
+        trainer.fit(train, valid, saved=False)
+        return float(train.recorder.rows[0]["information"])
+
+    before, throughout = 0.5, information(1)
+    assert abs(information(16) - throughout) < abs(before - throughout) / 2
+
+
 def test_an_epoch_that_was_left_halfway_is_forgotten(make: Make) -> None:
     trainer, train, valid, _ = trainer_of(
         make("BPR", neg_sampler="rns", neg_record=True, train_batch_size=64, epochs=1)
