@@ -28,6 +28,9 @@ class BatchWatcher(Protocol):
     def bind(self, model: nn.Module) -> None:
         """Score with ``model`` from now on."""
 
+    def begin_epoch(self, batches: int) -> None:
+        """An epoch of so many batches begins."""
+
     def sampling(self) -> AbstractContextManager[None]:
         """A context in which negatives are drawn."""
 
@@ -110,6 +113,8 @@ class BNSTrainDataLoader(TrainDataLoader):
 
     def __iter__(self) -> Iterator[Interaction]:
         epoch, self.epoch = self.epoch, self.epoch + 1
+        if self.recorder:
+            self.recorder.begin_epoch(len(self))
         with self._sampling():
             self._sampler.begin_epoch(epoch)
         sliced = self.config["single_spec"] and isinstance(self.transform, Equal)

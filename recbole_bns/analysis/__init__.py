@@ -1,8 +1,9 @@
-"""What negatives a sampler gives: measured, tabled and drawn, each apart.
+"""What runs did: read from their folders, tabled and drawn; nothing is trained here.
 
-``quality`` has the measures, ``recorder`` takes them while training. From folders of runs,
-:func:`read_runs` makes tables, :func:`charts_of` charts of the tables, :func:`write_report` a page
-and :func:`write_pictures` files.
+:func:`read_runs` reads folders (:mod:`.folders`) and says which runs share a row and a table
+(:mod:`.rows`). :mod:`.tables` and :mod:`.theory` have the numbers, :func:`charts_of` the charts
+(:mod:`.figures`); :func:`write_report` makes a page of all of it (:mod:`.page`, charts by
+:mod:`.in_browser`), :func:`write_pictures` files of the charts (:mod:`.as_pictures`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from .as_pictures import write_pictures as write_pictures
     from .figures import charts_of as charts_of
     from .page import write_report as write_report
-    from .tables import read_runs as read_runs
+    from .rows import read_runs as read_runs
 
 _HOME = {
     "charts_of": "figures",
-    "read_runs": "tables",
+    "read_runs": "rows",
     "write_pictures": "as_pictures",
     "write_report": "page",
 }

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
+
+import pandas as pd
 
 from recbole_bns.common.errors import UsageError
 
 from .chart import Chart, every, style_of
 
+# Names of matplotlib for the dashes and markers of :mod:`.chart`.
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 3))}
 MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "x": "x", "cross": "P"}
 DPI = 96
+WIDE = 52
+"""Characters in a line of a panel's title."""
 
 
 def write_pictures(charts: Sequence[Chart], folder: str | Path) -> list[Path]:
@@ -51,43 +57,43 @@ def picture(chart: Chart) -> Any:
     columns = min(chart.columns, len(panels))
     rows = math.ceil(len(panels) / columns)
     size = (4.4 * columns if columns > 1 else 6.4, 3.1 * rows + 0.9)
-    found = Figure(figsize=size, layout="constrained")
-    grid = found.subplots(rows, columns, squeeze=False).ravel()
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
     lines: dict[str, Any] = {}
     for axes, panel in zip(grid, panels, strict=False):
-        part = chart.table[chart.table["panel"] == panel]
+        table = chart.table[chart.table["panel"] == panel]
         if chart.z:
-            _surface(found, axes, part, chart)
+            _surface(figure, axes, table, chart)
         else:
-            lines = {**_lines(axes, part, chart), **lines}
+            lines = {**_lines(axes, table, chart), **lines}
             axes.grid(color="#dddddd", linewidth=0.6)
             axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(panel, fontsize=10)
+        axes.set_title(fill(panel, WIDE), fontsize=10)
         axes.set_xlabel(chart.axis("x", panel))
         axes.set_ylabel(chart.axis("y", panel))
     for axes in grid[len(panels) :]:
         axes.remove()
     if lines:
-        wide = max(1, int(size[0] * 11 // (max(map(len, lines)) + 8)))
         names = [name for name in chart.series if name in lines]
-        found.legend(
+        figure.legend(
             [lines[name] for name in names],
             names,
             loc="outside upper center",
-            ncols=wide,
+            ncols=max(1, int(size[0] * 11 // (max(map(len, names)) + 8))),
             frameon=False,
             handlelength=3.5,
         )
-    return found
+    return figure
 
 
-def _lines(axes: Any, part: Any, chart: Chart) -> dict[str, Any]:
+def _lines(axes: Any, table: pd.DataFrame, chart: Chart) -> dict[str, Any]:
+    """Draw the series of a panel's table; the lines by name."""
     drawn = {}
-    for place, name in enumerate(chart.series):
-        line = part[part["series"] == name]
+    for number, name in enumerate(chart.series):
+        line = table[table["series"] == name]
         if line.empty:
             continue
-        style = style_of(place)
+        style = style_of(number)
         drawn[name] = axes.plot(
             line["x"],
             line["y"],
@@ -100,11 +106,11 @@ def _lines(axes: Any, part: Any, chart: Chart) -> dict[str, Any]:
     return drawn
 
 
-def _surface(found: Any, axes: Any, part: Any, chart: Chart) -> None:
-    grid = part.pivot_table(index="y", columns="x", values="z")
+def _surface(figure: Any, axes: Any, table: pd.DataFrame, chart: Chart) -> None:
+    grid = table.pivot_table(index="y", columns="x", values="z")
     levels = [i / 10 for i in range(11)]
     filled = axes.contourf(grid.columns, grid.index, grid.to_numpy(), levels, cmap="cividis")
     axes.contour(
         grid.columns, grid.index, grid.to_numpy(), levels, colors="#444444", linewidths=0.4
     )
-    found.colorbar(filled, ax=axes, label=chart.z)
+    figure.colorbar(filled, ax=axes, label=chart.z)

@@ -1,11 +1,13 @@
-"""A chart: a table with what its axes mean and how it is read. It draws nothing.
+"""A chart before it is drawn: a table, what its axes mean, how it is read and how it looks.
 
-:mod:`.figures` draws charts for a browser, :mod:`.plots` into files, from the same tables.
+:mod:`.figures` makes charts, :mod:`.in_browser` and :mod:`.as_pictures` draw them, in the same
+colours, dashes and markers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -55,6 +57,30 @@ class Chart:
         return names if isinstance(names, str) else names[panel]
 
 
+def side_by_side(charts: Mapping[str, Chart]) -> Chart:
+    """One chart of several of the same kind, each in panels of its own.
+
+    Args:
+        charts: at least one, by what the names of their panels are to begin with.
+    """
+    titles = {
+        (name, panel): f"{name}: {panel}" if panel else name
+        for name, chart in charts.items()
+        for panel in chart.panels
+    }
+    tables = [
+        chart.table.assign(panel=[titles[name, panel] for panel in chart.table["panel"]])
+        for name, chart in charts.items()
+    ]
+    return replace(
+        next(iter(charts.values())),
+        sentence=" ".join(dict.fromkeys(chart.sentence for chart in charts.values())),
+        table=pd.concat(tables, ignore_index=True),
+        x={title: charts[name].axis("x", panel) for (name, panel), title in titles.items()},
+        y={title: charts[name].axis("y", panel) for (name, panel), title in titles.items()},
+    )
+
+
 @dataclass
 class Charts:
     """What can be drawn of some runs, and in sentences what cannot."""
@@ -82,10 +108,10 @@ class Style(NamedTuple):
     marker: str
 
 
-def style_of(place: int) -> Style:
-    """Style of the series at ``place`` (0-based) of the legend."""
+def style_of(number: int) -> Style:
+    """Style of a series by its number (from 0) in the legend."""
     return Style(
-        COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)]
+        COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)], MARKERS[number % len(MARKERS)]
     )
 
 

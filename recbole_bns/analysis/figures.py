@@ -1,4 +1,7 @@
-"""Charts of runs, each a function from tables; one that lacks its data gives None."""
+"""What charts there are, each a function of runs; one that lacks its data gives None.
+
+A maker gets the runs of one data set; :func:`charts_of` puts those of several side by side.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,40 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from .chart import Chart, Charts
-from .tables import RunData, by_epoch, histograms, popularity_groups
-from .theory import density_table, posterior_table, sweep_table
+from .chart import Chart, Charts, side_by_side
+from .folders import RunData
+from .rows import by_data
+from .tables import by_epoch, histograms, popularity_groups, sweep_table
+from .theory import density_table, posterior_table
 
 
 def charts_of(runs: Sequence[RunData]) -> Charts:
-    """All charts that the data of these runs allow."""
+    """All charts that the data of these runs allow; different data sets in different panels."""
     charts = Charts()
+    tables = by_data(runs)
     for make, lacking in MAKERS:
-        chart = make(runs)
-        if chart is None:
-            charts.missing.append(lacking)
-        else:
-            charts.found.append(chart)
+        made = {data: make(rows) for data, rows in tables.items()}
+        drawable = {data: chart for data, chart in made.items() if chart is not None}
+        if drawable:
+            several = len(tables) > 1
+            charts.found.append(
+                side_by_side(drawable) if several else next(iter(drawable.values()))
+            )
+        if len(drawable) < len(tables):
+            without = [data for data in tables if data not in drawable]
+            charts.missing.append(f"{', '.join(without)}: {lacking}" if drawable else lacking)
+    charts.found += [make() for make in THEORY]
     return charts
 
 
 def _panels(table: pd.DataFrame, x: str, columns: dict[str, str]) -> pd.DataFrame:
     """A panel for each of the columns, a series for each run."""
-    parts = [
+    tables = [
         pd.DataFrame({"panel": panel, "series": table["run"], "x": table[x], "y": table[column]})
         for column, panel in columns.items()
         if column in table and table[column].notna().any()
     ]
-    return pd.concat(parts, ignore_index=True).dropna() if parts else pd.DataFrame()
+    return pd.concat(tables, ignore_index=True).dropna() if tables else pd.DataFrame()
 
 
 def learning(runs: Sequence[RunData]) -> Chart | None:
@@ -40,17 +52,15 @@ def learning(runs: Sequence[RunData]) -> Chart | None:
     if table.empty:
         return None
     metric = metric if metric in table else "train_loss"
-    parts = []
-    for x, panel in (("epoch", "by epoch"), ("seconds", "by time")):
-        part = _panels(table, x, {metric: panel})
-        parts.append(part)
+    by_what = (("epoch", "by epoch"), ("seconds", "by time"))
+    panels = [_panels(table, x, {metric: panel}) for x, panel in by_what]
     loss = metric == "train_loss"
     return Chart(
         "learning",
         "Learning curves",
         ("Lower" if loss else "Higher") + " is better; on the left a curve that rises early learns "
         "from few epochs, on the right from little time; seconds are of training alone.",
-        pd.concat(parts, ignore_index=True),
+        pd.concat(panels, ignore_index=True),
         {"by epoch": "epoch", "by time": "training time (s)"},
         "training loss (sum over batches)" if loss else f"{metric} on validation (0 to 1)",
     )
@@ -183,10 +193,17 @@ def sweep(runs: Sequence[RunData]) -> Chart | None:
 
 def trials(runs: Sequence[RunData]) -> Chart | None:
     """The validation metric of every trial of a sweep against what was searched."""
-    found = [run.tables["trials"] for run in runs if "trials" in run.tables]
-    if not found or all(table.empty for table in found):
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for run in runs:
+        if not run.tables.get("trials", pd.DataFrame()).empty:
+            tables.setdefault(run.label, []).append(run.tables["trials"])
+    charts = {label: _trials_of(pd.concat(each)) for label, each in tables.items()}
+    if not charts:
         return None
-    table = pd.concat(found, ignore_index=True)
+    return side_by_side(charts) if len(charts) > 1 else next(iter(charts.values()))
+
+
+def _trials_of(table: pd.DataFrame) -> Chart:
     names = {"parameter": "panel", "status": "series", "value": "x", "score": "y"}
     return Chart(
         "trials",
@@ -200,7 +217,7 @@ def trials(runs: Sequence[RunData]) -> Chart | None:
     )
 
 
-def posterior(runs: Sequence[RunData]) -> Chart | None:
+def posterior() -> Chart:
     """The posterior of Eq. 15 over F and the prior (BNS's Fig. 3)."""
     table = posterior_table()
     names = {"F": "x", "prior": "y", "unbias": "z"}
@@ -217,7 +234,7 @@ def posterior(runs: Sequence[RunData]) -> Chart | None:
     )
 
 
-def theory(runs: Sequence[RunData]) -> Chart | None:
+def theory() -> Chart:
     """The theoretical densities g and h (BNS's Fig. 2)."""
     names = {"law": "panel", "kind": "series", "score": "x", "density": "y"}
     return Chart(
@@ -243,6 +260,8 @@ MAKERS: tuple[tuple[Callable[[Sequence[RunData]], Chart | None], str], ...] = (
     (popularity, f"Popularity of negatives and recommendations: {_RECORD}"),
     (sweep, "Sweep: no two runs differ in lambda or candidate_num alone."),
     (trials, "Trials: none of the folders is one of recbole-bns tune."),
-    (posterior, ""),
-    (theory, ""),
 )
+"""Charts of runs: what makes one, and what to say where its data are lacking."""
+
+THEORY: tuple[Callable[[], Chart], ...] = (posterior, theory)
+"""Charts that need no runs."""

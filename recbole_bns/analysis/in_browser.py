@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .chart import Chart, every, style_of
+from .chart import Chart, Style, every, style_of
 
 ROW = 330
 """Height of a row of panels in pixels."""
+WIDE = 52
+"""Characters in a line of a panel's title."""
 
 
 def figure(chart: Chart) -> Any:
@@ -20,24 +24,24 @@ def figure(chart: Chart) -> Any:
     columns = min(chart.columns, len(panels))
     rows = math.ceil(len(panels) / columns)
     height = 110 + ROW * rows
-    found = make_subplots(
+    drawn = make_subplots(
         rows=rows,
         cols=columns,
-        subplot_titles=panels if len(panels) > 1 else None,
+        subplot_titles=["<br>".join(wrap(p, WIDE)) for p in panels] if len(panels) > 1 else None,
         horizontal_spacing=0.24 / columns,
         vertical_spacing=min(110 / height, 0.9 / max(rows - 1, 1)),
     )
-    for place, panel in enumerate(panels):
-        where = {"row": place // columns + 1, "col": place % columns + 1}
-        part = chart.table[chart.table["panel"] == panel]
-        for trace in _surface(part, chart) if chart.z else _lines(part, chart, place == 0):
-            found.add_trace(trace, **where)
-        found.update_xaxes(title_text=chart.axis("x", panel), **where)
-        found.update_yaxes(title_text=chart.axis("y", panel), **where)
-    found.update_xaxes(automargin=True, title_standoff=8, zeroline=False)
-    found.update_yaxes(automargin=True, title_standoff=8, zeroline=False)
-    _show_all_in_legend(found, chart)
-    return found.update_layout(
+    for number, panel in enumerate(panels):
+        cell = {"row": number // columns + 1, "col": number % columns + 1}
+        table = chart.table[chart.table["panel"] == panel]
+        for trace in _surface(table, chart) if chart.z else _lines(table, chart, number == 0):
+            drawn.add_trace(trace, **cell)
+        drawn.update_xaxes(title_text=chart.axis("x", panel), **cell)
+        drawn.update_yaxes(title_text=chart.axis("y", panel), **cell)
+    drawn.update_xaxes(automargin=True, title_standoff=8, zeroline=False)
+    drawn.update_yaxes(automargin=True, title_standoff=8, zeroline=False)
+    _show_all_in_legend(drawn, chart)
+    return drawn.update_layout(
         template="none",
         height=height,
         margin={"l": 70, "r": 20, "t": 70, "b": 60},
@@ -56,40 +60,41 @@ def figure(chart: Chart) -> Any:
     )
 
 
-def _lines(part: Any, chart: Chart, first: bool) -> list[Any]:
+def _lines(table: pd.DataFrame, chart: Chart, first: bool) -> list[Any]:
+    """A trace a series of a panel's table; the ``first`` panel's stand in the legend."""
     traces = []
-    for place, name in enumerate(chart.series):
-        line = part[part["series"] == name]
-        if line.empty:
-            continue
-        style = style_of(place)
-        step = every(len(line)) if chart.lines else 1
-        sizes = [8 if i % step == 0 else 0 for i in range(len(line))]
-        traces.append(
-            go.Scatter(
-                x=line["x"].tolist(),
-                y=line["y"].tolist(),
-                name=name,
-                legendgroup=name,
-                showlegend=first,
-                mode="+".join(["lines"] * chart.lines + ["markers"] * chart.markers),
-                line={"color": style.colour, "dash": style.dash, "width": 2},
-                marker={
-                    "color": style.colour,
-                    "symbol": style.marker,
-                    "size": sizes,
-                    "opacity": 1,
-                    "line": {"width": 0},
-                }
-                if chart.markers
-                else None,
-            )
-        )
+    for number, name in enumerate(chart.series):
+        line = table[table["series"] == name]
+        if not line.empty:
+            traces.append(_line(line, chart, name, style_of(number), first))
     return traces
 
 
-def _surface(part: Any, chart: Chart) -> list[Any]:
-    grid = part.pivot_table(index="y", columns="x", values="z")
+def _line(line: pd.DataFrame, chart: Chart, name: str, style: Style, in_legend: bool) -> Any:
+    step = every(len(line)) if chart.lines else 1
+    marker = {
+        "color": style.colour,
+        "symbol": style.marker,
+        "size": [8 if i % step == 0 else 0 for i in range(len(line))],
+        "opacity": 1,
+        "line": {"width": 0},
+    }
+    return go.Scatter(
+        x=line["x"].tolist(),
+        y=line["y"].tolist(),
+        name=name,
+        legendgroup=name,
+        showlegend=in_legend,
+        mode="+".join(
+            word for word, wanted in (("lines", chart.lines), ("markers", chart.markers)) if wanted
+        ),
+        line={"color": style.colour, "dash": style.dash, "width": 2},
+        marker=marker if chart.markers else None,
+    )
+
+
+def _surface(table: pd.DataFrame, chart: Chart) -> list[Any]:
+    grid = table.pivot_table(index="y", columns="x", values="z")
     return [
         go.Contour(
             x=grid.columns.tolist(),
@@ -102,10 +107,10 @@ def _surface(part: Any, chart: Chart) -> list[Any]:
     ]
 
 
-def _show_all_in_legend(found: Any, chart: Chart) -> None:
-    """A series that the first panel lacks appears in the legend once too."""
-    seen = {trace.name for trace in found.data if trace.showlegend}
-    for trace in found.data:
-        if trace.name in chart.series and trace.name not in seen:
+def _show_all_in_legend(drawn: Any, chart: Chart) -> None:
+    """Put a series that the first panel lacks into the legend, once too."""
+    shown = {trace.name for trace in drawn.data if trace.showlegend}
+    for trace in drawn.data:
+        if trace.name in chart.series and trace.name not in shown:
             trace.showlegend = True
-            seen.add(trace.name)
+            shown.add(trace.name)

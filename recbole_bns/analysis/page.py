@@ -1,10 +1,16 @@
-"""One self-contained page of what runs did: text, tables and figures, without the network."""
+"""One self-contained page of what runs did: text, tables and figures, without the network.
+
+What stands on it is put together here, as plain values; ``page.html.j2`` has its looks.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -13,63 +19,64 @@ from recbole_bns.common.files import whole_file
 
 from .chart import Chart, Charts
 from .figures import charts_of
-from .tables import RunData, metrics_table, settings_table, versions_of
+from .folders import Comparison, RunData
+from .rows import by_data
+from .tables import metrics_table, settings_table, versions_of
 
-STYLE = """
-:root { color-scheme: light dark; --back: #ffffff; --text: #1d1d1f; --soft: #5b5b62;
-        --line: #dcdce0; --mark: #e4f0fa; }
-@media (prefers-color-scheme: dark) { @media screen { :root { --back: #16171a; --text: #ececf0;
-        --soft: #a9a9b3; --line: #3a3b42; --mark: #1d3a52; } } }
-body { background: var(--back); color: var(--text); font: 16px/1.5 system-ui, sans-serif;
-       max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.88rem; }
-th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--line); text-align: left;
-         vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.best { font-weight: 700; background: var(--mark); }
-p.read, figcaption, .soft { color: var(--soft); font-size: 0.92rem; }
-figure { margin: 0.5rem 0 0; break-inside: avoid; }
-.js-plotly-plot .main-svg text { fill: var(--text) !important; }
-.js-plotly-plot .hoverlayer text { fill: #ffffff !important; }
-.js-plotly-plot .hoverlayer path { fill: #33343a !important; stroke: #ffffff !important; }
-.js-plotly-plot .gridlayer path { stroke: var(--line) !important; }
-.js-plotly-plot .legend .bg { fill: none !important; }
-@media print { body { max-width: none; margin: 0; font-size: 11pt; }
-  .scroll { overflow: visible; } table { font-size: 8pt; width: 100%; }
-  th, td { padding: 0.15rem 0.3rem; }
-  .modebar { display: none !important; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
-"""
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
 
-SCRIPT = """
-const plots = () => [...document.querySelectorAll('.js-plotly-plot')];
-addEventListener('beforeprint', () => plots().forEach(p => {
-  p.screenHeight = p.layout.height;
-  const height = Math.min(p.layout.height, 860);
-  p.style.height = height + 'px';
-  Plotly.relayout(p, {width: 680, height: height, 'font.size': 9});
-}));
-addEventListener('afterprint', () => plots().forEach(p => {
-  p.style.height = p.screenHeight + 'px';
-  Plotly.relayout(p, {width: null, height: p.screenHeight, 'font.size': 13, autosize: true});
-}));
-"""
+TEMPLATE = "page.html.j2"
 
 
-def write_report(runs: Sequence[RunData], path: str | Path, charts: Charts | None = None) -> None:
+class Section(NamedTuple):
+    """An entry of the table of contents: the id of a heading, and its words."""
+
+    name: str
+    title: str
+
+
+class Cell(NamedTuple):
+    """A number as it is shown, and whether it is the best of its line."""
+
+    text: str
+    best: bool = False
+
+
+class Line(NamedTuple):
+    """A line of a table of numbers."""
+
+    name: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A table of numbers, what stands above it and below it; the first column has names."""
+
+    title: str
+    columns: list[str]
+    rows: list[Line]
+    note: str
+
+
+def write_report(
+    runs: Sequence[RunData], path: str | Path, charts: Charts | None = None, command: str = ""
+) -> None:
     """Write the page; it appears whole or not at all.
 
     Args:
-        runs: of :func:`.tables.read_runs`.
+        runs: of :func:`.rows.read_runs`.
         path: of the HTML file.
         charts: of the same runs, where they are at hand.
+        command: that asked for the page, to stand on it.
 
     Raises:
-        UsageError: plotly is not installed, or the file cannot be written.
+        UsageError: plotly or jinja2 is not installed, or the file cannot be written.
     """
     try:
-        text = page(runs, charts or charts_of(runs))
+        text = page(runs, charts or charts_of(runs), command)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"report: it needs the package '{error.name}', which is not installed; "
@@ -83,95 +90,173 @@ def write_report(runs: Sequence[RunData], path: str | Path, charts: Charts | Non
         raise UsageError(f"--out: cannot write '{path}': {error.strerror}.") from error
 
 
-def page(runs: Sequence[RunData], charts: Charts) -> str:
+def page(runs: Sequence[RunData], charts: Charts, command: str = "") -> str:
     """The page as HTML."""
+    comparisons = comparisons_of(runs)
+    tests = [table for each in comparisons if (table := tests_of(each, runs))]
+    missing = [sentence for sentence in charts.missing if sentence]
+    settings = settings_table(runs)
+    return template().render(
+        subject=subject_of(runs),
+        runs=len(runs),
+        written=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        command=command,
+        contents=contents_of(charts, bool(tests), bool(missing)),
+        settings={"columns": list(settings.columns), "rows": settings.to_numpy().tolist()},
+        comparisons=[(shown(each.folder), each.command) for each in comparisons],
+        versions=", ".join(f"{name} {version}" for name, version in versions_of(runs).items()),
+        metrics=[metrics_of(data, table) for data, table in by_data(runs).items()],
+        tests=tests,
+        figures=[{"of": chart, "drawn": drawn(chart)} for chart in charts.found],
+        missing=missing,
+        plotly=plotly_script(),
+    )
+
+
+def template() -> Template:
+    """``page.html.j2``, which escapes whatever is not marked as HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE)
+
+
+def plotly_script() -> Markup:
+    """Plotly's JavaScript, whole, so that the page needs no network."""
+    from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    data = ", ".join(dict.fromkeys(f"{r.result['model']} on {r.result['dataset']}" for r in runs))
-    parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Negative samplers: {escape(data)}</title>",
-        f"<style>{STYLE}</style>",
-        f"<script>{get_plotlyjs()}</script></head><body>",
-        "<h1>What the negative samplers did</h1>",
-        f"<p>{escape(data)}; {len(runs)} run{'s' * (len(runs) > 1)}.</p>",
-        "<h2>What was run</h2>",
-        _table(settings_table(runs)),
-        f'<p class="soft">Versions: {escape(_versions(runs))}.</p>',
-        "<h2>Test metrics</h2>",
-        _metrics(runs),
-        *(_figure(chart) for chart in charts.found),
+    return Markup(get_plotlyjs())
+
+
+def subject_of(runs: Sequence[RunData]) -> str:
+    """``BPR on ml-100k, BPR on ml-1m``."""
+    return ", ".join(dict.fromkeys(f"{run.result['model']} on {run.data}" for run in runs))
+
+
+def contents_of(charts: Charts, tests: bool, missing: bool) -> list[Section]:
+    """The headings of the page in order.
+
+    Args:
+        charts: that are shown.
+        tests: whether there are tests of a comparison.
+        missing: whether something is not shown.
+    """
+    return [
+        Section("runs", "What was run"),
+        Section("metrics", "Test metrics"),
+        *([Section("tests", "Tests")] if tests else []),
+        *(Section(chart.name, chart.title) for chart in charts.found),
+        *([Section("missing", "What is not shown")] if missing else []),
     ]
-    missing = [sentence for sentence in charts.missing if sentence]
-    if missing:
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in missing)
-        parts.append(f'<h2>What is not shown</h2><ul class="soft">{items}</ul>')
-    return "\n".join([*parts, f"<script>{SCRIPT}</script></body></html>"])
 
 
-def _versions(runs: Sequence[RunData]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions_of(runs).items())
+def drawn(chart: Chart) -> Markup:
+    """The HTML of a chart, which Plotly's script on the page draws."""
+    from markupsafe import Markup
 
-
-def _figure(chart: Chart) -> str:
     from .in_browser import figure
 
-    drawn = figure(chart).to_html(
+    html = figure(chart).to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=f"figure-{chart.name}",
         default_width="100%",
         config={"responsive": True, "displaylogo": False},
     )
-    return (
-        f"<h2>{escape(chart.title)}</h2><figure>{drawn}"
-        f"<figcaption>{escape(chart.sentence)}</figcaption></figure>"
-    )
+    return Markup(html)
 
 
-def _metrics(runs: Sequence[RunData]) -> str:
-    """A row a metric, a column a label, the best of each row marked."""
+def metrics_of(data: str, runs: Sequence[RunData]) -> Numbers:
+    """Test metrics of the runs of one data set: a line a metric, a column a row of runs."""
+    table = metrics_table(runs)
+    labels, metrics = (list(dict.fromkeys(table[key])) for key in ("run", "metric"))
+    means = table.pivot(index="metric", columns="run", values="mean")
+    spreads = table.pivot(index="metric", columns="run", values="std")
+    lines = []
+    for metric in metrics:
+        best = _best(metric, means.loc[metric])
+        values = [(means.loc[metric, label], spreads.loc[metric, label]) for label in labels]
+        cells = [Cell(plus_minus(mean, std), mean == best) for mean, std in values]
+        lines.append(Line(metric, cells))
+    notes = [
+        "Mean ± standard deviation over the seeds." if (table["count"] > 1).any() else "",
+        "The best of each row is bold." if len(labels) > 1 else "",
+        "Metrics of the test part.",
+    ]
+    return Numbers(data, ["metric", *labels], lines, " ".join(filter(None, notes)))
+
+
+def _best(metric: str, means: pd.Series) -> float:
+    """The best of several means of a metric; NaN, which equals none, where there are not two."""
     from recbole_bns.adapters.evaluation import SMALLER_IS_BETTER
 
-    table = metrics_table(runs)
-    names, metrics = (list(dict.fromkeys(table[key])) for key in ("run", "metric"))
-    cells = {(line.run, line.metric): line for line in table.itertuples()}
-    best = {}
-    for metric in metrics:
-        means = [cells[name, metric].mean for name in names if (name, metric) in cells]
-        less = metric.partition("@")[0] in SMALLER_IS_BETTER
-        best[metric] = min(means) if less else max(means)
-    head = "".join(f'<th class="number">{escape(name)}</th>' for name in names)
-    rows = []
-    for metric in metrics:
-        row = [f"<td>{escape(metric)}</td>"]
-        for name in names:
-            cell = cells.get((name, metric))
-            won = cell is not None and cell.mean == best[metric] and len(names) > 1
-            row.append(f'<td class="number{" best" * won}">{_value(cell)}</td>')
-        rows.append(f"<tr>{''.join(row)}</tr>")
-    several = bool((table["count"] > 1).any())
-    note = "Mean ± standard deviation over the seeds. " * several
-    note += "The best of each row is bold. " * (len(names) > 1)
-    return (
-        f'<div class="scroll"><table><tr><th>metric</th>{head}</tr>{"".join(rows)}</table></div>'
-        f'<p class="read">{note}Metrics of the test part.</p>'
-    )
+    if means.count() < 2:
+        return math.nan
+    less = metric.partition("@")[0] in SMALLER_IS_BETTER
+    return float(means.min() if less else means.max())
 
 
-def _value(cell: object) -> str:
-    if cell is None:
+def plus_minus(mean: float, std: float) -> str:
+    """``0.2150 ± 0.0071``; without a spread where there is one seed, "" where there is none."""
+    if math.isnan(mean):
         return ""
-    mean, spread = cell.mean, cell.std  # type: ignore[attr-defined]
-    return f"{mean:.4f}" if pd.isna(spread) else f"{mean:.4f} ± {spread:.4f}"
+    return f"{mean:.4f}" if math.isnan(std) else f"{mean:.4f} ± {std:.4f}"
 
 
-def _table(table: pd.DataFrame) -> str:
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
-    rows = [
-        "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in line) + "</tr>"
-        for line in table.itertuples(index=False)
+def shown(folder: Path) -> str:
+    """A folder as it is seen from the working directory, whole where it lies elsewhere."""
+    here = Path.cwd()
+    below = here in folder.parents
+    return str(folder.relative_to(here) if below else folder)
+
+
+def comparisons_of(runs: Sequence[RunData]) -> list[Comparison]:
+    """The comparisons that the runs are of, each once."""
+    comparisons = {run.comparison.folder: run.comparison for run in runs if run.comparison}
+    return list(comparisons.values())
+
+
+def tests_of(comparison: Comparison, runs: Sequence[RunData]) -> Numbers | None:
+    """The tests of a comparison between rows that the runs are of: a line a row.
+
+    Returns:
+        None where there is none.
+    """
+    here = {run.row for run in runs if run.comparison is comparison}
+    tests = comparison.tests[comparison.tests["sampler"].isin(here)]
+    if tests.empty or comparison.reference not in here:
+        return None
+    metrics = list(dict.fromkeys(tests["metric"]))
+    cells = {(test.sampler, test.metric): Cell(test_text(test)) for test in tests.itertuples()}
+    lines = [
+        Line(row, [cells.get((row, metric), Cell("")) for metric in metrics])
+        for row in dict.fromkeys(tests["sampler"])
     ]
-    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+    where = shown(comparison.folder)
+    users = "/".join(dict.fromkeys(f"{count:.0f}" for count in tests["users"].dropna()))
+    note = (
+        f"Difference of the means to {comparison.reference}; in brackets the p-values of a paired "
+        f"t-test and of Wilcoxon's signed-rank test over {users} users, two-sided, Holm-corrected "
+        f"over the rows of the comparison, as compare.json in {where} has them."
+    )
+    return Numbers(where, ["row", *metrics], lines, note)
+
+
+def test_text(test: Any) -> str:
+    """``+0.0123 (0.0042, 2e-05)``; without p-values where there was no test.
+
+    Args:
+        test: a row of ``Comparison.tests``.
+    """
+    text = f"{test.difference:+.4f}"
+    values = (test.p_t_holm, test.p_wilcoxon_holm)
+    if any(value is None or math.isnan(value) for value in values):
+        return text
+    return f"{text} ({', '.join(f'{value:.2g}' for value in values)})"

@@ -150,7 +150,8 @@ def report(arguments: Sequence[str]) -> int:
 
     runs = analysis.read_runs(options.folders)
     charts = analysis.charts_of(runs)
-    analysis.write_report(runs, options.out, charts)
+    command = f"recbole-bns report {shlex.join(arguments)}"
+    analysis.write_report(runs, options.out, charts, command)
     print(f"report: {options.out}")
     if options.png is not None:
         for path in analysis.write_pictures(charts.found, options.png):

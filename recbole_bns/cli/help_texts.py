@@ -98,7 +98,8 @@ Write a page that shows what runs did: metrics, learning curves, and of recorded
 
   recbole-bns report RUN_DIR [RUN_DIR ...]
 
-  RUN_DIR       a folder of recbole-bns run, of compare, or of tune
+  RUN_DIR       a folder of recbole-bns run, of compare, or of tune, or one that has such below
+                it (.): runs with other settings get other rows, other data other tables
   --out FILE    the page (default: report.html)
   --png DIR     the figures as files too; needs pip install 'recbole-bns[plot]'
 

@@ -19,7 +19,7 @@ def train_and_test(job: Job) -> dict[str, Any]:
     """
     from recbole_bns.training.run import run_recbole_bns
 
-    return run_recbole_bns(
+    result = run_recbole_bns(
         job.model,
         job.dataset,
         job.config_files,
@@ -27,6 +27,7 @@ def train_and_test(job: Job) -> dict[str, Any]:
         out=job.folder,
         per_user=beside(job.folder, ".npz"),
     )
+    return dict(result)
 
 
 def validate(job: Job) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 The held-out labels live here and nowhere else in training: samplers do not know the recorder.
 What ids alone tell (TNR, popularity, repeats, coverage) rests on every negative. What needs scores
-(INF, information, hardness) rests on one batch in :data:`EVERY`, which are random samples of the
-epoch's positives, evenly spread over it; where scores are dear (a model without vectors at hand),
-on one in :data:`EVERY_DEAR` and :data:`ROWS` rows of it. ``scored`` in the table says on how many
-negatives. The epoch's ids are kept until its end: 16 bytes a negative.
+(INF, information, hardness) rests on one batch in :data:`EVERY` (16), which are random samples of
+the epoch's positives; where scores are dear (a model without vectors at hand), on one in
+:data:`EVERY_DEAR` (32) and :data:`ROWS` rows of it. The scored batches are the centres of equal
+stretches of the epoch (:func:`centres`), since a batch is scored by the weights before its step.
+``scored`` in the table says on how many negatives. The epoch's ids are kept until its end: 16 bytes
+a negative.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from . import quality
 from .files import RecordFolder
 
 EVERY, EVERY_DEAR, ROWS = 16, 32, 256
-"""One batch in so many is scored, and so many of its rows where scores are dear."""
+"""One batch in so many is scored, at least one, and so many of its rows where scores are dear."""
 TABLE = 1 << 22
 """Pairs whose held-out labels are kept a byte each."""
 SCORES, MOST_USERS = 1 << 22, 1000
@@ -89,6 +91,7 @@ class NegativeRecorder:
         self._seen = Seen()
         self._factory: ScorerFactory | None = None
         self._dear = False
+        self._to_score: frozenset[int] = frozenset()
 
     def bind(self, model: nn.Module) -> None:
         """Score with ``model`` from now on."""
@@ -98,6 +101,15 @@ class NegativeRecorder:
     def write_to(self, folder: RecordFolder) -> None:
         """Write the measures of the epochs from now on."""
         self.folder = folder
+
+    def begin_epoch(self, batches: int) -> None:
+        """Forget an epoch that was left halfway, and choose the batches to score.
+
+        Args:
+            batches: that the epoch has; :meth:`see` is to be told of each, in order.
+        """
+        self._seen = Seen()
+        self._to_score = centres(batches, EVERY_DEAR if self._dear else EVERY)
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
@@ -119,8 +131,7 @@ class NegativeRecorder:
         """
         start = perf_counter()
         seen = self._seen
-        every = EVERY_DEAR if self._dear else EVERY
-        if self._factory is not None and len(seen.ids) % every == 0:
+        if self._factory is not None and len(seen.ids) in self._to_score:
             taken = slice(ROWS if self._dear else None)
             with torch.no_grad():
                 scorer = self._factory(rows[taken] if self._dear and rows is not None else rows)
@@ -245,6 +256,16 @@ class NegativeRecorder:
         self.folder.items(
             names, *(t.cpu() for t in (self.catalogue.item_counts, self.draws, recommended))
         )
+
+
+def centres(batches: int, every: int) -> frozenset[int]:
+    """Batches, counted from 0, in the middle of ``ceil(batches / every)`` equal stretches.
+
+    Their mean is that of all batches, up to half a batch, so that what is measured at them is
+    neither early nor late: with 40 batches and one in 16 they are 6, 20 and 33.
+    """
+    stretches = -(-batches // every)
+    return frozenset((2 * i + 1) * batches // (2 * stretches) for i in range(stretches))
 
 
 def _flat(users: list[Tensor], ids: list[Tensor]) -> tuple[Tensor, Tensor]:

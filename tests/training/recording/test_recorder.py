@@ -122,6 +122,73 @@ def test_scores_come_from_a_share_of_the_batches(make: Make, model: str, share: 
     assert math.isfinite(row["informativeness"])
 
 
+@pytest.mark.parametrize("every", [1, 16, 32])
+@pytest.mark.parametrize("batches", [1, 2, 3, 15, 16, 17, 32, 33, 40, 160, 1001])
+def test_scored_batches_are_the_centres_of_equal_stretches(batches: int, every: int) -> None:
+    scored = sorted(module.centres(batches, every))
+    stretches = math.ceil(batches / every)
+    length = batches / stretches
+    assert len(scored) == stretches
+    assert all(i * length <= batch < (i + 1) * length for i, batch in enumerate(scored))
+    assert sum(scored) / stretches == pytest.approx((batches - 1) / 2, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("size", "batches", "scored"), [(20, 36, [6, 18, 30]), (100, 8, [4]), (1000, 1, [0])]
+)
+def test_scores_are_taken_throughout_the_epoch(
+    make: Make, monkeypatch: pytest.MonkeyPatch, size: int, batches: int, scored: list[int]
+) -> None:
+    config = make("BPR", neg_sampler="rns", neg_record=True, train_batch_size=size, epochs=2)
+    trainer, train, valid, _ = trainer_of(config)
+    recorder, shown, ends = train.recorder, [], []
+    see, end = recorder.see, recorder.end_epoch
+
+    def watch(users: Any, items: Any, ids: Any, rows: Any) -> None:
+        before = len(recorder._seen.scored)
+        see(users, items, ids, rows)
+        shown.append(len(recorder._seen.scored) > before)
+
+    def ended(epoch: int, seconds: float) -> Any:
+        ends.append(len(shown))
+        return end(epoch, seconds)
+
+    monkeypatch.setattr(recorder, "see", watch)
+    monkeypatch.setattr(recorder, "end_epoch", ended)
+    trainer.fit(train, valid, saved=False)
+    assert ends == [batches, 2 * batches]
+    assert [batch for batch, was in enumerate(shown) if was] == [
+        batch + epoch * batches for epoch in (0, 1) for batch in scored
+    ]
+
+
+def test_what_few_batches_show_is_what_all_of_them_do(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights before the epoch, at which all scores are near 0, tell nothing of it."""
+
+    def information(every: int) -> float:
+        monkeypatch.setattr(module, "EVERY", every)
+        given = {"neg_record": True, "train_batch_size": 100, "learning_rate": 0.05, "epochs": 1}
+        trainer, train, valid, _ = trainer_of(make("BPR", neg_sampler="rns", **given))
+        trainer.fit(train, valid, saved=False)
+        return float(train.recorder.rows[0]["information"])
+
+    before, throughout = 0.5, information(1)
+    assert abs(information(16) - throughout) < abs(before - throughout) / 2
+
+
+def test_an_epoch_that_was_left_halfway_is_forgotten(make: Make) -> None:
+    trainer, train, valid, _ = trainer_of(
+        make("BPR", neg_sampler="rns", neg_record=True, train_batch_size=64, epochs=1)
+    )
+    trainer.model.train()
+    train.get_model(trainer.model)
+    next(iter(train))
+    trainer.fit(train, valid, saved=False)
+    assert train.recorder.rows[0]["negatives"] == len(train.rows)
+
+
 def test_dear_scores_rest_on_few_rows(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS", 5)
     trainer, train, valid, _ = trainer_of(
