@@ -24,7 +24,7 @@ import torch
 from scipy import stats
 from tiny import ROOT, Settings, alive, build_model, prepare, start
 
-from recbole_bns import UsageError, cli, get_trainer
+from recbole_bns import UsageError, get_trainer
 from recbole_bns.adapters.evaluation import PerUserEvaluator, users_of
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
@@ -826,7 +826,6 @@ def test_the_command_is_wired_and_light():
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    assert cli.compare
 
 
 def test_a_plan_of_one_sampler_that_is_no_list(settings):
