@@ -1,39 +1,94 @@
-"""Does this environment work? Versions, mends, devices, and a remedy where it cannot."""
+"""``recbole-bns doctor``: versions, mends, devices, and a remedy where training cannot work."""
 
 from __future__ import annotations
 
 import platform
+import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from recbole_bns.common.version import __version__
 
-PACKAGES = ("recbole-bns", "recbole", "torch", "numpy", "scipy", "pandas", "ray", "matplotlib")
+from .parser import Parser
+
+TESTED = {
+    "recbole": ("1.2.0", "1.2.1"),
+    "torch": ("2.13.0",),
+    "numpy": ("2.4.6",),
+    "scipy": ("1.17.1",),
+    "pandas": ("2.3.3",),
+    "ray": ("2.60.0",),
+    "matplotlib": ("3.11.2",),
+}
+"""The newest versions of ``constraints.txt``, and every RecBole that the tests have seen."""
+
 OPTIONAL = {
     "ray": "sweeps; pip install 'recbole-bns[tune]'",
     "matplotlib": "pictures; pip install 'recbole-bns[plot]'",
 }
 
+NEEDED = [package for package in TESTED if package not in OPTIONAL]
+
+Versions = dict[str, str | None]
+"""Package -> its version, or None where it is not installed."""
+
+
+def parser() -> Parser:
+    """The help of ``doctor``, which takes no flag."""
+    return Parser(
+        "doctor",
+        "Say whether this environment works: versions, mends of the host, devices, and a remedy\n"
+        "where it does not.",
+        "Exit status: 0 where training works, 1 where it cannot.",
+    )
+
+
+def command(words: Sequence[str]) -> int:
+    """Print the examination.
+
+    Raises:
+        UsageError: there is a word or a flag.
+    """
+    parser().read(words)
+    text, healthy = examine()
+    print(text)
+    return 0 if healthy else 1
+
 
 def examine() -> tuple[str, bool]:
     """A report, and whether training can work."""
-    found = {package: _version(package) for package in PACKAGES}
-    lines = [f"python       {platform.python_version()} ({sys.executable})"]
-    for package, number in found.items():
-        missing = (
-            f"not installed (only for {OPTIONAL[package]})" if package in OPTIONAL else "missing"
-        )
-        if package == "recbole-bns":
-            missing = f"{__version__} (not installed: run from a checkout)"
-        lines.append(f"{package:<12} {number or missing}")
-    problems = _problems(found)
+    versions = {package: _version(package) for package in TESTED}
+    newer = [name for name, number in versions.items() if number and _is_newer(name, number)]
+    lines = [
+        f"python       {platform.python_version()} ({sys.executable})",
+        f"recbole-bns  {_version('recbole-bns') or f'{__version__} (run from a checkout)'}",
+        *(_line(package, number) for package, number in versions.items()),
+    ]
+    problems = _problems(versions)
     if not problems:
         lines += _host_lines()
         problems = _import_problems()
     lines += [f"PROBLEM: {problem}" for problem in problems]
-    lines.append("healthy" if not problems else f"{len(problems)} problem(s): training cannot work")
+    if problems:
+        lines.append(f"{len(problems)} problem(s): training cannot work")
+    elif newer:
+        lines.append(f"healthy, but newer than tested: {', '.join(newer)}")
+    else:
+        lines.append("healthy")
     return "\n".join(lines), not problems
+
+
+def _line(package: str, number: str | None) -> str:
+    """A package and what is to be said about its version."""
+    if number is None:
+        aim = OPTIONAL.get(package)
+        return f"{package:<12} {f'not installed (only for {aim})' if aim else 'missing'}"
+    remark = ""
+    if _is_newer(package, number):
+        remark = f", newer than tested ({', '.join(TESTED[package])})"
+    return f"{package:<12} {number}{remark}"
 
 
 def _version(package: str) -> str | None:
@@ -43,32 +98,30 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _release(number: str | None) -> tuple[int, ...]:
-    digits = (part for part in (number or "").split("+")[0].split(".")[:3])
-    return tuple(int(part) for part in digits if part.isdigit())
+def _release(number: str) -> tuple[int, ...]:
+    """``2.13.0+cpu`` -> (2, 13, 0)."""
+    digits = re.match(r"\d+(\.\d+)*", number)
+    parts = [int(part) for part in digits[0].split(".")] if digits else []
+    return tuple([*parts, 0, 0, 0][:3])
 
 
-def _problems(found: dict[str, str | None]) -> list[str]:
+def _is_newer(package: str, number: str) -> bool:
+    return _release(number) > max(_release(tested) for tested in TESTED[package])
+
+
+def _problems(versions: Versions) -> list[str]:
     """What cannot work by the versions alone, with the remedy."""
-    problems = []
-    for package in ("recbole", "torch", "numpy", "scipy", "pandas"):
-        if found[package] is None:
-            problems.append(f"{package} is missing; pip install {package}")
-    if found["recbole"] and not (1, 2, 0) <= _release(found["recbole"]) < (1, 3):
+    problems = [f"{name} is missing; pip install {name}" for name in NEEDED if not versions[name]]
+    host, pandas, ray = (versions[name] for name in ("recbole", "pandas", "ray"))
+    if host and not (1, 2, 0) <= _release(host) < (1, 3, 0):
+        problems.append(f"recbole {host} is not supported; pip install 'recbole>=1.2.0,<1.3'")
+    if pandas and _release(pandas) >= (3, 0, 0):
         problems.append(
-            f"recbole {found['recbole']} is not supported; pip install 'recbole>=1.2.0,<1.3'"
-        )
-    if found["pandas"] and _release(found["pandas"]) >= (3,):
-        problems.append(
-            f"pandas {found['pandas']} leaves RecBole's padding rows unfilled, silently; "
+            f"pandas {pandas} leaves RecBole's padding rows unfilled, silently; "
             "pip install 'pandas<3'"
         )
-    if (
-        found["ray"]
-        and (2, 0) <= _release(found["ray"]) < (2, 7)
-        and not find_spec("pkg_resources")
-    ):
-        problems.append(f"ray {found['ray']} needs pkg_resources; pip install 'setuptools<81'")
+    if ray and (2, 0, 0) <= _release(ray) < (2, 7, 0) and not find_spec("pkg_resources"):
+        problems.append(f"ray {ray} needs pkg_resources; pip install 'setuptools<81'")
     return problems
 
 

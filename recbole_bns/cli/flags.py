@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from recbole_bns.common.errors import UsageError
 
+from .booleans import is_boolean
 
-def parse_flags(arguments: Sequence[str], short: Mapping[str, str] | None = None) -> dict[str, Any]:
+Value = TypeVar("Value")
+
+
+def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
     """``--key=value`` and ``--key value`` as a mapping; values become what they spell.
 
-    ``--config_files`` takes one or more paths.
-
-    Args:
-        arguments: the words.
-        short: words without a value, and what each stands for.
+    ``--config_files`` takes one or more paths; a setting that is yes or no needs no value.
 
     Raises:
         UsageError: not a flag, no value, or a flag given twice with different values.
@@ -23,31 +23,54 @@ def parse_flags(arguments: Sequence[str], short: Mapping[str, str] | None = None
     from recbole_bns.settings.words import typed
 
     flags: dict[str, Any] = {}
-    rest = [(short or {}).get(word, word) for word in arguments]
+    rest = list(arguments)
     while rest:
         word = rest.pop(0)
         if not word.startswith("--") or len(word) == 2:
             raise UsageError(f"argument '{word}': allowed are flags, --key=value or --key value.")
         key, equals, value = word[2:].partition("=")
-        key = key.replace("-", "_")
+        key = with_underscores(key)
         if key == "config_files":
             paths = value.split() if equals else []
             while not equals and rest and not rest[0].startswith("--"):
                 paths.append(rest.pop(0))
-            _set(flags, key, _given(key, paths))
+            add_flag(flags, key, given_value(key, paths))
             continue
-        if not equals:
-            value = _given(key, rest.pop(0) if rest and not rest[0].startswith("--") else "")
+        if not equals and rest and not rest[0].startswith("--"):
+            value = given_value(key, rest.pop(0))
+        elif not equals:
+            value = "True" if is_boolean(key) else given_value(key, "")
         elif key != "gpu_id":  # --gpu_id= is how RecBole is told to use the CPU
-            _given(key, value)
-        _set(flags, key, _listed(key, typed(value, key)))
+            given_value(key, value)
+        add_flag(flags, key, _listed(key, typed(value, key)))
     return flags
 
 
-def _given(key: str, value: Any) -> Any:
+def with_underscores(key: str) -> str:
+    """The name of a setting, which may be written with dashes."""
+    return key.replace("-", "_")
+
+
+def given_value(key: str, value: Value) -> Value:
+    """The value of a flag.
+
+    Raises:
+        UsageError: there is none.
+    """
     if not value:
         raise UsageError(f"--{key}: the value is missing; write --{key}=VALUE.")
     return value
+
+
+def add_flag(flags: dict[str, Any], key: str, value: Any) -> None:
+    """Put a flag among the others.
+
+    Raises:
+        UsageError: it is there with another value.
+    """
+    if key in flags and flags[key] != value:
+        raise UsageError(f"--{key}: given twice, {flags[key]!r} and {value!r}; write it once.")
+    flags[key] = value
 
 
 def _listed(key: str, value: Any) -> Any:
@@ -61,9 +84,3 @@ def _listed(key: str, value: Any) -> Any:
     from recbole_bns.settings.words import typed
 
     return [typed(part.strip()) for part in value.split(",")]
-
-
-def _set(flags: dict[str, Any], key: str, value: Any) -> None:
-    if key in flags and flags[key] != value:
-        raise UsageError(f"--{key}: given twice, {flags[key]!r} and {value!r}; write it once.")
-    flags[key] = value

@@ -27,8 +27,12 @@ BEST, LAST = "best.pt", "last.pt"
 LOG = "run.log"
 
 
-def folder_of(path: str | Path) -> Path:
+def folder_of(path: str | Path, setting: str = "--resume") -> Path:
     """The folder of a run, named by itself or by a file in it.
+
+    Args:
+        path: of the folder or the file.
+        setting: that names it, for the sentence.
 
     Raises:
         UsageError: there is no run.
@@ -37,9 +41,10 @@ def folder_of(path: str | Path) -> Path:
     for place in (folder, folder.parent, folder.parent.parent):
         if (place / SETTINGS).is_file():
             return place
+    other = "give --resume=auto" if setting == "--resume" else "a file in its checkpoints/"
     raise UsageError(
-        f"--resume: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "
-        "as runs/..., or give --resume=auto."
+        f"{setting}: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "
+        f"as runs/..., or {other}."
     )
 
 

@@ -52,24 +52,28 @@ class Trained:
         return [str(token) for token in train.field2id_token[train.iid_field]]
 
 
-def load(path: str | Path, model_class: type | None = None) -> Trained:
+def load(
+    path: str | Path, model_class: type | None = None, data_path: str | Path | None = None
+) -> Trained:
     """The model of a run.
 
     Args:
         path: the run's folder, or a checkpoint in it; without one named, the weights that were
             tested.
         model_class: of a model that is not RecBole's.
+        data_path: the folder of data sets, where it is no longer the one of the training.
 
     Raises:
         UsageError: there is no run, its data is gone, or the checkpoint is damaged.
     """
     path = Path(path)
-    folder = folder_of(path)
+    folder = folder_of(path, "--checkpoint")
     files = [path] if path.is_file() else [folder / CHECKPOINTS / name for name in (BEST, LAST)]
     file = next((each for each in files if each.is_file()), None)
     if file is None:
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
-    config = BNSConfig(model_class, None, [str(folder / SETTINGS)], {})
+    moved = {} if data_path is None else {"data_path": str(data_path)}
+    config = BNSConfig(model_class, None, [str(folder / SETTINGS)], moved)
     check_files(config)
     parts = open_data(config).parts
     with quiet(), refusals(f"model {config['model']}"):
@@ -88,7 +92,7 @@ def recommend(
 
     Args:
         trained: of :func:`load`.
-        users: ids; all users of the data set where none are named.
+        users: ids, each of which counts once; all users of the data set where none are named.
         k: length of a list; shorter where a user has fewer items left.
         exclude: items that are not recommended: all that the user has touched, those of the
             training part, or none.
@@ -164,7 +168,7 @@ def _numbers(tokens: Sequence[str], wanted: Sequence[str] | None) -> Tensor:
                 f"--users: '{token}' is no user of the data set{nearest(token, known)}; it has "
                 f"{len(known)} users, such as {', '.join(list(known)[:3])}."
             )
-    return torch.tensor([known[token] for token in wanted])
+    return torch.tensor([known[token] for token in dict.fromkeys(wanted)])
 
 
 def embeddings(trained: Trained) -> dict[str, tuple[list[str], np.ndarray]]:

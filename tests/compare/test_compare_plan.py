@@ -10,7 +10,7 @@ import pytest
 from comparisons import VARIANTS, plan_of, words_of
 from tiny import ROOT
 
-from recbole_bns import UsageError, cli
+from recbole_bns import UsageError
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.common.files import beside
@@ -191,7 +191,6 @@ def test_the_command_is_wired_and_light():
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    assert cli.compare
 
 
 def test_a_plan_of_one_sampler_that_is_no_list(settings):

@@ -99,14 +99,14 @@ def test_the_command_line(folders, in_tmp, capsys):
         (["--users=u99"], "--users: 'u99' is no user of the data set; did you mean 'u9'?"),
         (["--k=0"], "--k: got 0, allowed is an integer >= 1."),
         (["--out=x.txt"], "--out: got 'x.txt', allowed are names that end in .csv, .parquet."),
-        (["--exclude=some"], "predict: argument --exclude: invalid choice: 'some'"),
+        (["--exclude=some"], "--exclude: got 'some'; allowed: all, train, none."),
         (["--out=who.txt/x.csv"], "--out: cannot write 'who.txt/x.csv'"),
     ]
     for words, sentence in bad:
         assert main(["predict", f"--checkpoint={run}", *words]) == 2
         assert f"recbole-bns: {sentence}" in capsys.readouterr().err
     assert main(["predict", "--checkpoint=nowhere"]) == 2
-    assert "'nowhere' is no folder of a run" in capsys.readouterr().err
+    assert "--checkpoint: 'nowhere' is no folder of a run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["BPR", "LightGCN"])

@@ -1,0 +1,65 @@
+"""``recbole-bns compare``: samplers side by side, over seeds."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from .parser import Parser
+
+AFTER = """\
+Every finished run is kept in DIR/runs; the same command goes on where it was stopped, and
+tries failed runs again. DIR/compare.md, .csv and .json hold the tables.
+Exit status: 0; 1 where a run failed; 2 for bad input; 130 after Ctrl-C.
+
+examples:
+  recbole-bns compare --model=BPR --samplers=rns,dns,bns --seeds=3 --epochs=30
+  recbole-bns compare --dataset=ml-1m --data_path=DATA --dns.candidate_num=10 --jobs=2"""
+
+
+def parser() -> Parser:
+    """The flags of ``compare`` that are no settings, and its help."""
+    made = Parser(
+        "compare",
+        "Train samplers side by side, each with several seeds; tables with paired tests.\n"
+        "--model, --dataset, --KEY=VALUE as in run, for all samplers; --dns.KEY=VALUE for one.\n"
+        "--metrics and --topk are Recall, Precision, NDCG at 5, 10, 20 unless given.",
+        AFTER,
+        usage=False,
+    )
+    made.add("--model", "as in run", metavar="NAME")
+    made.add("--dataset", "as in run", metavar="NAME")
+    made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
+    made.add("--samplers", "which (default: all)", metavar="A,B,C")
+    made.add(
+        "--variants",
+        "more rows: hard: {neg_sampler: dns, neg_sampler_args: {candidate_num: 9}}\n"
+        "or of another model: EASE: {neg_sampler: none, model: EASE}",
+        metavar="FILE.yaml",
+    )
+    made.add("--seeds", "seeds 1 to N (default 5), or a list: --seeds=3,7,9", metavar="N")
+    made.add("--reference", "tested against (default: rns, or the first)", metavar="NAME")
+    made.add(
+        "--record",
+        "measure the negatives of all runs, as run --neg_record does",
+        action="store_true",
+        dest="neg_record",
+        default=None,
+    )
+    made.add("--jobs", "runs at once (default: one a core; one on a GPU)", metavar="N")
+    made.add("--out", "default: runs/compare-DATASET-MODEL", metavar="DIR")
+    return made
+
+
+def command(words: Sequence[str]) -> int:
+    """Train what is not yet trained, and write the tables.
+
+    Raises:
+        UsageError: a flag, a setting or the data are not allowed.
+    """
+    flags = parser().read_open(words)
+    from recbole_bns.compare import command as comparison
+    from recbole_bns.compare.plan import read_plan
+
+    asked = f"recbole-bns compare {shlex.join(words)}".rstrip()
+    return comparison.compare(read_plan(flags), asked)

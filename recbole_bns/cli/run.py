@@ -1,0 +1,75 @@
+"""``recbole-bns run``: train, test, print the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .parser import Parser
+
+SETTINGS = """\
+  --neg_sampler=NAME      bns, bns_plus, dns, srns, aobpr, ahns, rns, pns; none: RecBole's own
+  --neg_sampler_args.KEY=VALUE   a parameter of the sampler
+  --KEY=VALUE             any setting of RecBole (also --KEY VALUE; --KEY alone says True)
+  --neg_record            measure the negatives of every epoch (negatives.csv, items.csv);
+                          --neg_record_scores=1,10,50: score histograms at these epochs
+  --nproc=N               N processes train together, on the CPU or a GPU each (--gpu_id=0,1);
+                          train_batch_size stays a step's batch, which they share
+"""
+
+EXAMPLES = """\
+examples:
+  recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7
+  recbole-bns run --neg_sampler_args.candidate_num=10 --learning_rate=0.005
+  recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
+recbole-bns samplers lists the samplers with their parameters."""
+
+
+def parser() -> Parser:
+    """The flags of ``run`` that are no settings, and its help."""
+    made = Parser(
+        "run",
+        "Train a RecBole model with a negative sampler and test it.\n"
+        "Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.",
+        SETTINGS + "\n" + EXAMPLES,
+        usage=False,
+    )
+    made.add("--model", "BPR, LightGCN, or another model of RecBole", metavar="NAME")
+    made.add("--dataset", "ml-100k, or a data set below --data_path=DIR", metavar="NAME")
+    made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
+    made.add("--out", "folder for all that the run writes (default: runs/...)", metavar="DIR")
+    made.add("--result_file", "write result.json there too", metavar="PATH")
+    made.add(
+        "--resume",
+        "go on with the run in DIR, or the newest unfinished one of these settings",
+        nargs="?",
+        const="auto",
+        metavar="DIR",
+    )
+    return made
+
+
+def command(words: Sequence[str]) -> int:
+    """Train a model and test it.
+
+    Raises:
+        UsageError: a flag, a setting or the data are not allowed.
+    """
+    flags = parser().read_open(words)
+    names = ("model", "dataset", "out", "result_file")
+    model, dataset, out, result_file = (flags.pop(name, None) for name in names)
+    files = flags.pop("config_files", None)
+    resume = _resumed(flags.pop("resume", None))
+    from recbole_bns.runs.results import result_table
+    from recbole_bns.training.run import run_recbole_bns
+
+    result = run_recbole_bns(
+        model, dataset, files, flags, out=out, result_file=result_file, resume=resume
+    )
+    print(result_table(result))
+    return 0
+
+
+def _resumed(value: Any) -> Any:
+    """``--resume=True`` is ``--resume`` alone, and ``--resume=False`` none of it."""
+    return {True: "auto", False: None}[value] if isinstance(value, bool) else value

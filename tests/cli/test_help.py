@@ -1,0 +1,225 @@
+"""Help, the version, unknown commands, and how a command ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any
+
+import pytest
+from tiny import ROOT
+
+import recbole_bns
+from recbole_bns.cli import COMMANDS, main
+from recbole_bns.cli.flags import parse_flags
+from recbole_bns.cli.parser import Parser
+from recbole_bns.sampling import available, get
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_names_the_commands(words, capsys):
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in ("run", "compare", "prepare", "samplers", "doctor"))
+    assert all(f"\n  recbole-bns {command} " in text for command in COMMANDS)
+    assert "\n  recbole-bns --version " in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--epochs=3", "--help"]])
+def test_help_of_run_fits_on_a_screen_and_shows_examples(words, capsys):
+    assert main(["run", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 100
+    text = "\n".join(lines)
+    assert all(name in text for name in available()), "a sampler is missing"
+    flags = ("--model", "--dataset", "--neg_sampler_args.", "--config_files", "--out", "--result")
+    assert all(flag in text for flag in flags)
+    examples = [line for line in lines if line.startswith("  recbole-bns run ")]
+    assert len(examples) >= 2
+    for example in examples:
+        flags = parse_flags(example.split()[2:])
+        assert flags.get("neg_sampler", "bns") in available()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_is_asked_for_in_four_ways(command, capsys):
+    texts = set()
+    for words in ([command, "--help"], [command, "x", "-h"], ["help", command], ["-h", command]):
+        assert main(words) == 0
+        texts.add(capsys.readouterr().out)
+    (text,) = texts
+    assert text.count("\n") > 3
+    others = {
+        f"recbole-bns {name} " for name in set(COMMANDS) - {command, "run", "compare", "samplers"}
+    }
+    assert not [name for name in others if name in text], "it speaks of another command"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_a_help_are_read(command, capsys):
+    assert main(["help", command]) == 0
+    text = capsys.readouterr().out
+    examples = re.findall(rf"^(?:example:)? *recbole-bns {command} (.*[=-].*)$", text, re.MULTILINE)
+    assert len(examples) >= {"doctor": 0, "samplers": 0}.get(command, 1)
+    parser = import_module(f"recbole_bns.cli.{command}").parser()
+    for example in examples:
+        read = parser.read_open if command in {"run", "compare", "tune"} else parser.read
+        assert read(example.split())
+
+
+def test_every_flag_of_a_parser_is_explained():
+    for command in COMMANDS:
+        parser = import_module(f"recbole_bns.cli.{command}").parser()
+        assert isinstance(parser, Parser)
+        assert all(action.help for action in parser._actions), command
+
+
+def test_the_example_of_the_short_help_runs(monkeypatch, capsys):
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        "recbole_bns.cli.run.command", lambda words: seen.append(parse_flags(words)) or 0
+    )
+    main([])
+    example = capsys.readouterr().out.splitlines()[-1]
+    assert example.startswith("example: recbole-bns run ")
+    assert main(example.split()[2:]) == 0
+    assert seen == [{"model": "LightGCN", "dataset": "ml-100k", "neg_sampler": "bns"}]
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"recbole-bns {recbole_bns.__version__}\n"
+
+
+def test_an_unknown_command_is_named_with_the_nearest(capsys):
+    assert main(["sampler"]) == 2
+    assert capsys.readouterr().err == (
+        "recbole-bns: command: got 'sampler'; did you mean 'samplers'?; "
+        "allowed: run, compare, tune, report, prepare, predict, export, samplers, doctor.\n"
+    )
+
+
+ALLOWED = "allowed: run, compare, tune, report, prepare, predict, export, samplers, doctor."
+NO_COMMAND = [
+    (["--verison"], f"command: got '--verison'; did you mean '--version'?; {ALLOWED}"),
+    (["help", "comapre"], f"command: got 'comapre'; did you mean 'compare'?; {ALLOWED}"),
+    (["--model=BPR"], f"command: got '--model=BPR'; {ALLOWED}"),
+    (["help", "run", "tune"], "help: got 'tune' after 'run'; allowed is one command."),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), NO_COMMAND)
+def test_what_is_no_command_is_refused(words, sentence, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr() == ("", f"recbole-bns: {sentence}\n")
+
+
+# --- How a command ends ------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_quietly(monkeypatch, capsys):
+    def stop(words: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recbole_bns.cli.run.command", stop)
+    assert main(["run"]) == 130
+    assert capsys.readouterr().err == "recbole-bns: stopped.\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_sigterm_ends_every_command_but_tune_as_ctrl_c_does(command, monkeypatch, capsys):
+    seen = []
+
+    def ask(words: Any) -> int:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            seen.append("nobody listens")
+            return 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(f"recbole_bns.cli.{command}.command", ask)
+    assert main([command]) == (0 if command == "tune" else 130)
+    assert seen == (["nobody listens"] if command == "tune" else [])
+    assert capsys.readouterr().err == ("" if command == "tune" else "recbole-bns: stopped.\n")
+
+
+@pytest.mark.parametrize("words", ["--help", "samplers --markdown"])
+def test_a_closed_pipe_ends_quietly(words):
+    """Nobody reads: status 141, as of a program that SIGPIPE ends, and not a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "recbole_bns.cli", *words.split()],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_console_command_is_this_function():
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["recbole-bns"].partition(":")
+    assert getattr(import_module(module), name) is main
+
+
+def test_samplers_and_help_need_neither_recbole_nor_torch_to_start():
+    code = (
+        "import sys; from recbole_bns.cli import main; "
+        "assert main(['run', '--help']) == 0; assert main([]) == 0; "
+        "assert not {'recbole', 'torch', 'numpy'} & set(sys.modules)"
+    )
+    root = str(ROOT)
+    subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); {code}"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert get("bns")
+
+
+def test_help_and_refusals_bring_neither_torch_nor_pandas(tmp_path):
+    """All in one process: what any of them imports is found at the end."""
+    wrong = [
+        "sampler",
+        "run --seed=1 --seed=2",
+        "run --epochs",
+        "compare --jobs",
+        "tune --resume=yes",
+        "report --ouput=x",
+        "prepare ml-1m",
+        "predict --exclude=some --checkpoint=x",
+        "predict --checkpoint=nowhere",
+        "export --checkpoint=nowhere",
+        "export --format=xls",
+        "samplers --markdwon",
+        "doctor now",
+    ]
+    code = (
+        "import sys; from recbole_bns.cli import COMMANDS, main\n"
+        "for name in COMMANDS: assert main([name, '--help']) == 0\n"
+        "assert not {'yaml', 'numpy'} & set(sys.modules)\n"
+        f"for words in {wrong}: assert main(words.split()) == 2, words\n"
+        "assert not {'recbole', 'torch', 'pandas', 'ray'} & set(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
