@@ -177,7 +177,7 @@ def parse(cls: type[P], given: Mapping[str, Any], path: str) -> P:
                 f"{path}.{key}: no such parameter{nearest(str(key), specs)}; allowed: {known}."
             )
         spec = specs[key]
-        values[spec.name] = _check(spec, value, f"{path}.{key}")
+        values[spec.name] = check_parameter(spec, value, f"{path}.{key}")
     return cls(**values)
 
 
@@ -186,7 +186,17 @@ def _check_removed(default: Any, sentence: str, value: Any, path: str) -> None:
         raise UsageError(f"{path}: {sentence}")
 
 
-def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
+def check_parameter(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
+    """The value of one parameter, of its type.
+
+    Args:
+        spec: declared by :func:`param`.
+        value: as it was given.
+        path: where it stands, for errors.
+
+    Raises:
+        UsageError: wrong type, or out of range.
+    """
     meta = spec.metadata
     if meta["array"] and hasattr(value, "shape"):
         return value
@@ -227,8 +237,51 @@ def _check_schedule(spec: dataclasses.Field[Any], value: Mapping[str, Any], path
     _require(set(value) <= names and "start" in value and numbers, spec, dict(value), path)
     for name in ("start", "stop"):
         if name in value:
-            _check(spec, value[name], f"{path}.{name}")
+            check_parameter(spec, value[name], f"{path}.{name}")
     return Schedule(**{name: float(number) for name, number in value.items()})
+
+
+def check_schedules(params: Any, epochs: int, path: str) -> None:
+    """Make sure that schedules stay in their range in all epochs and move towards their stop.
+
+    Args:
+        params: what :func:`parse` returned.
+        epochs: of the training.
+        path: where the parameters stand, for errors.
+
+    Raises:
+        UsageError: one leaves its range, with the epoch; or it would never come to its stop.
+    """
+    for spec in dataclasses.fields(params):
+        schedule = getattr(params, spec.name)
+        if isinstance(schedule, Schedule):
+            _check_way(spec, schedule, epochs, f"{path}.{outside(spec.name)}")
+
+
+def _check_way(spec: dataclasses.Field[Any], schedule: Schedule, epochs: int, path: str) -> None:
+    got = {key: value for key, value in dataclasses.asdict(schedule).items() if value is not None}
+    stop, step = schedule.stop, schedule.step
+    if stop is not None and stop != schedule.start and (stop - schedule.start) * step <= 0:
+        way = "does not move" if not step else f"moves away from stop {stop:g}"
+        raise UsageError(
+            f"{path}: got {got!r}, which starts at {schedule.start:g} and {way} with step "
+            f"{step:g}; allowed is a step towards the stop."
+        )
+    for epoch in range(epochs):
+        if not _within(spec, schedule.at(epoch)):
+            raise UsageError(
+                f"{path}: got {got!r}, which is {schedule.at(epoch):g} in epoch {epoch + 1} of "
+                f"{epochs}, allowed is {allowed(spec)}; give it a stop, as in "
+                f"{{start: {schedule.start:g}, step: {step:g}, stop: {schedule.at(epoch - 1):g}}}."
+            )
+
+
+def _within(spec: dataclasses.Field[Any], value: float) -> bool:
+    try:
+        check_parameter(spec, value, "")
+    except UsageError:
+        return False
+    return True
 
 
 def _is_number(value: Any) -> bool:

@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recbole_bns.adapters.checks import RECORD_KEYS, known_keys
 from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.keys import parameters
+from recbole_bns.adapters.reads import known_keys, read_by_any
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.datasets.check import check_files, digest
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.sampling import available
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 from recbole_bns.settings.words import flat, read_yaml
 from recbole_bns.training.limits import check_alone
 
@@ -94,14 +95,24 @@ class Plan:
         model = own.get("model", self.model)
         config = BNSConfig(model, self.dataset, self.config_files, words)
         values = settings_of(config)
-        left_out = ("seed",) if values["neg_record"] else ("seed", *RECORD_KEYS)
+        left_out = ["seed", *(() if values["neg_record"] else having("leaves_model_alone"))]
         return dict(json.loads(json.dumps({k: v for k, v in values.items() if k not in left_out})))
 
 
 def given(
     settings: Mapping[str, Any], sampler: str, own: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Settings of all runs with those of one row and a seed."""
+    """Settings of all runs with those of one row and a seed.
+
+    A row with a model of its own is spared the settings that other models read alone.
+    """
+    if "model" in own:
+        known = known_keys(str(own["model"]))
+        settings = {
+            key: value
+            for key, value in settings.items()
+            if key.partition(".")[0] in known or key not in read_by_any()
+        }
     return {
         **settings,
         "neg_sampler": sampler,
@@ -129,6 +140,7 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     jobs = rest.pop("jobs", None)
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"--jobs: got {jobs!r}, allowed is an integer >= 1.")
+    _check_parameters(rest, samplers)
     settings, own = _split(rest, samplers)
     own |= {name: variants[name] for name in samplers if name in variants}
     in_files = {key for path in files or [] for key in read_yaml(path)}
@@ -217,12 +229,21 @@ def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[st
     own: Own = {}
     for key, value in flags.items():
         head, dot, rest = key.partition(".")
-        if head in {"neg_sampler", "neg_sampler_args", "seed", "result_file"}:
+        if head in {
+            "neg_sampler",
+            "neg_sampler_args",
+            "seed",
+            "result_file",
+            "resume",
+            "checkpoint_every",
+        }:
             remedy = {
                 "neg_sampler": "--samplers=A,B",
                 "neg_sampler_args": f"--SAMPLER.{rest or 'KEY'}=VALUE for one of the samplers",
                 "seed": "--seeds=N or --seeds=3,7,9",
                 "result_file": "--out=DIR, which gets a file for each run",
+                "resume": "--out=DIR, which goes on where it was stopped",
+                "checkpoint_every": "--out=DIR, which keeps each finished run",
             }[head]
             raise UsageError(f"--{key}: not a setting of a comparison; write {remedy}.")
         if dot and head in samplers and head in available():
@@ -232,6 +253,18 @@ def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[dict[st
         else:
             settings[key] = value
     return settings, own
+
+
+def _check_parameters(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> None:
+    """Refuse a sampler's parameter that does not say whose it is."""
+    names = parameters()
+    for key, value in flags.items():
+        rows = [sampler for sampler in samplers if key in names.get(sampler, ())]
+        if rows and key not in declared():
+            words = ", ".join(f"--{row}.{key}={value}" for row in rows)
+            raise UsageError(
+                f"--{key}: not a setting; a parameter of a sampler is written {words}."
+            )
 
 
 def _check_words(flags: Mapping[str, Any], config: Any) -> None:
@@ -247,9 +280,6 @@ def _check_words(flags: Mapping[str, Any], config: Any) -> None:
 
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]*")
-
-SHARED = ("dataset", "data_path", "seed", "metrics", "topk", "config_files", "out", "result_file")
-"""What all rows of a table have in common."""
 
 
 def read_variants(path: Any) -> dict[str, dict[str, Any]]:
@@ -292,7 +322,7 @@ def read_variants(path: Any) -> dict[str, dict[str, Any]]:
                 f"allowed: {', '.join(available())}."
             )
         for setting in settings:
-            if setting in SHARED:
+            if setting in having("shared_in_comparison"):
                 raise UsageError(
                     f"{where}: {name} sets {setting}, which all rows of a table share; write "
                     f"{'--seeds' if setting == 'seed' else f'--{setting}'} on the command line."

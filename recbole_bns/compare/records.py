@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_bns.adapters.keys import drop_removed
 from recbole_bns.common.errors import UsageError
 from recbole_bns.settings.words import flat
 
@@ -59,7 +60,7 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
         if sampler not in wanted:
             own = plan.own.get(sampler, {}) if sampler in plan.samplers else record["own"]
             wanted[sampler] = flat(plan.resolved(sampler, own))
-        held, asked = flat(record["settings"]), wanted[sampler]
+        held, asked = flat(drop_removed(record["settings"])), wanted[sampler]
         for key in sorted(held | asked):
             new = key not in held and not plan.says(
                 key, sampler

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 
 SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
 
@@ -36,26 +36,6 @@ def folder_of(path: str | Path) -> Path:
         f"--resume: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "
         "as runs/..., or give --resume=auto."
     )
-
-
-_DERIVED = {
-    "MODEL_TYPE",
-    "MODEL_INPUT_TYPE",
-    "eval_type",
-    "device",
-    "train_neg_sample_args",
-    "valid_neg_sample_args",
-    "test_neg_sample_args",
-    "single_spec",
-    "local_rank",
-    "valid_metric_bigger",
-    "data_path",
-    "checkpoint_dir",
-    "tuned_file",
-    "tuned_as",
-    "how_to_get",
-}
-"""Settings that others decide, or that name a place on this machine."""
 
 
 def make_folder(out: str | Path | None, config: Any) -> Path:
@@ -130,10 +110,11 @@ def settings_of(config: Any, args: dict[str, Any] | None = None) -> dict[str, An
     values = {
         key: value
         for key, value in config.final_config_dict.items()
-        if key not in _DERIVED or (stock and key == "train_neg_sample_args")
+        if key not in having("written", "never") or (stock and key == "train_neg_sample_args")
     }
-    if values.get("nproc") == 1:
-        del values["nproc"]
+    for key in having("written", "changed"):
+        if key in values and values[key] == declared()[key].default:
+            del values[key]
     values |= {
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
         "data_path": str(Path(config["data_path"]).resolve().parent),

@@ -48,6 +48,8 @@ class RunResult(TypedDict):
     best_epoch: int
     epochs: int
     train_epoch_seconds: list[float]
+    idle: NotRequired[list[str]]
+    """Given parameters that another one switches off; only where there are some."""
     nproc: NotRequired[int]
     """Only where several processes trained."""
     run_dir: str

@@ -109,6 +109,7 @@ def result_of(
         "best_epoch": trainer.best_epoch,
         "epochs": len(trainer.reports),
         "train_epoch_seconds": [report.seconds for report in trainer.reports],
+        **({"idle": config.idle} if config.idle else {}),
         **({"nproc": config["nproc"]} if (config["nproc"] or 1) > 1 else {}),
         "run_dir": str(folder),
         "checkpoint": trainer.saved_model_file,

@@ -8,6 +8,7 @@ Two functions that RecBole's ``data_preparation`` looks up in its module, ``crea
 from __future__ import annotations
 
 from functools import wraps
+from logging import getLogger
 from typing import Any
 
 import recbole.data.utils as host
@@ -15,6 +16,7 @@ from recbole.data.dataloader import TrainDataLoader
 from recbole.trainer import NCLTrainer, Trainer
 
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.keys import near_misses
 from recbole_bns.adapters.mends import mend
 from recbole_bns.adapters.own_quick_start import mend_quick_start
 from recbole_bns.adapters.sampler import BNSSampler
@@ -64,6 +66,8 @@ def _uses_ours(config: Any) -> bool:
 
 
 def _create_samplers(original: Any, config: Any, dataset: Any, built_datasets: Any) -> Any:
+    for remark in near_misses(config.external_config_dict, config.model_class):
+        getLogger().warning(remark)
     if not _uses_ours(config):
         return original(config, dataset, built_datasets)
     derive_train_neg_sample_args(config, config.external_config_dict)

@@ -11,18 +11,17 @@ from typing import Any
 
 import yaml
 
+from recbole_bns.adapters.keys import drop_removed
 from recbole_bns.common import locks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import whole_file
 from recbole_bns.runs.folder import CHECKPOINTS, LOG, RESULT, SETTINGS, settings_of
+from recbole_bns.settings.declared import declared, having
 from recbole_bns.settings.words import flat
 
 from .state import FILE, PREVIOUS
 
 AUTO = "auto"
-
-FREE = {"epochs", "show_progress", "data_path", "gpu_id", "use_gpu", "checkpoint_every"}
-"""Settings that a run may go on with in another way; epochs may become more."""
 
 DEPTH = 5
 """Folders below the current one that are looked into."""
@@ -83,8 +82,11 @@ def check_same(folder: Path, config: Any) -> None:
 
 
 def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
-    plain = json.loads(json.dumps(dict(settings)))
-    return {"nproc": 1} | {key: value for key, value in plain.items() if key not in FREE}
+    """What must be equal for a run to go on; the free settings, such as epochs, are left out."""
+    plain = json.loads(json.dumps(drop_removed(settings)))
+    free, unwritten = having("free_at_resume"), having("written", "changed")
+    defaults = {key: declared()[key].default for key in unwritten}
+    return defaults | {key: value for key, value in plain.items() if key not in free}
 
 
 def _read(folder: Path) -> dict[str, Any]:
