@@ -17,7 +17,7 @@ import recbole_bns
 
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS, EACH = 40, 60, 22
-OTHERS = ("NeuMF", "NNCF")
+OTHERS = ("NeuMF", "NNCF", "Random")
 """Models that have no ``embedding_size``."""
 Settings = dict[str, Any]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.params import check_schedules
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
-from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.declared import check_value, declared
+from recbole_bns.settings.values import epochs_of
 
 from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 
@@ -47,118 +49,18 @@ def _has_class(name: str) -> bool:
     return True
 
 
-@cache
-def known_keys(model: str) -> frozenset[str]:
-    """Every setting that RecBole or we read for ``model``."""
-    from recbole.utils import argument_list as lists
-
-    keys: set[str] = set(_EXTRA_KEYS)
-    for name in ("general", "training", "evaluation", "dataset"):
-        keys.update(getattr(lists, f"{name}_arguments"))
-    root = Path(str(files("recbole"))) / "properties"
-    for path in (
-        root / "overall.yaml",
-        root / f"model/{model}.yaml",
-        root / "dataset/sample.yaml",
-        *root.glob("quick_start_config/*.yaml"),
-    ):
-        keys.update(read_own(path))
-    for path in (PROPERTIES / "overall.yaml", *PROPERTIES.glob("dataset/*.yaml")):
-        keys.update(read_own(path))
-    return frozenset(keys)
-
-
-RECORD_KEYS = ("neg_record", "neg_record_scores", "neg_record_format")
-"""Settings that leave the trained model as it is."""
-_OURS = (
-    "neg_sampler",
-    "neg_sampler_args",
-    "neg_sample_num",
-    "lr_schedule",
-    "valid_ratio",
-    "tuned",
-    "checkpoint_every",
-    *RECORD_KEYS,
-)
-_EXTRA_KEYS = (
-    *_OURS,
-    "model",
-    "dataset",
-    "config_files",
-    "reg_weight",
-    "require_pow",
-    "encoding",
-    "loss_type",
-    "transform",
-    "numerical_features",
-    "nproc",
-    "neg_sampling",
-    "training_neg_sample_num",
-)
-
-
-def check_keys(given: Mapping[str, Any], model: type) -> None:
-    """Refuse misspelt keys, which RecBole would read as None.
-
-    A key that is like no known one passes. What a model of the user's own reads is not known, so
-    that with it only misspellings of our settings are refused.
-
-    Raises:
-        UsageError: names the nearest known key.
-    """
-    known = known_keys(model.__name__)
-    likely = known if model.__module__.startswith("recbole.") else _OURS
-    for key in given:
-        hint = nearest(str(key), likely)
-        if key not in known and hint:
-            raise UsageError(f"setting '{key}' is not known{hint}.")
-
-
-_COUNTS = (
-    "epochs",
-    "train_batch_size",
-    "eval_batch_size",
-    "embedding_size",
-    "neg_sample_num",
-    "nproc",
-)
-_MAPPINGS = {
-    "lr_schedule": "{step_size: 20, gamma: 0.1}",
-    "clip_grad_norm": "{max_norm: 1}",
-    "eval_args": "{mode: full}",
-    "load_col": "{inter: [user_id, item_id]}",
-}
-_NOT_NEGATIVE = ("learning_rate", "weight_decay", "reg_weight", "stopping_step", "worker")
-
-
-def check_ranges(final: Mapping[str, Any]) -> None:
+def check_ranges(final: dict[str, Any]) -> None:
     """Check the settings whose wrong value RecBole answers with a traceback, or not at all.
+
+    Whole numbers that were written as 5.0 become integers in place.
 
     Raises:
         UsageError: where, what was got, what is allowed.
     """
-    for key in _COUNTS:
-        value = final.get(key, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UsageError(f"{key}: got {value!r}, allowed is an integer >= 1.")
-    for key in _NOT_NEGATIVE:
-        value = final.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-            raise UsageError(f"{key}: got {value!r}, allowed is a number >= 0.")
-    seed = final.get("seed")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise UsageError(f"seed: got {seed!r}, allowed is an integer from 0 to 2**32 - 1.")
-    ratio = final.get("valid_ratio")
-    numeric = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
-    if ratio is not None and not (numeric and 0 <= ratio < 1):
-        raise UsageError(f"valid_ratio: got {ratio!r}, allowed is a number from 0 to below 1.")
-    every = final.get("checkpoint_every", 1)
-    if isinstance(every, bool) or not isinstance(every, int) or every < 0:
-        raise UsageError(f"checkpoint_every: got {every!r}, allowed is an integer >= 0.")
-    for key, example in _MAPPINGS.items():
-        value = final.get(key)
-        if value is not None and not isinstance(value, Mapping):
-            raise UsageError(f"{key}: got {value!r}, allowed is a mapping such as {example}.")
+    for key, spec in declared().items():
+        if key in final and not spec.metadata["computed"]:
+            final[key] = check_value(spec, final[key])
+    check_eval_args(final["eval_args"])
     check_record(final)
 
 
@@ -168,15 +70,8 @@ def check_record(final: Mapping[str, Any]) -> None:
     Raises:
         UsageError: where, what was got, what is allowed.
     """
-    if not isinstance(final.get("neg_record", False), bool):
-        raise UsageError(f"neg_record: got {final['neg_record']!r}, allowed is True or False.")
     if record_epochs(final.get("neg_record_scores")) and not final.get("neg_record"):
         raise UsageError("neg_record_scores: it needs neg_record: True, which records.")
-    if final.get("neg_record_format", "csv") != "csv":
-        raise UsageError(
-            f"neg_record_format: got {final['neg_record_format']!r}, a setting that has gone; the "
-            "tables of negatives are CSV files: leave it out."
-        )
 
 
 def record_epochs(value: Any) -> tuple[int, ...]:
@@ -185,16 +80,80 @@ def record_epochs(value: Any) -> tuple[int, ...]:
     Raises:
         UsageError: not epochs.
     """
-    words = [] if value is None else value if isinstance(value, list) else str(value).split(",")
-    try:
-        epochs = tuple(int(str(word)) for word in words)
-    except ValueError:
-        epochs = (0,)
-    if any(epoch < 1 for epoch in epochs):
+    return epochs_of(value, "neg_record_scores")
+
+
+_ENTRIES = ("split", "group_by", "order", "mode")
+_EVALUATION: dict[str, tuple[str, ...]] = {
+    "order": ("RO", "TO"),
+    "group_by": ("user", "none"),
+    "LS": ("valid_and_test", "valid_only", "test_only"),
+}
+_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d*")
+
+
+def check_eval_args(args: Mapping[str, Any]) -> None:
+    """Check RecBole's ``eval_args``, of which it reads four entries and passes over others.
+
+    Raises:
+        UsageError: an unknown entry, or a value that RecBole does not know.
+    """
+    for name, value in args.items():
+        if name not in _ENTRIES:
+            raise UsageError(
+                f"eval_args.{name}: no such entry{nearest(name, _ENTRIES)}; allowed: "
+                f"{', '.join(_ENTRIES)}."
+            )
+        if name in _EVALUATION and not (name == "group_by" and value is None):
+            _check_word(value, _EVALUATION[name], f"eval_args.{name}")
+    for phase, mode in _modes(args.get("mode", "full")).items():
+        key = f"eval_args.mode.{phase}" if phase else "eval_args.mode"
+        if not isinstance(mode, str) or not _MODE.fullmatch(mode):
+            raise UsageError(
+                f"{key}: got {mode!r}, allowed is full, labeled, or uniN or popN with a number of "
+                "negatives an item, as in uni100."
+            )
+    _check_split(args.get("split", {"RS": [1]}))
+
+
+def _modes(mode: Any) -> Mapping[str, Any]:
+    """``eval_args.mode`` by phase; one for both is under no name."""
+    if not isinstance(mode, Mapping):
+        return {"": mode}
+    for phase in mode:
+        _check_word(phase, ("valid", "test"), "eval_args.mode", "a mapping of ")
+    return mode
+
+
+def _check_split(split: Any) -> None:
+    if split is None:  # beside files that fix the split
+        return None
+    if not isinstance(split, Mapping) or len(split) != 1 or not set(split) <= {"RS", "LS"}:
         raise UsageError(
-            f"neg_record_scores: got {value!r}, allowed are epochs, counted from 1: 1,10,50."
+            f"eval_args.split: got {split!r}, allowed is one of {{RS: [0.8, 0.1, 0.1]}} and "
+            "{LS: valid_and_test}."
         )
-    return epochs
+    if "LS" in split:
+        return _check_word(split["LS"], _EVALUATION["LS"], "eval_args.split.LS")
+    shares = split["RS"]
+    fits = isinstance(shares, list) and all(
+        isinstance(share, (int, float)) and not isinstance(share, bool) and share >= 0
+        for share in shares
+    )
+    if not fits or not sum(shares) > 0:
+        raise UsageError(
+            f"eval_args.split.RS: got {shares!r}, allowed are shares >= 0 of the parts, as in "
+            "[0.8, 0.1, 0.1]."
+        )
+    return None
+
+
+def _check_word(value: Any, words: tuple[str, ...], key: str, what: str = "one of ") -> None:
+    if value not in words:
+        raise UsageError(
+            f"{key}: got {value!r}{nearest(str(value), words)}, allowed is {what}"
+            f"{', '.join(words)}."
+        )
 
 
 def check_sampler(config: RunConfig) -> None:
@@ -204,7 +163,8 @@ def check_sampler(config: RunConfig) -> None:
         UsageError: unknown name or parameter, wrong type, out of range.
     """
     if is_sampled(config):
-        parsed_settings(config)
+        _, params, _ = parsed_settings(config)
+        check_schedules(params, config["epochs"], "neg_sampler_args")
     else:
         sampler_settings(config)
 

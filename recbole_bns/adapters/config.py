@@ -19,6 +19,9 @@ from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
 from . import checks
+from .acting import check_contradictions, idle_parameters
+from .keys import check_keys, drop_removed
+from .reads import missing
 from .sampler_settings import derive_train_neg_sample_args
 
 UNSAMPLED = {
@@ -45,6 +48,11 @@ class BNSConfig(Config):
 
     The command line is not read; :mod:`.cli` hands it over in ``config_dict``.
 
+    Attributes:
+        remarks: sentences about settings of files that nothing reads here.
+        idle: given parameters of the sampler that another one switches off.
+        files: path -> settings, of the user's files.
+
     Args:
         model: name, or a model class.
         dataset: name.
@@ -62,23 +70,27 @@ class BNSConfig(Config):
         config_file_list: list[str] | None = None,
         config_dict: Mapping[str, Any] | None = None,
     ) -> None:
+        self.remarks: list[str] = []
         with refusals("settings"):
             super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
 
     def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
+        self.files = {}
         for path in file_list or []:
-            merge(merged, read_yaml(path))
+            self.files[str(path)] = drop_removed(read_yaml(path), f"config file '{path}': ")
+            merge(merged, self.files[str(path)])
         return merged
 
     def _load_variable_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
-        return merge({}, {k: typed(v, k) for k, v in config_dict.items()})
+        return drop_removed(merge({}, {k: typed(v, k) for k, v in config_dict.items()}))
 
     def _load_cmd_line(self) -> dict[str, Any]:
         return {}
 
     def _merge_external_config_dict(self) -> None:
-        self.external_config_dict = merge(dict(self.file_config_dict), self.variable_config_dict)
+        given = merge(dict(self.file_config_dict), self.variable_config_dict)
+        self.external_config_dict = drop_removed(given)
 
     def _get_model_and_dataset(self, model: Any, dataset: Any) -> tuple[str, type, str]:
         given = self.external_config_dict
@@ -86,11 +98,17 @@ class BNSConfig(Config):
         dataset = dataset or given.get("dataset") or "ml-100k"
         if isinstance(model, str):
             checks.check_model(model)
-        return super()._get_model_and_dataset(model, str(dataset))
+        try:
+            return super()._get_model_and_dataset(model, str(dataset))
+        except ModuleNotFoundError as error:
+            raise UsageError(missing(str(model), str(error.name))) from error
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
-        checks.check_keys(self.external_config_dict, model_class)
+        chosen = self.external_config_dict.get("neg_sampler", "bns")
+        self.remarks += check_keys(
+            self.files, self.variable_config_dict, model_class, str(chosen).lower()
+        )
         known = self.internal_config_dict
         own = PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
@@ -121,6 +139,7 @@ class BNSConfig(Config):
         checks.check_sampler(self)
         checks.check_metrics(final)
         self._check_trains_on_negatives()
+        check_contradictions(self)
         if final["neg_sampler"] != NO_SAMPLER:
             final["train_neg_sample_args"] = derive_train_neg_sample_args(final, given)
         root = final["data_path"]
@@ -128,6 +147,7 @@ class BNSConfig(Config):
         if self.dataset == "ml-100k" and "data_path" in given:
             final["data_path"] = os.path.join(root, self.dataset)
         checks.add_prior_column(self)
+        self.idle = list(idle_parameters(self))
 
     def _init_device(self) -> None:
         final = self.final_config_dict

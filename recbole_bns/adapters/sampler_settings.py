@@ -98,6 +98,9 @@ def derive_train_neg_sample_args(
         wish.get("distribution", "uniform") != "uniform"
         or wish.get("sample_num", num) != num
         or wish.get("dynamic")
+        or wish.get("alpha", 1.0) != 1.0
+        or wish.get("candidate_num", 0) != 0
+        or set(wish) - set(derived)
     )
     if not agrees:
         raise UsageError(

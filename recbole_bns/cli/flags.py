@@ -75,12 +75,9 @@ def add_flag(flags: dict[str, Any], key: str, value: Any) -> None:
 
 def _listed(key: str, value: Any) -> Any:
     """``--topk=5,10`` and ``--metrics=NDCG,Recall`` are lists."""
-    if (
-        key not in {"topk", "metrics", "neg_record_scores"}
-        or not isinstance(value, str)
-        or "," not in value
-    ):
-        return value
+    from recbole_bns.settings.declared import having
     from recbole_bns.settings.words import typed
 
+    if key not in having("listed") or not isinstance(value, str) or "," not in value:
+        return value
     return [typed(part.strip()) for part in value.split(",")]

@@ -11,15 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recbole_bns.adapters.checks import RECORD_KEYS, known_keys
 from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.reads import known_keys, read_by_any
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import defaults
 from recbole_bns.datasets.check import check_files, digest
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.runs.records import RunConfig, Settings
 from recbole_bns.sampling import available, get
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, having
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import flat, merge, read_yaml
 from recbole_bns.training.limits import check_alone
@@ -70,13 +70,25 @@ class Words:
             own: settings of the row alone, where they are not those of the words.
         """
         row, seed = run
+        own = self.own.get(row, {}) if own is None else own
         return {
-            **self.settings,
+            **self._read_by(own),
             "neg_sampler": row,
-            **(self.own.get(row, {}) if own is None else own),
+            **own,
             "seed": seed,
             "show_progress": False,
             "checkpoint_every": 0,
+        }
+
+    def _read_by(self, own: Settings) -> Settings:
+        """Settings of all runs; a row with a model of its own is spared what others read alone."""
+        if "model" not in own:
+            return self.settings
+        known = known_keys(str(own["model"]))
+        return {
+            key: value
+            for key, value in self.settings.items()
+            if key.partition(".")[0] in known or key not in read_by_any()
         }
 
     def config(self, run: Run, own: Settings | None = None) -> RunConfig:
@@ -143,7 +155,7 @@ class Plan:
             own: its settings alone, where they are not those of the words.
         """
         values = settings_of(self.words.config((row, self.seeds[0]), own))
-        left_out = ("seed",) if values["neg_record"] else ("seed", *RECORD_KEYS)
+        left_out = ["seed", *(() if values["neg_record"] else having("leaves_model_alone"))]
         return dict(json.loads(json.dumps({k: v for k, v in values.items() if k not in left_out})))
 
     def tuned(self, row: str) -> tuple[str, Settings] | None:
@@ -297,12 +309,21 @@ def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[Setting
     own: Own = {}
     for key, value in flags.items():
         head, dot, rest = key.partition(".")
-        if head in {"neg_sampler", "neg_sampler_args", "seed", "result_file"}:
+        if head in {
+            "neg_sampler",
+            "neg_sampler_args",
+            "seed",
+            "result_file",
+            "resume",
+            "checkpoint_every",
+        }:
             remedy = {
                 "neg_sampler": "--samplers=A,B",
                 "neg_sampler_args": f"--SAMPLER.{rest or 'KEY'}=VALUE for one of the samplers",
                 "seed": "--seeds=N or --seeds=3,7,9",
                 "result_file": "--out=DIR, which gets a file for each run",
+                "resume": "--out=DIR, which goes on where it was stopped",
+                "checkpoint_every": "--out=DIR, which keeps each finished run",
             }[head]
             raise UsageError(f"--{key}: not a setting of a comparison; write {remedy}.")
         if dot and head in samplers and head in available():
@@ -327,9 +348,6 @@ def _check_heads(flags: Mapping[str, Any], config: RunConfig) -> None:
 
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]*")
-
-SHARED = ("dataset", "data_path", "seed", "metrics", "topk", "config_files", "out", "result_file")
-"""What all rows of a table have in common."""
 
 
 def read_variants(path: Any) -> Own:
@@ -382,7 +400,9 @@ def _check_variant(name: str, settings: Any, where: str) -> None:
             f"{where}: {name} has neg_sampler '{sampler}'{nearest(sampler, available())}; "
             f"allowed: {', '.join(available())}."
         )
-    shared = next((setting for setting in settings if setting in SHARED), None)
+    shared = next(
+        (setting for setting in settings if setting in having("shared_in_comparison")), None
+    )
     if shared:
         raise UsageError(
             f"{where}: {name} sets {shared}, which all rows of a table share; write "

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from recbole_bns.adapters.keys import drop_removed
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runner import journal
-from recbole_bns.runs.folder import GONE
 from recbole_bns.runs.records import RunRecord, Settings
 from recbole_bns.settings.words import flat
 
@@ -63,13 +63,13 @@ def check_held(plan: Plan, records: Mapping[Run, RunRecord]) -> None:
         if row not in wanted:
             asked_for = row in plan.samplers
             wanted[row] = flat(plan.rows[row] if asked_for else plan.resolved(row, record["own"]))
-        _check_settings(plan, run, flat(record["settings"]), wanted[row])
+        _check_settings(plan, run, flat(drop_removed(record["settings"])), wanted[row])
 
 
 def _check_settings(plan: Plan, run: Run, held: Settings, asked: Settings) -> None:
     for key in sorted(held | asked):
         younger = key not in held and not plan.words.says(key, run[0])  # than the run
-        older = key not in asked and key in (*GONE, "data_path")  # gone, or of bundled data
+        older = key not in asked and key == "data_path"  # of bundled data
         if held.get(key) != asked.get(key) and not younger and not older:
             raise UsageError(
                 f"--out: '{plan.out}' holds {run[0]} with seed {run[1]} trained with {key} "

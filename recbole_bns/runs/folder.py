@@ -16,7 +16,7 @@ import yaml
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 
 from .records import RunConfig, Settings
 
@@ -47,28 +47,6 @@ def folder_of(path: str | Path, setting: str = "--resume") -> Path:
         f"as runs/..., or {other}."
     )
 
-
-_DERIVED = {
-    "MODEL_TYPE",
-    "MODEL_INPUT_TYPE",
-    "eval_type",
-    "device",
-    "train_neg_sample_args",
-    "valid_neg_sample_args",
-    "test_neg_sample_args",
-    "single_spec",
-    "local_rank",
-    "valid_metric_bigger",
-    "data_path",
-    "checkpoint_dir",
-    "tuned_file",
-    "tuned_as",
-    "how_to_get",
-}
-"""Settings that others decide, or that name a place on this machine."""
-
-GONE = ("neg_record_format",)
-"""Settings that earlier versions wrote, at the only value that is left; they decide nothing."""
 
 BUNDLED = "ml-100k"
 """The data set that RecBole brings along; a run on it names no folder, so that it is portable."""
@@ -159,10 +137,11 @@ def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
     values = {
         key: value
         for key, value in config.final_config_dict.items()
-        if key not in (*_DERIVED, *GONE) or (stock and key == "train_neg_sample_args")
+        if key not in having("written", "never") or (stock and key == "train_neg_sample_args")
     }
-    if values.get("nproc") == 1:
-        del values["nproc"]
+    for key in having("written", "changed"):
+        if key in values and values[key] == declared()[key].default:
+            del values[key]
     values |= {
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
         "tuned": False,

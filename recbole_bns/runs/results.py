@@ -129,6 +129,9 @@ def result_of(
         "run_dir": str(folder),
         "checkpoint": trained.checkpoint,
     }
+    idle = getattr(config, "idle", [])
+    if idle:
+        result["idle"] = idle
     if (config["nproc"] or 1) > 1:
         result["nproc"] = config["nproc"]
     return result

@@ -11,7 +11,7 @@ import yaml
 
 from recbole_bns.common.errors import UsageError
 
-from .declared import MERGED, TEXT
+from .declared import having
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def typed(value: Any, key: str = "") -> Any:
         return {name: v.item() if _is_number(v) else v for name, v in value.items()}
     if _is_number(value):
         return value.item()
-    if not isinstance(value, str) or key in TEXT:
+    if not isinstance(value, str) or key in having("text"):
         return value
     if value == "None":
         return None
@@ -98,13 +98,14 @@ def _is_number(value: Any) -> bool:
 
 def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Lay ``over`` on ``base``, in place; dotted keys set entries of nested mappings."""
+    merged = having("merged")
     for key, value in over.items():
         head, dot, rest = str(key).partition(".")
+        inner = base.get(head)
         if dot:
-            inner = base.get(head)
             base[head] = merge(dict(inner) if isinstance(inner, Mapping) else {}, {rest: value})
-        elif key in MERGED and isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
-            base[key] = {**base[key], **value}
+        elif key in merged and isinstance(value, Mapping) and isinstance(inner, Mapping):
+            base[key] = {**inner, **value}
         else:
             base[key] = value
     return base

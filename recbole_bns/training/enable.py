@@ -8,6 +8,7 @@ Two functions that RecBole's ``data_preparation`` looks up in its module, ``crea
 from __future__ import annotations
 
 from functools import wraps
+from logging import getLogger
 from typing import Any
 
 import recbole.data.utils as host
@@ -16,6 +17,7 @@ from recbole.trainer import NCLTrainer, Trainer
 
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
+from recbole_bns.adapters.keys import near_misses
 from recbole_bns.adapters.mends import mend
 from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
@@ -60,6 +62,8 @@ def _wrap(owner: Any, name: str, around: Any) -> None:
 
 
 def _create_samplers(original: Any, config: RunConfig, dataset: Any, built_datasets: Any) -> Any:
+    for remark in near_misses(config.external_config_dict, config.model_class):
+        getLogger().warning(remark)
     if not is_sampled(config):
         return original(config, dataset, built_datasets)
     derive_train_neg_sample_args(config, config.external_config_dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recbole_bns.adapters.acting import check_commands
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import count_cores
@@ -26,6 +27,7 @@ def check_run(config: RunConfig) -> None:
     Raises:
         UsageError: they cannot; the sentence says why.
     """
+    check_commands(config)
     nproc = number_of(config)
     if nproc == 1:
         return
@@ -120,6 +122,7 @@ def check_alone(config: RunConfig, what: str) -> None:
     Raises:
         UsageError: ``nproc`` is more than 1.
     """
+    check_commands(config)
     if number_of(config) > 1:
         raise UsageError(f"nproc: got {number_of(config)}, but {what}; allowed is 1.")
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from recbole_bns.adapters.keys import drop_removed
 from recbole_bns.common import locks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.folder import (
     CHECKPOINTS,
-    GONE,
     RESULT,
     SETTINGS,
     put_settings,
@@ -21,14 +21,12 @@ from recbole_bns.runs.folder import (
 )
 from recbole_bns.runs.records import RunConfig, RunResult, Settings
 from recbole_bns.runs.results import read_result, write_copy
+from recbole_bns.settings.declared import declared, having
 from recbole_bns.settings.words import flat
 
 from .state import FILE, PREVIOUS
 
 AUTO = "auto"
-
-FREE = {"epochs", "show_progress", "data_path", "gpu_id", "use_gpu", "checkpoint_every"}
-"""Settings that a run may go on with in another way; epochs may become more."""
 
 DEPTH = 5
 """Folders below the current one that are looked into."""
@@ -88,8 +86,11 @@ def check_same(folder: Path, config: RunConfig) -> None:
 
 
 def _compared(settings: Settings) -> Settings:
-    plain = json.loads(json.dumps(settings))
-    return {"nproc": 1} | {k: v for k, v in plain.items() if k not in FREE and k not in GONE}
+    """What must be equal for a run to go on; the free settings, such as epochs, are left out."""
+    plain = json.loads(json.dumps(drop_removed(settings)))
+    free, unwritten = having("free_at_resume"), having("written", "changed")
+    defaults = {key: declared()[key].default for key in unwritten}
+    return defaults | {key: value for key, value in plain.items() if key not in free}
 
 
 def _runs(root: Path) -> Iterator[Path]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_bns.adapters.acting import remarks
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_files
@@ -68,6 +70,8 @@ def run_recbole_bns(
     check_files(config)
     if result_file is not None:
         check_file(result_file)
+    for remark in [*config.remarks, *remarks(config)]:
+        print(f"note: {remark}", file=sys.stderr)
     found = held if going_on else find(config) if resume is not None else None
     if found is None:
         if resume is not None:

@@ -14,6 +14,7 @@ from recbole_bns.adapters.evaluation import users_of
 from recbole_bns.adapters.handover import sampler_of
 from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.adapters.models import make_model
+from recbole_bns.adapters.reads import missing
 from recbole_bns.adapters.split import open_data
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError, refusals
@@ -28,8 +29,6 @@ from .recording.files import RecordFolder
 from .resume import extend
 from .state import Keeper, read_state
 from .trainer import TrainerMixin, Watch, get_trainer
-
-INSTALLED_AS = {"faiss": "faiss-cpu"}
 
 
 def train(
@@ -63,11 +62,7 @@ def train(
                 f"on with --resume={folder}."
             ) from error
         except ModuleNotFoundError as error:
-            package = str(error.name)
-            raise UsageError(
-                f"model: {config['model']} of RecBole needs the package '{package}', which is not "
-                f"installed; pip install {INSTALLED_AS.get(package, package)}."
-            ) from error
+            raise UsageError(missing(config["model"], str(error.name))) from error
 
 
 def _run(

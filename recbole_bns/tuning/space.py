@@ -15,10 +15,11 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_bns.adapters.checks import known_keys
+from recbole_bns.adapters.keys import hint_for
+from recbole_bns.adapters.reads import known_keys
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.sampling import available, get, parse
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, having
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml
 
@@ -28,46 +29,6 @@ if TYPE_CHECKING:  # a second to import, which most who read a space do not need
 SIZES = {"choice": None, "grid": None, "uniform": 2, "loguniform": 2, "quniform": 3, "randint": 2}
 """Kinds of dimensions and how many numbers each takes; None: one value or more."""
 LISTS = ("choice", "grid")
-OF_THE_DATA = (
-    "model",
-    "dataset",
-    "data_path",
-    "benchmark_filename",
-    "eval_args",
-    "valid_ratio",
-    "load_col",
-    "unload_col",
-    "unused_col",
-    "additional_feat_suffix",
-    "rm_dup_inter",
-    "val_interval",
-    "filter_inter_by_user_or_item",
-    "user_inter_num_interval",
-    "item_inter_num_interval",
-    "alias_of_user_id",
-    "alias_of_item_id",
-    "alias_of_entity_id",
-    "alias_of_relation_id",
-    "preload_weight",
-    "normalize_field",
-    "normalize_all",
-    "threshold",
-    "MAX_ITEM_LIST_LENGTH",
-)
-"""Settings that decide what the trials share: the data, read and split once."""
-OF_THE_SWEEP = (
-    "metrics",
-    "topk",
-    "valid_metric",
-    "epochs",
-    "eval_step",
-    "checkpoint_dir",
-    "show_progress",
-    "tuned",
-    "use_gpu",
-    "gpu_id",
-)
-"""Settings that all trials must have in common to be compared."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +129,7 @@ def read_space(content: Mapping[str, Any], where: str, model: str, sampler: str)
     space = {}
     for key, given in _flat(content).items():
         here = f"sweep: {where}: {key}"
-        _check_key(key, here, model)
+        _check_key(key, here, model, sampler)
         space[key] = _dimension(given, here)
     if not space:
         raise UsageError(f"sweep: {where}: no setting to search over.")
@@ -199,17 +160,17 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _check_key(key: str, here: str, model: str) -> None:
+def _check_key(key: str, here: str, model: str, sampler: str) -> None:
     head = key.partition(".")[0]
     known = known_keys(model)
     if head not in known:
-        raise UsageError(f"{here}: no such setting{nearest(head, known)}.")
-    if head in OF_THE_DATA:
+        raise UsageError(f"{here}: no such setting{hint_for(key, known, sampler)}.")
+    if head in having("in_sweep", "data"):
         raise UsageError(
             f"{here}: decides the data, which is read and split once for all trials; set it for "
             f"the whole sweep with --{key}=VALUE."
         )
-    if head in OF_THE_SWEEP:
+    if head in having("in_sweep", "sweep"):
         raise UsageError(
             f"{here}: is the same in all trials of a sweep; set it with --{key}=VALUE."
         )

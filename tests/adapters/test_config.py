@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -18,7 +19,7 @@ import yaml
 from tiny import ROOT, write_tiny
 
 from recbole_bns import BNSConfig, UsageError, run_recbole_bns
-from recbole_bns.adapters.checks import known_keys
+from recbole_bns.adapters.reads import known_keys
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get, parse
 from recbole_bns.settings.properties import PROPERTIES
@@ -129,6 +130,7 @@ def test_dotted_keys_reach_into_mappings_and_keep_their_neighbours(make, tmp_pat
         {
             "neg_sampler_args.lambda.start": 10,
             "neg_sampler_args.lambda.step": -0.5,
+            "neg_sampler_args.lambda.stop": 2,
             "neg_sampler_args": {"candidate_num": 9},
             "eval_args.mode.valid": "uni20",
         },
@@ -136,7 +138,7 @@ def test_dotted_keys_reach_into_mappings_and_keep_their_neighbours(make, tmp_pat
     assert config["neg_sampler_args"] == {
         **defaults(get("bns").Params),
         "cdf": "paper",
-        "lambda": {"start": 10, "step": -0.5},
+        "lambda": {"start": 10, "step": -0.5, "stop": 2},
         "candidate_num": 9,
     }
     assert config["eval_args"] == {
@@ -302,18 +304,33 @@ def test_the_valid_metric_follows_the_metrics_that_are_computed(make, given, met
     assert make(**given)["valid_metric"] == metric
 
 
-def test_a_model_of_the_users_own_may_read_settings_of_its_own(make):
-    from recbole.model.general_recommender import BPR
+OWN_MODEL = """
+from recbole.model.general_recommender import BPR
 
-    class Mine(BPR):
-        pass
+class Mine(BPR):
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.width = config["hidden_width"]
+        self.weight = getattr(config, "neg_weight", 1.0)
+"""
 
-    config = make(Mine, hidden_size=3, neg_weight=0.5)
-    assert (config["model"], config["hidden_size"]) == ("Mine", 3)
+
+def test_a_model_of_the_users_own_may_read_settings_of_its_own(make, tmp_path, monkeypatch):
+    (tmp_path / "a_model_of_mine.py").write_text(OWN_MODEL, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("a_model_of_mine").Mine
+    config = make(mine, hidden_width=3, neg_weight=0.5)
+    assert (config["model"], config["hidden_width"], config["neg_weight"]) == ("Mine", 3, 0.5)
+    assert config.remarks == []
     with pytest.raises(UsageError, match="'neg_smapler' is not known; did you mean 'neg_sampler'"):
-        make(Mine, neg_smapler="bns")
-    with pytest.raises(UsageError, match="'hidden_size' is not known"):
-        make("BPR", hidden_size=3)
+        make(mine, neg_smapler="bns")
+    with pytest.raises(UsageError, match="'hidden_size' is not known; did you mean"):
+        make(mine, hidden_size=3)
+    passed = make(mine, depth_of_mine=3, allow_unknown=True)
+    assert passed["depth_of_mine"] == 3
+    assert passed.remarks == ["depth_of_mine: nothing is seen to read what is let pass here."]
+    with pytest.raises(UsageError, match="'hidden_width' is not known"):
+        make("BPR", hidden_width=3)
 
 
 # --- The property files ------------------------------------------------------------------------

@@ -123,8 +123,8 @@ TABLE: list[tuple[str, str]] = [
     ),
     ("--valid_metric=NDCG", r"valid_metric: got 'NDCG', allowed is one of metrics .*\."),
     ("--valid_metric=5", r"valid_metric: got '5', allowed is one of metrics .*\."),
-    ("--eval_args.mode=most", r"settings: the mode \[most\] in eval_args is not supported\."),
-    ("--eval_args.order=XX", r"data set 'tiny': The ordering_method \[XX\] has not been .*\."),
+    ("--eval_args.mode=most", r"eval_args\.mode: got 'most', allowed is full, labeled, or uniN .*"),
+    ("--eval_args.order=XX", r"eval_args\.order: got 'XX', allowed is one of RO, TO\."),
     ("--user_inter_num_interval=[99,inf)", r"data set 'tiny': Some feat is empty, .*\."),
     # --- what does not go together
     (

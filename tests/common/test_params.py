@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import as_mapping, defaults
+from recbole_bns.common.params import Above, OtherThan, as_mapping, defaults, idle
 from recbole_bns.sampling import (
     Catalogue,
     NegativeSampler,
@@ -293,3 +293,59 @@ def test_an_entry_point_that_is_no_sampler_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(registry, "entry_points", lambda *, group: entries)
     with pytest.raises(UsageError, match=r"entry point 'mine' .*: got 'math', allowed is module:"):
         available()
+
+
+@dataclass(frozen=True)
+class Later:
+    """A version of parameters in which some have gone, and some act at times."""
+
+    REMOVED: ClassVar[Mapping[str, tuple[Any, str]]] = {
+        "old": ("none", "it has gone; write mode: linear."),
+        "size": (0, "it has gone; leave it out."),
+    }
+
+    mode: str = param("hard", "a choice", choices=("hard", "linear"))
+    num: int = param(5, "a count", low=1, also=("all",))
+    slope: float = param(0.5, "of the line", when={"mode": "linear"})
+    bend: float = param(0.0, "of the slope", when={"slope": OtherThan(0.0)})
+    best: int = param(1, "of several", when={"num": Above(1), "mode": ("hard", "soft")})
+    lambda_: float = param(1.0, "of the hard", when={"mode": "hard"})
+
+
+def test_what_has_gone_passes_at_its_old_default_and_else_says_what_to_write() -> None:
+    assert parse(Later, {"old": "none", "size": 0, "num": 3}, "args") == Later(num=3)
+    for given, sentence in [
+        ({"old": "isotonic"}, "args.old: it has gone; write mode: linear."),
+        ({"old": None}, "args.old: it has gone; write mode: linear."),
+        ({"size": False}, "args.size: it has gone; leave it out."),
+    ]:
+        with pytest.raises(UsageError) as error:
+            parse(Later, given, "args")
+        assert str(error.value) == sentence
+    with pytest.raises(UsageError, match="no such parameter"):
+        parse(Everything, {"old": "none"}, "args")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"slope": 0.1}, {"slope": "mode linear"}),
+        ({"slope": 0.1, "mode": "linear"}, {}),
+        ({"slope": 0.5}, {}),  # at its default: settings that hold all parameters
+        ({"bend": 0.1}, {"bend": "mode linear"}),
+        (
+            {"bend": 0.1, "slope": 0.0},
+            {"slope": "mode linear", "bend": "mode linear and slope other than 0.0"},
+        ),
+        ({"bend": 0.1, "mode": "linear"}, {}),
+        ({"best": 2}, {}),
+        ({"best": 2, "num": "all"}, {}),
+        ({"best": 2, "num": 1}, {"best": "num > 1"}),
+        ({"best": 2, "num": 1, "mode": "linear"}, {"best": "num > 1 and mode hard or soft"}),
+        ({"lambda": 3, "mode": "linear"}, {"lambda": "mode hard"}),
+    ],
+)
+def test_what_another_parameter_switches_off_is_named(
+    given: dict[str, Any], expected: dict[str, str]
+) -> None:
+    assert idle(parse(Later, given, "args"), given) == expected

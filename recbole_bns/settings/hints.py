@@ -1,0 +1,129 @@
+"""What somebody most likely meant by a setting that nothing reads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from recbole_bns.common.errors import nearest
+
+ARGS = "neg_sampler_args"
+
+FLAGS: dict[str, tuple[str, ...]] = {
+    "run": ("out", "result_file", "resume", "config_files"),
+    "compare": ("samplers", "variants", "seeds", "reference", "record", "jobs"),
+    "tune": (
+        "num_samples",
+        "sweep",
+        "search",
+        "scheduler",
+        "time_budget",
+        "cpus_per_trial",
+        "gpus_per_trial",
+        "max_concurrent",
+        "address",
+        "storage_path",
+    ),
+    "predict": ("checkpoint", "users", "exclude"),
+    "export": ("format",),
+    "report": ("png",),
+    "prepare": ("overwrite",),
+    "samplers": ("markdown",),
+}
+"""Flags of the commands that are no settings."""
+
+_MEANT: dict[str, str] = {
+    "learning_rate": "lr rate eta step_size base_lr init_lr learn_rate",
+    "embedding_size": "dim d dims emb_dim emb_size embed_dim embed_size embedding_dim "
+    "hidden_dim hidden_size latent_dim factors n_factors num_factors n_dim rank",
+    "train_batch_size": "batch_size batch bs b batchsize n_batch minibatch_size",
+    "eval_batch_size": "test_batch_size valid_batch_size eval_batch test_batch",
+    "stopping_step": "patience early_stop early_stopping early_stopping_patience es_patience",
+    "topk": "k ks top_k topks at cutoff cutoffs",
+    "epochs": "n_epochs num_epochs max_epochs epoch_num train_epochs n_iter iterations max_iter",
+    "reg_weight": "l2 reg reg_lambda l2_reg l2_weight lambda_reg regularization regularisation "
+    "weight_l2 regs",
+    "weight_decay": "wd decay l2 reg reg_lambda l2_reg l2_weight lambda_reg regularization "
+    "regularisation",
+    "use_gpu": "device cuda gpu use_cuda accelerator no_cuda cpu",
+    "gpu_id": "gpu_ids gpus cuda_device cuda_visible_devices",
+    "neg_sampler": "sampler negative_sampler neg_sampling_strategy sampling strategy method ns",
+    "neg_sample_num": "num_neg n_neg neg_num num_negatives n_negatives num_negs negatives "
+    "negative_num neg_ratio neg_samples num_neg_samples",
+    "neg_sampler_args": "args sampler_args neg_args sampler_params neg_sampler_params params "
+    "sampler_kwargs",
+    "seed": "random_seed random_state rng manual_seed",
+    "data_path": "data data_dir dataset_path path root datadir data_root data_folder",
+    "dataset": "data_set data_name ds",
+    "model": "model_name backbone net",
+    "worker": "workers num_workers n_workers n_jobs num_threads threads",
+    "learner": "optimizer optim opt optimiser",
+    "lr_schedule": "lr_scheduler lr_decay lr_step scheduler_step gamma_lr",
+    "valid_metric": "metric monitor early_stopping_metric",
+    "metrics": "eval_metrics measures",
+    "eval_step": "eval_every valid_every val_every eval_freq eval_interval test_every",
+    "clip_grad_norm": "clip grad_clip max_norm max_grad_norm clip_grad gradient_clip",
+    "show_progress": "verbose progress quiet progress_bar silent tqdm",
+    "nproc": "n_proc processes num_processes world_size ddp nproc_per_node",
+    "valid_ratio": "val_ratio valid_size val_size validation_split valid_split",
+    "eval_args": "split test_size test_ratio eval_mode eval_setting",
+    "n_layers": "layers num_layers n_layer layer_num gcn_layers",
+    "neg_record": "record recording",
+    "checkpoint_every": "save_every save_step checkpoint_interval",
+    "log_wandb": "wandb use_wandb",
+    "enable_amp": "amp fp16 mixed_precision",
+    "MAX_ITEM_LIST_LENGTH": "max_len maxlen max_seq_len max_seq_length",
+    "user_inter_num_interval": "min_user_inter user_k_core kcore k_core min_inter",
+    "item_inter_num_interval": "min_item_inter item_k_core",
+}
+_COMMANDS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("n_trials", "trials", "num_trials"), ("num_samples", "tune")),
+    **dict.fromkeys(("timeout", "budget", "time_limit"), ("time_budget", "tune")),
+    **dict.fromkeys(("space", "search_space"), ("sweep", "tune")),
+    **dict.fromkeys(("baseline", "baseline_sampler"), ("reference", "compare")),
+    **dict.fromkeys(("parallel", "n_parallel"), ("jobs", "compare")),
+    **dict.fromkeys(("n_seeds", "num_seeds", "repeats", "runs"), ("seeds", "compare")),
+    **dict.fromkeys(("neg_samplers", "methods"), ("samplers", "compare")),
+    **dict.fromkeys(("output", "output_dir", "out_dir", "save_dir", "save_path"), ("out", "run")),
+    **dict.fromkeys(("resume_from", "continue"), ("resume", "run")),
+    **dict.fromkeys(("config", "config_file", "config_file_list", "cfg"), ("config_files", "run")),
+}
+_ARGS_MEANT: dict[str, str] = {
+    "candidate_num": "candidates n_candidates num_candidates candidate_size cand_num m pool_size",
+    "temperature": "temp",
+    "tau": "temperature temp",
+}
+
+
+def meant(
+    key: str, known: Collection[str], sampler: str, parameters: Mapping[str, Iterable[str]]
+) -> str:
+    """A hint for a sentence about ``key``: ``"; did you mean 'learning_rate'?"``, or nothing.
+
+    Args:
+        key: what was written.
+        known: settings that are read.
+        sampler: the chosen one.
+        parameters: sampler -> names of its parameters.
+    """
+    word = key.lower().replace("-", "_")
+    own = list(parameters.get(sampler, ()))
+    name = next((name for name in own if word in {name, *_ARGS_MEANT.get(name, "").split()}), None)
+    if name:
+        return f"; did you mean '{ARGS}.{name}', a parameter of {sampler}?"
+    synonyms = [name for name, words in _MEANT.items() if word in words.split() and name in known]
+    if synonyms:
+        return f"; did you mean '{synonyms[0]}'?"
+    for command, flags in FLAGS.items():
+        if word in flags:
+            return f"; --{word} is a flag of recbole-bns {command}"
+    if word in _COMMANDS:
+        return "; did you mean --{}, a flag of recbole-bns {}?".format(*_COMMANDS[word])
+    if word in parameters:
+        return f"; in a run a parameter of {word} is written '{ARGS}.KEY', with neg_sampler: {word}"
+    others = [name for name, names in parameters.items() if word in names]
+    if others:
+        return (
+            f"; did you mean '{ARGS}.{word}', a parameter of {', '.join(others)} (neg_sampler is "
+            f"{sampler})?"
+        )
+    return nearest(key, [*known, *(f"{ARGS}.{name}" for name in own)])

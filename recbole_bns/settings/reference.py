@@ -1,0 +1,115 @@
+"""The settings in words: ``properties/overall.yaml``, ``run --help``, ``docs/settings.md``.
+
+Nothing slow is imported, so that asking for help is quick.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import textwrap
+from typing import Any
+
+from .declared import GROUPS, Spec, allowed_words, having
+
+YAML_HEAD = "# What this package sets beside RecBole's own overall.yaml. Every key can be a flag."
+_COLUMN = 32
+
+
+def kind(spec: Spec) -> str:
+    """The type of a setting in a word, or nothing where it may be of any."""
+    meta = spec.metadata
+    if meta["example"]:
+        return "dict"
+    if meta["listed"]:
+        return "list"
+    like = meta["like"]
+    return "" if like is None else type(like).__name__
+
+
+def spelt(spec: Spec) -> str:
+    """The default of a setting, as YAML has it."""
+    value: Any = spec.default
+    if value is None:
+        return "{}" if spec.metadata["merged"] else "~"
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    if isinstance(value, str) and (not value or value.strip() != value or value[0] in "[{"):
+        return json.dumps(value)
+    return str(value)
+
+
+def overall_yaml() -> str:
+    """The text of ``properties/overall.yaml``: a block of ours, and one of RecBole's settings."""
+    blocks: dict[bool, list[str]] = {True: [], False: []}
+    for group in GROUPS:
+        for spec in dataclasses.fields(group):
+            if spec.metadata["overall"]:
+                head = f"{spec.name}: {spelt(spec)} "
+                line = f"{head:<{_COLUMN}}# ({kind(spec)}) {spec.metadata['help']}"
+                blocks[getattr(group, "OURS", False)].append(line)
+    return "\n".join([YAML_HEAD, *blocks[True], "", *blocks[False]]) + "\n"
+
+
+def help_lines(width: int = 96) -> list[str]:
+    """Lines for ``run --help``: this package's own settings with defaults and meaning."""
+    lines = []
+    for group in GROUPS:
+        if not getattr(group, "OURS", False):
+            continue
+        for spec in dataclasses.fields(group):
+            head = f"  --{spec.name}={spelt(spec)}"
+            indent = " " * 26
+            first = f"{head:<26}" if len(head) < 26 else f"{head}\n{indent}"
+            text = textwrap.wrap(spec.metadata["help"], width - len(indent))
+            lines += (first + f"\n{indent}".join(text)).split("\n")
+    return lines
+
+
+def _remarks(spec: Spec) -> str:
+    """How commands treat a setting, in words."""
+    meta = spec.metadata
+    remarks = [
+        words
+        for flag, value, words in (
+            ("listed", True, "a list on the command line: a,b"),
+            ("merged", True, "merged key by key"),
+            ("free_at_resume", True, "free at --resume"),
+            ("in_sweep", "data", "decides the data of a sweep"),
+            ("in_sweep", "sweep", "the same in all trials of a sweep"),
+            ("shared_in_comparison", True, "shared by all rows of a comparison"),
+            ("leaves_model_alone", True, "leaves the model as it is"),
+            ("beside_fixed_split", False, "not beside benchmark_filename"),
+        )
+        if meta[flag] == value
+    ]
+    return "; ".join(remarks)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def markdown() -> str:
+    """The text of ``docs/settings.md``: every setting that is declared and may be written."""
+    lines = [
+        "# Settings",
+        "",
+        "Written by `python scripts/write_settings.py` from `recbole_bns/settings/declared.py`. "
+        "Each can be a flag (`--key=value`), a line of a YAML file or an entry of `config_dict`. "
+        "Beside these, RecBole and the model have settings of their own; see RecBole's manual.",
+    ]
+    computed = having("computed")
+    for group in GROUPS:
+        specs = [spec for spec in dataclasses.fields(group) if spec.name not in computed]
+        if not specs:
+            continue
+        title = (inspect.getdoc(group) or group.__name__).splitlines()[0].rstrip(".")
+        lines += ["", f"## {title}", ""]
+        lines += ["| setting | default | meaning | allowed | treated |", "|---|---|---|---|---|"]
+        for spec in specs:
+            cells = (spec.metadata["help"], allowed_words(spec), _remarks(spec))
+            default = _cell(json.dumps(spec.default) if spec.default == "\t" else spelt(spec))
+            lines.append(f"| `{spec.name}` | `{default}` | {' | '.join(map(_cell, cells))} |")
+    return "\n".join(lines) + "\n"

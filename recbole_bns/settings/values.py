@@ -1,0 +1,88 @@
+"""What a setting's value must be where no range says it: epochs, intervals."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recbole_bns.common.errors import UsageError, nearest
+
+
+def anything(value: Any, key: str) -> Any:
+    """A value that is checked where it is used, beside others."""
+    return value
+
+
+def one_of(*words: str) -> Callable[[Any, str], Any]:
+    """A check that takes these words, in upper or lower case."""
+
+    def check(value: Any, key: str) -> Any:
+        if str(value).lower() not in words:
+            raise UsageError(
+                f"{key}: got {value!r}{nearest(str(value), words)}, allowed is one of "
+                f"{', '.join(words)}."
+            )
+        return value
+
+    return check
+
+
+def epochs_of(value: Any, key: str) -> tuple[int, ...]:
+    """Epochs as ``1,10,50``, a list, a single one, or None.
+
+    Raises:
+        UsageError: not epochs.
+    """
+    words = [] if value is None else value if isinstance(value, list) else str(value).split(",")
+    try:
+        epochs = tuple(int(str(word)) for word in words)
+    except ValueError:
+        epochs = (0,)
+    if any(epoch < 1 for epoch in epochs):
+        raise UsageError(f"{key}: got {value!r}, allowed are epochs, counted from 1: 1,10,50.")
+    return epochs
+
+
+_INTERVAL = re.compile(r"[\[(]([^,;]+),([^,;]+)[\])]")
+
+
+def interval_of(value: Any, key: str) -> Any:
+    """An interval as RecBole reads it: ``[5,inf)``, or several with ``;`` between them.
+
+    Raises:
+        UsageError: it is none, or its ends are the wrong way round.
+    """
+    for word in str(value).split(";"):
+        found = _INTERVAL.fullmatch(word.strip())
+        if not found or not _ordered(found[1], found[2]):
+            raise UsageError(
+                f"{key}: got {value!r}, allowed is an interval such as [5,inf), or several with ; "
+                "between them."
+            )
+    return value
+
+
+def _ordered(low: str, high: str) -> bool:
+    try:
+        ends = float(low), float(high)
+    except ValueError:
+        return False
+    return not any(map(math.isnan, ends)) and ends[0] <= ends[1]
+
+
+def intervals_of(value: Any, key: str) -> Any:
+    """Column -> interval, or for a column of words the list of those that stay.
+
+    Raises:
+        UsageError: not a mapping, or a value of it is neither.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            f"{key}: got {value!r}, allowed is a mapping such as {{rating: '[3,inf)'}}."
+        )
+    for column, each in value.items():
+        if not isinstance(each, list):
+            interval_of(each, f"{key}.{column}")
+    return value
