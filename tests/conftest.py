@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tiny tensors; read when t
 
 import pytest
 import torch
+import yaml
+from process_mark import ProcessMark
 from tiny import OTHERS, Settings, end_all, write_tiny
 
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # for tensors as small as here, more only wait for one another
-    known = "ignore:__array_wrap__ must accept context:DeprecationWarning"
-    config.addinivalue_line("filterwarnings", known)
+    config.pluginmanager.register(ProcessMark())
+    numpy_warns = "ignore:__array_wrap__ must accept context:DeprecationWarning"
+    config.addinivalue_line("filterwarnings", numpy_warns)
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +42,21 @@ def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _yaml_is_parsed_once() -> Iterator[None]:
+    """Every Config reads eight shipped files; parsing them anew would be a quarter of all time."""
+    parse = yaml.load
+    parse_text = lru_cache(maxsize=256)(lambda text, loader: parse(text, Loader=loader))
+
+    def load(stream: Any, Loader: Any) -> Any:
+        whole = isinstance(stream, str)
+        return deepcopy(parse_text(stream, Loader)) if whole else parse(stream, Loader)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", load)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -322,6 +322,7 @@ def test_the_console_command_is_this_function():
     assert getattr(import_module(module), name) is main
 
 
+@pytest.mark.process
 def test_samplers_and_help_need_neither_recbole_nor_torch_to_start():
     code = (
         "import sys; from recbole_bns.cli import main; "

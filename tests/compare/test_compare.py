@@ -245,6 +245,7 @@ def test_a_variant_may_have_a_model_of_its_own(settings, in_tmp, in_process):
     assert "BPR" not in log
 
 
+@pytest.mark.process
 def test_files_of_a_row_keep_the_dots_of_its_name(tmp_path):
     folder = tmp_path / stem(("rate=0.5", 1))
     for ending in (".json", ".npz", ".log"):
@@ -481,6 +482,7 @@ def environment_of(number: int) -> list[str]:
     return text.split("\0")
 
 
+@pytest.mark.process
 def test_a_worker_has_its_threads_and_a_crash_is_told(tmp_path, monkeypatch):
     waiting = tmp_path / "python"  # the job is none that a worker could do: it would end by itself
     waiting.write_text("#!/bin/sh\nexec sleep 600\n", encoding="utf-8")
@@ -815,6 +817,7 @@ def test_a_report_marks_states_and_names_all_it_is_made_of():
     assert "Difference" not in alone
 
 
+@pytest.mark.process
 def test_the_command_is_wired_and_light():
     code = (
         "import sys; from recbole_bns.cli import main; "
