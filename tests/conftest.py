@@ -12,13 +12,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tiny tensors; read when t
 
 import pytest
 import torch
+from process_mark import ProcessMark
 from tiny import OTHERS, Settings, end_all, write_tiny
 
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # for tensors as small as here, more only wait for one another
-    known = "ignore:__array_wrap__ must accept context:DeprecationWarning"
-    config.addinivalue_line("filterwarnings", known)
+    config.pluginmanager.register(ProcessMark())
+    numpy_warns = "ignore:__array_wrap__ must accept context:DeprecationWarning"
+    config.addinivalue_line("filterwarnings", numpy_warns)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ def test_on_the_top_floor_are_rooms_alone() -> None:
     assert all((room / "__init__.py").is_file() for room in rooms)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [

@@ -18,6 +18,7 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_python_runs(number: int, tmp_path: Path) -> None:
     program = tmp_path / "program.py"

@@ -50,8 +50,6 @@ class RunResult(TypedDict):
     train_epoch_seconds: list[float]
     idle: NotRequired[list[str]]
     """Given parameters that another one switches off; only where there are some."""
-    idle: NotRequired[list[str]]
-    """Settings that were given and did nothing, since another switches them off."""
     nproc: NotRequired[int]
     """Only where several processes trained."""
     run_dir: str

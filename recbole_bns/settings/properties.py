@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,4 +24,10 @@ PROPERTIES = _find_properties()
 
 def read_own(path: Path) -> dict[str, Any]:
     """One of our property files; nothing where we have none."""
-    return read_yaml(path) if path.is_file() else {}
+    return deepcopy(_parsed(path, path.stat().st_mtime_ns)) if path.is_file() else {}
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, changed: int) -> dict[str, Any]:
+    """A file's content; each is parsed once, though every Config reads half a dozen of them."""
+    return read_yaml(path)

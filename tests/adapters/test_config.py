@@ -371,6 +371,7 @@ def test_every_sampler_has_a_yaml_that_equals_its_dataclass():
         }
 
 
+@pytest.mark.process
 def test_an_installed_package_finds_every_property_file(tmp_path):
     """The wheel holds every package and property file, and the code in it finds them."""
     source = tmp_path / "source"

@@ -153,7 +153,7 @@ class Upside:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("worker", [0, 2])
+@pytest.mark.parametrize("worker", [0, pytest.param(2, marks=pytest.mark.process)])
 def test_a_transform_sees_the_positives_and_workers_change_nothing(make, monkeypatch, worker):
     """Also: the negatives come from one stream, not from a copy of the generator a worker."""
     monkeypatch.setattr("recbole.data.transform.UserDefinedTransform", Upside)

@@ -14,6 +14,7 @@ from tiny import run_fresh
 from recbole_bns.adapters.mends import mend, quiet, tensorboard_in
 
 
+@pytest.mark.process
 def test_mend_is_light_and_remembers_what_was_needed(tmp_path):
     run_fresh(
         """
@@ -130,6 +131,7 @@ def refuses(load, *args):
 """
 
 
+@pytest.mark.process
 def test_quick_start_runs_evaluates_loads_and_resumes(tmp_path):
     run_fresh(
         START
@@ -174,6 +176,7 @@ sys.meta_path.insert(0, Hide())
 """
 
 
+@pytest.mark.process
 def test_quick_start_without_ray_says_what_to_install(tmp_path):
     run_fresh(
         HIDE

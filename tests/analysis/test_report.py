@@ -332,6 +332,7 @@ def test_compare_records_all_runs_and_goes_on_from_those_before_recording(
     assert not [key for key in plans[1].resolved("dns", {}) if key.startswith("neg_record")]
 
 
+@pytest.mark.process
 def test_help_brings_neither_plots_nor_torch() -> None:
     code = (
         "import sys; from recbole_bns.cli import main; main(['report', '--help']); main(['--help'])"

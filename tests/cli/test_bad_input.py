@@ -397,6 +397,7 @@ def test_nan_later_names_the_epoch_and_keeps_the_last_good_checkpoint(
 # --- As a user starts it -----------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_the_script_exits_with_2_and_shows_no_traceback(in_tmp):
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_recbole_bns.py"), "--neg_sampler", "bnss"],

@@ -86,6 +86,7 @@ def environment(installed: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
+@pytest.mark.process
 def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path) -> None:
     words = [
         "run",
@@ -113,6 +114,7 @@ def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path
     assert result["neg_sampler_args"]["candidate_num"] == 6
 
 
+@pytest.mark.process
 def test_it_keeps_the_contract(installed: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_theirs.py"],

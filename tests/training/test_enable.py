@@ -76,6 +76,7 @@ def run_enabled(script: str, folder: Path, *words: str) -> None:
     run_fresh(START + script, folder, *words)
 
 
+@pytest.mark.process
 def test_recboles_own_calls_train_on_our_negatives(data_path, in_tmp):
     run_enabled(
         """
@@ -147,6 +148,7 @@ for more, words in (
     )
 
 
+@pytest.mark.process
 def test_loaders_and_trainers_of_others_are_served(data_path, in_tmp):
     run_enabled(
         """

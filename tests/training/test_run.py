@@ -576,6 +576,7 @@ def start(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.process
 def test_the_script_writes_into_its_run_folder_only(data_path, in_tmp):
     done = start(
         [
@@ -616,6 +617,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.process
 def test_ml_100k_runs_from_recboles_wheel_without_ray_or_a_plotting_library(in_tmp):
     flags = [
         "run",

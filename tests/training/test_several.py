@@ -115,6 +115,7 @@ def die() -> None:
 # --- Training ----------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("model", "nproc", "more"),
     [
@@ -164,6 +165,7 @@ def make_config(settings: Settings, model: str = "BPR", **more: Any) -> Any:
     return BNSConfig(model, "tiny", None, {**settings, **more})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, forked, sampler):
     own = {**settings, "neg_sampler": sampler, **ARGS.get(sampler, {})}
@@ -253,6 +255,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("nproc", "more"),
     [
@@ -291,6 +294,7 @@ def test_metrics_are_those_of_one_process_to_the_last_bit(settings, tmp_path, fo
 # --- Ends --------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "sampler",
     [pytest.param(s, marks=() if s in {"srns", "aobpr"} else pytest.mark.slow) for s in SAMPLERS],
@@ -334,6 +338,7 @@ def fail() -> None:
     raise ValueError("something is wrong.")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("act", "sentence"),
     [
@@ -361,6 +366,7 @@ def test_whoever_does_not_come_along_ends_the_run_with_a_sentence(
         assert "Traceback" in file.read_text()
 
 
+@pytest.mark.process
 def test_what_a_process_refuses_is_said_as_ever(settings, tmp_path, forked, monkeypatch):
     known = TrainerMixin._check_nan
     monkeypatch.setattr(
@@ -372,6 +378,7 @@ def test_what_a_process_refuses_is_said_as_ever(settings, tmp_path, forked, monk
         run({**settings, "neg_sampler": "rns"}, tmp_path / "run")
 
 
+@pytest.mark.process
 def test_weights_that_part_are_noticed(settings, tmp_path, forked, monkeypatch):
     known = BNSTrainDataLoader._neg_sampling
 
@@ -506,6 +513,7 @@ def test_equal_tensors_are_kept_once():
 # --- As users start them -----------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "number",
     [

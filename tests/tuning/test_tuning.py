@@ -362,6 +362,7 @@ def lines_of(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "trials.csv").open(encoding="utf-8")))
 
 
+@pytest.mark.process
 def test_a_sweep_stops_bad_trials_survives_failed_ones_and_tests_the_winner(
     settings, in_tmp, capsys
 ):
@@ -431,6 +432,7 @@ def wait_for(
     pytest.fail(f"too slow: {log.read_text(encoding='utf-8') if log.is_file() else ''}")
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("number_", [signal.SIGINT, signal.SIGKILL])
 def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
@@ -471,6 +473,7 @@ def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
     assert [row["epochs"] for row in rows] == ["60"] * 3
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, monkeypatch):
     from recbole_bns.tuning.ray_versions import set_environment
@@ -509,23 +512,24 @@ def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, mon
             assert after[name].reports == record.reports, "no finished trial is lost"
 
 
-def test_optuna_searches_where_it_is_installed(settings, in_tmp, capsys):
-    words = [
-        "tune",
-        *words_of(settings),
-        "--search=optuna",
-        "--num_samples=2",
-        "--scheduler=none",
-        "--out=sweep",
-    ]
-    if importlib.util.find_spec("optuna") is None:
-        assert main(words) == 2
-        assert "--search: optuna is not installed; pip install optuna" in capsys.readouterr().err
-        return
-    assert main(words) == 0
+OPTUNA = importlib.util.find_spec("optuna") is not None
+WITH_OPTUNA = ("--search=optuna", "--num_samples=2", "--scheduler=none", "--out=sweep")
+
+
+@pytest.mark.skipif(OPTUNA, reason="optuna is installed")
+def test_optuna_that_is_missing_is_named(settings, in_tmp, capsys):
+    assert main(["tune", *words_of(settings), *WITH_OPTUNA]) == 2
+    assert "--search: optuna is not installed; pip install optuna" in capsys.readouterr().err
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not OPTUNA, reason="optuna is missing")
+def test_optuna_searches_where_it_is_installed(settings, in_tmp):
+    assert main(["tune", *words_of(settings), *WITH_OPTUNA]) == 0
     assert [row["status"] for row in lines_of(Path("sweep"))] == ["finished"] * 2
 
 
+@pytest.mark.process
 def test_from_python(settings, tmp_path, request):
     import ray
     from ray import tune
