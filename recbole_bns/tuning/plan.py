@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.runs.records import RunConfig
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.training.limits import check_alone
 
@@ -161,41 +162,20 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
         rest.pop(key, None)
         for key in ("model", "dataset", "config_files", "out", "sweep", "address", "storage_path")
     )
-    search = one_of(rest.pop("search", "random"), SEARCHES, "search")
-    if search == "optuna" and find_spec("optuna") is None:
-        raise UsageError(
-            "--search: optuna is not installed; pip install optuna, or search at random."
-        )
+    search = _search(rest.pop("search", "random"))
     shown = bool(rest.pop("show_progress", True))
     scheduler = one_of(rest.pop("scheduler", "asha"), SCHEDULERS, "scheduler")
     given_trials = rest.pop("num_samples", None)
-    numbers = {
-        key: number(rest.pop(key, default), key, low, whole)
-        for key, default, low, whole in (
-            ("cpus_per_trial", 1, 0.01, False),
-            ("gpus_per_trial", gpus(), 0, False),
-            ("max_concurrent", None, 1, True),
-        )
-    }
+    load = _load({key: rest.pop(key, default) for key, default in load_defaults().items()})
     budget = seconds(rest.pop("time_budget", None))
     metric = rest.pop("metric", None)
     if metric is not None:
         rest["valid_metric"] = str(metric)
     recipe = make_recipe(model, dataset, files, {"epochs": EPOCHS, **rest})
     config = recipe.config()
-    check_alone(
-        config, "tune trains a trial in each process and --max_concurrent=N of them at once"
-    )
+    _check_config(config)
     sampler = config["neg_sampler"]
-    if sampler == NO_SAMPLER:
-        raise UsageError("neg_sampler: got 'none', allowed in a sweep is one of our samplers.")
-    space = (
-        space_of_file(str(sweep), recipe.model, sampler)
-        if sweep
-        else default_space(sampler, recipe.model)
-    )
-    if search == "grid":
-        space = as_grid(space)
+    space = _space(sweep, recipe.model, sampler, search)
     folder = Path(str(out)) if out else _folder(recipe, sampler)
     return Plan(
         recipe=recipe,
@@ -206,15 +186,55 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
         search=search,
         scheduler=scheduler,
         time_budget=budget,
-        cpus=numbers["cpus_per_trial"],
-        gpus=numbers["gpus_per_trial"],
-        at_once=numbers["max_concurrent"],
         address=address and str(address),
         storage=str(storage) if storage else str((folder / "ray").absolute()),
         out=folder,
         command=command,
         shown=shown,
+        **load,
     )
+
+
+def _search(value: Any) -> str:
+    search = one_of(value, SEARCHES, "search")
+    if search == "optuna" and find_spec("optuna") is None:
+        raise UsageError(
+            "--search: optuna is not installed; pip install optuna, or search at random."
+        )
+    return search
+
+
+def load_defaults() -> dict[str, Any]:
+    """What a trial takes of a machine, and trials at once, where nothing is said; by flag."""
+    return {"cpus_per_trial": 1, "gpus_per_trial": gpus(), "max_concurrent": None}
+
+
+def _load(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of :func:`load_defaults`, checked; by attribute of :class:`Plan`."""
+    return {
+        "cpus": number(given["cpus_per_trial"], "cpus_per_trial", 0.01, False),
+        "gpus": number(given["gpus_per_trial"], "gpus_per_trial", 0, False),
+        "at_once": number(given["max_concurrent"], "max_concurrent", 1, True),
+    }
+
+
+def _check_config(config: RunConfig) -> None:
+    """Refuse what no trial can have.
+
+    Raises:
+        UsageError: several processes a trial, or no sampler of ours.
+    """
+    check_alone(
+        config, "tune trains a trial in each process and --max_concurrent=N of them at once"
+    )
+    if config["neg_sampler"] == NO_SAMPLER:
+        raise UsageError("neg_sampler: got 'none', allowed in a sweep is one of our samplers.")
+
+
+def _space(file: Any, model: str, sampler: str, search: str) -> Space:
+    """The space in the user's file, or the shipped one; as a grid where one is asked for."""
+    space = space_of_file(str(file), model, sampler) if file else default_space(sampler, model)
+    return as_grid(space) if search == "grid" else space
 
 
 def default_folder(flags: Mapping[str, Any]) -> Path:
@@ -254,11 +274,8 @@ def resumed_plan(out: Path, flags: Mapping[str, Any], command: str) -> Plan:
         return plan
     recipe = Recipe(held["model"], held["dataset"], held["settings"])
     config = recipe.config()
-    numbers = {
-        "cpus": number(flags.get("cpus_per_trial", free["cpus"]), "cpus_per_trial", 0.01, False),
-        "gpus": number(flags.get("gpus_per_trial", free["gpus"]), "gpus_per_trial", 0, False),
-        "at_once": number(flags.get("max_concurrent", free["at_once"]), "max_concurrent", 1, True),
-    }
+    kept_load = {"cpus_per_trial": "cpus", "gpus_per_trial": "gpus", "max_concurrent": "at_once"}
+    load = _load({flag: flags.get(flag, free[name]) for flag, name in kept_load.items()})
     return Plan(
         recipe=recipe,
         space={
@@ -277,7 +294,7 @@ def resumed_plan(out: Path, flags: Mapping[str, Any], command: str) -> Plan:
         out=out,
         command=free["command"],
         shown=bool(flags.get("show_progress", True)),
-        **numbers,
+        **load,
     )
 
 

@@ -1,4 +1,4 @@
-"""How the metric of a sweep goes with each hyper-parameter."""
+"""What a sweep comes to: the table of its trials, the effects, the winner trained and tested."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import io
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from scipy import stats
 
 from recbole_bns.common.files import write_text
@@ -22,49 +23,46 @@ from recbole_bns.training.run import run_recbole_bns
 
 from .plan import Plan
 from .records import FAILED, OWN, RUNNING, Record, best_of
-from .space import LISTS
+from .space import LISTS, Dimension
 
 
-def effects(plan: Plan, found: Sequence[Record]) -> list[str]:
+def effects(plan: Plan, trials: Sequence[Record]) -> list[str]:
     """How the metric goes with each hyper-parameter, the others left as they were drawn."""
-    good = [r for r in found if r.status != FAILED and r.best(plan.metric, plan.bigger)]
+    good = [r for r in trials if r.status != FAILED and r.best(plan.metric, plan.bigger)]
     if len(good) < 3:
         return []
     y = np.array([(r.best(plan.metric, plan.bigger) or (0.0, 0))[0] for r in good])
-    rows = []
-    for key, dimension in plan.space.items():
-        drawn = [value_of(record, key) for record in good]
-        groups = _groups(drawn, discrete=dimension.kind in LISTS)
-        means = "; ".join(
-            f"{label}: {y[rows_].mean():.4f} ({len(rows_)})" for label, rows_ in groups
-        )
-        share = explained(y, [part for _, part in groups])
-        rows.append(
-            [
-                f"`{key}`",
-                "" if share is None else f"{share:.2f}",
-                _rank_correlation(drawn, y),
-                means,
-            ]
-        )
+    rows = [_effect(key, dimension, good, y) for key, dimension in plan.space.items()]
     rows.sort(key=lambda row: -float(row[1] or -1))
+    heads = ["hyper-parameter", "share of variance", "rank correlation"]
     return [
         "## Effects",
-        draw(
-            rows,
-            [
-                "hyper-parameter",
-                "share of variance",
-                "rank correlation",
-                f"mean {plan.metric} (trials)",
-            ],
-        ),
+        draw(rows, [*heads, f"mean {plan.metric} (trials)"]),
         f"Over the {len(good)} trials with a result: the share of the variance of {plan.metric} "
         "that the groups in the last column explain, adjusted for their number (ranges are cut "
         "into thirds of the trials; empty where there are too few trials), "
         "Spearman's correlation, and the mean in each group. The other hyper-parameters differ "
         "within a group, so that few trials show large effects only.",
     ]
+
+
+def _effect(
+    key: str, dimension: Dimension, trials: Sequence[Record], y: NDArray[np.float64]
+) -> list[str]:
+    """A line of the table of effects.
+
+    Args:
+        key: of the hyper-parameter.
+        dimension: what it was drawn from.
+        trials: n of them, with a result.
+        y: (n,) the best value of each.
+    """
+    drawn = [value_of(record, key) for record in trials]
+    groups = _groups(drawn, discrete=dimension.kind in LISTS)
+    means = (f"{label}: {y[rows].mean():.4f} ({len(rows)})" for label, rows in groups)
+    share = explained(y, [rows for _, rows in groups])
+    text = "" if share is None else f"{share:.2f}"
+    return [f"`{key}`", text, _rank_correlation(drawn, y), "; ".join(means)]
 
 
 def explained(y: Any, groups: Sequence[Sequence[int]]) -> float | None:
@@ -77,7 +75,7 @@ def explained(y: Any, groups: Sequence[Sequence[int]]) -> float | None:
     if n <= k or total == 0:
         return None
     within = sum(((y[list(rows)] - y[list(rows)].mean()) ** 2).sum() for rows in groups)
-    return max(0.0, 1 - (within / (n - k)) / (total / (n - 1)))
+    return max(0.0, float(1 - (within / (n - k)) / (total / (n - 1))))
 
 
 def _groups(drawn: Sequence[Any], *, discrete: bool) -> list[tuple[str, list[int]]]:
@@ -175,7 +173,7 @@ def retrain(plan: Plan) -> RunResult:
         out=folder,
     )
     write_text(folder / "best.yaml", words)
-    return result
+    return cast(RunResult, result)
 
 
 def best_yaml(plan: Plan, best: Record) -> str:
@@ -191,12 +189,9 @@ def best_yaml(plan: Plan, best: Record) -> str:
     )
     lead = {"model": plan.recipe.model, "dataset": plan.recipe.dataset}
     rest = {k: v for k, v in values.items() if k not in lead}
-    return (
-        head
-        + yaml.safe_dump(searched, sort_keys=True)
-        + "# All other settings:\n"
-        + yaml.safe_dump(lead | rest, sort_keys=False)
-    )
+    first = yaml.safe_dump(searched, sort_keys=True)
+    others = yaml.safe_dump(lead | rest, sort_keys=False)
+    return f"{head}{first}# All other settings:\n{others}"
 
 
 def ranked(plan: Plan, found: Mapping[str, Record]) -> list[Record]:
@@ -216,19 +211,8 @@ def trials_csv(plan: Plan, found: Mapping[str, Record]) -> str:
     metrics = sorted({name for report in reports for name in report} - set(OWN))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "trial",
-            *plan.space,
-            "status",
-            "epochs",
-            "best_epoch",
-            *metrics,
-            "train_seconds",
-            "node",
-            "error",
-        ]
-    )
+    heads = ["status", "epochs", "best_epoch", *metrics, "train_seconds", "node", "error"]
+    writer.writerow(["trial", *plan.space, *heads])
     for record in ranked(plan, found):
         best = record.best(plan.metric, plan.bigger)
         report = record.reports[best[1]] if best else {}
@@ -252,28 +236,12 @@ def markdown(plan: Plan, found: Mapping[str, Record], best: Record, result: RunR
     """The table of trials, the effects, the winner's test and the command that repeats it."""
     sampler = plan.recipe.config(best.found)["neg_sampler"]
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
-    heads = ["trial", *map(short, plan.space), plan.metric, "best epoch", "epochs", "status"]
-    rows = []
-    for record in ranked(plan, found)[:SHOWN]:
-        mine = record.best(plan.metric, plan.bigger)
-        rows.append(
-            [
-                record.trial,
-                *(cell(value_of(record, key)) for key in plan.space),
-                f"{mine[0]:.4f}" if mine else "",
-                mine[1] if mine else "",
-                record.epochs,
-                record.status,
-            ]
-        )
-    counts = ", ".join(
-        f"{sum(r.status == status for r in found.values())} {status}"
-        for status in dict.fromkeys(r.status for r in found.values())
-    )
+    statuses = [record.status for record in found.values()]
+    counts = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
     repeat = shlex.join(["recbole-bns", "run", "--config_files", str(plan.out / "best.yaml")])
     parts = [
         f"# {plan.recipe.model} on {plan.recipe.dataset} with {sampler}: {len(found)} trials",
-        draw(rows, heads),
+        _trials_table(plan, ranked(plan, found)[:SHOWN]),
         f"Validation values of each trial's best epoch, best first ({counts}). Trials that ASHA "
         "stopped early had fewer epochs to reach theirs.",
         "What is searched:\n\n" + "\n".join(f"- `{k}`: {d.text}" for k, d in plan.space.items()),
@@ -284,6 +252,17 @@ def markdown(plan: Plan, found: Mapping[str, Record], best: Record, result: RunR
         f"Repeat it: `{repeat}`\n\nMade by `{plan.command}`.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _trials_table(plan: Plan, trials: Sequence[Record]) -> str:
+    rows = []
+    for record in trials:
+        best = record.best(plan.metric, plan.bigger)
+        drawn = (cell(value_of(record, key)) for key in plan.space)
+        reached = (f"{best[0]:.4f}", best[1]) if best else ("", "")
+        rows.append([record.trial, *drawn, *reached, record.epochs, record.status])
+    heads = [*map(short, plan.space), plan.metric, "best epoch", "epochs", "status"]
+    return draw(rows, ["trial", *heads])
 
 
 def short(key: str) -> str:

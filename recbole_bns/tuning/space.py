@@ -8,9 +8,10 @@ A space maps settings (dotted keys allowed) to one of ``{choice: [...]}``, ``{gr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import product
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,13 +141,17 @@ def read_space(content: Mapping[str, Any], where: str, model: str, sampler: str)
                 f"sweep: {where}: neg_sampler: got '{name}'{nearest(str(name), available())}; "
                 f"allowed: {', '.join(available())}."
             )
+    _check_values(space, samplers, f"sweep: {where}: neg_sampler_args")
+    return space
+
+
+def _check_values(space: Space, samplers: Sequence[str], here: str) -> None:
+    """Make sure that each sampler takes what may be drawn for its parameters."""
     for key, dimension in space.items():
         head, _, name = key.partition(".")
         if head == "neg_sampler_args":
-            for value in dimension.probes:
-                for each in samplers:
-                    parse(get(each).Params, {name: value}, f"sweep: {where}: neg_sampler_args")
-    return space
+            for value, sampler in product(dimension.probes, samplers):
+                parse(get(sampler).Params, {name: value}, here)
 
 
 def _flat(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,13 +122,20 @@ def _check_storage(plan: Plan) -> None:
 
 def _run(plan: Plan, parts: Mapping[str, Any], resume: bool) -> bool:
     """Run the trials; whether the sweep is over."""
-    from ray import tune as ray_tune
-
-    from .callback import Callback, Recorder
+    from .callback import Recorder
 
     _check_storage(plan)
-    ray = names()
-    work = ray_tune.with_resources(
+    with Recorder(plan, records.read(plan.out), shown=plan.shown) as recorder, _silent():
+        _tuner(plan, _work(plan, parts), resume).fit()
+    ended = [r for r in records.read(plan.out).values() if r.status != records.RUNNING]
+    return len(ended) >= plan.trials or recorder.out_of_time
+
+
+def _work(plan: Plan, parts: Mapping[str, Any]) -> Any:
+    """What Ray runs for a trial, with all that it needs of a machine."""
+    from ray import tune as ray_tune
+
+    return ray_tune.with_resources(
         ray_tune.with_parameters(
             guarded,
             recipe=plan.recipe,
@@ -139,34 +146,37 @@ def _run(plan: Plan, parts: Mapping[str, Any], resume: bool) -> bool:
         ),
         {"cpu": plan.cpus, "gpu": plan.gpus},
     )
-    place = f"{plan.storage.rstrip('/')}/{NAME}"
-    with Recorder(plan, records.read(plan.out), shown=plan.shown) as recorder, _silent():
-        if resume and ray_tune.Tuner.can_restore(place):
-            tuner = ray_tune.Tuner.restore(
-                place,
-                trainable=work,
-                resume_unfinished=True,
-                resume_errored=False,
-                restart_errored=False,
-                param_space=to_ray(plan.space),
-            )
-        else:
-            tuner = ray_tune.Tuner(
-                work,
-                param_space=to_ray(plan.space),
-                tune_config=_tune_config(plan),
-                run_config=ray.RunConfig(
-                    name=NAME,
-                    storage_path=plan.storage,
-                    verbose=0,
-                    callbacks=[Callback()],
-                    checkpoint_config=ray.CheckpointConfig(num_to_keep=1),
-                    failure_config=ray.FailureConfig(max_failures=RESTARTS),
-                ),
-            )
-        tuner.fit()
-    ended = [r for r in records.read(plan.out).values() if r.status != records.RUNNING]
-    return len(ended) >= plan.trials or recorder.out_of_time
+
+
+def _tuner(plan: Plan, work: Any, resume: bool) -> Any:
+    """Ray's tuner of the sweep, or of what is left of it."""
+    from ray import tune as ray_tune
+
+    from .callback import Callback
+
+    ray, kept = names(), f"{plan.storage.rstrip('/')}/{NAME}"
+    if resume and ray_tune.Tuner.can_restore(kept):
+        return ray_tune.Tuner.restore(
+            kept,
+            trainable=work,
+            resume_unfinished=True,
+            resume_errored=False,
+            restart_errored=False,
+            param_space=to_ray(plan.space),
+        )
+    return ray_tune.Tuner(
+        work,
+        param_space=to_ray(plan.space),
+        tune_config=_tune_config(plan),
+        run_config=ray.RunConfig(
+            name=NAME,
+            storage_path=plan.storage,
+            verbose=0,
+            callbacks=[Callback()],
+            checkpoint_config=ray.CheckpointConfig(num_to_keep=1),
+            failure_config=ray.FailureConfig(max_failures=RESTARTS),
+        ),
+    )
 
 
 def _tune_config(plan: Plan) -> Any:
