@@ -29,6 +29,8 @@ OPTIONAL = {
     "matplotlib": "pictures; pip install 'recbole-bns[plot]'",
 }
 
+_CHECKOUT = f"{__version__} (not installed: run from a checkout)"
+
 NEEDED = [package for package in TESTED if package not in OPTIONAL]
 
 Versions = dict[str, str | None]
@@ -63,7 +65,7 @@ def examine() -> tuple[str, bool]:
     newer = [name for name, number in versions.items() if number and _is_newer(name, number)]
     lines = [
         f"python       {platform.python_version()} ({sys.executable})",
-        f"recbole-bns  {_version('recbole-bns') or f'{__version__} (run from a checkout)'}",
+        f"recbole-bns  {_version('recbole-bns') or _CHECKOUT}",
         *(_line(package, number) for package, number in versions.items()),
     ]
     problems = _problems(versions)

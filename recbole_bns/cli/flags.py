@@ -46,9 +46,13 @@ def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
     return flags
 
 
+DASHED = ("time-aware",)
+"""Settings of RecBole whose name has a dash."""
+
+
 def with_underscores(key: str) -> str:
     """The name of a setting, which may be written with dashes."""
-    return key.replace("-", "_")
+    return key if key in DASHED else key.replace("-", "_")
 
 
 def given_value(key: str, value: Value) -> Value:

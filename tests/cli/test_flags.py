@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recbole_bns.cli import main
-from recbole_bns.cli.flags import parse_flags
+from recbole_bns.cli.flags import DASHED, parse_flags
+from recbole_bns.settings.properties import read_own
 
 FLAGS = [
     (["--model=BPR"], {"model": "BPR"}),
@@ -20,6 +23,7 @@ FLAGS = [
     (["--shuffle=False", "--use_gpu", "True"], {"shuffle": False, "use_gpu": True}),
     (["--valid_ratio=None"], {"valid_ratio": None}),
     (["--train-batch-size=64"], {"train_batch_size": 64}),
+    (["--time-aware=True", "--time-aware"], {"time-aware": True}),
     (["--topk=[5, 10]"], {"topk": [5, 10]}),
     (["--topk", "5,10"], {"topk": [5, 10]}),
     (["--metrics=NDCG,Recall"], {"metrics": ["NDCG", "Recall"]}),
@@ -45,6 +49,13 @@ def test_flags_are_read_in_both_spellings_and_typed(words, flags):
     read = parse_flags(words)
     assert read == flags
     assert [type(value) for value in read.values()] == [type(value) for value in flags.values()]
+
+
+def test_names_with_a_dash_are_those_of_recbole():
+    folder = Path(str(find_spec("recbole").origin)).parent / "properties"
+    files = [folder / "overall.yaml", *folder.glob("model/*.yaml")]
+    keys = {key for path in files for key in read_own(path)}
+    assert {key for key in keys if "-" in key} == set(DASHED)
 
 
 BAD_FLAGS = [
