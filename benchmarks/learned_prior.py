@@ -3,7 +3,6 @@
     python benchmarks/learned_prior.py --data_path DATA            # goes on where it was stopped
     python benchmarks/learned_prior.py --data_path DATA --report   # only results/learned-prior.md
     python benchmarks/learned_prior.py --data_path DATA --ease     # EASE as a recommender: its L2
-    python benchmarks/learned_prior.py --data_path DATA --reliability   # is P a probability?
     python benchmarks/learned_prior.py --information runs/information   # see variants/
     python benchmarks/learned_prior.py --same_model   # the same question, of one model's scores
 
@@ -19,7 +18,6 @@ import json
 import statistics
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,9 +36,7 @@ from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.adapters.scorers import factors
 from recbole_bns.adapters.split import catalogue_of
 from recbole_bns.sampling import Catalogue, FactorScorer, build
-from recbole_bns.sampling.priors.calibration import along, curve, labelled
 from recbole_bns.sampling.priors.item_models import ease, interactions
-from recbole_bns.sampling.priors.pairs import learned
 from recbole_bns.training.loaders import data_preparation
 
 CELL = ("ml-100k", "BPR")
@@ -94,10 +90,6 @@ VARIANTS: dict[str, dict[str, Change]] = {
             "first": first,
         }
         for share, first in ((0.25, 5), (0.5, 5), (1.0, 5), (0.5, 20))
-    },
-    "calibration": {
-        f"isotonic, scale {scale:g}": {"prior_calibration": "isotonic", "prior_scale": scale}
-        for scale in (1.0, 4.0, 10.0)
     },
     "likelihood and criterion": {
         "F of the scores (cdf), gain": {"likelihood": "cdf"},
@@ -235,45 +227,6 @@ def ease_alone(data_path: str) -> None:
             print(dataset, f"L2 {l2:g}: {mean:.4f}", " ".join(f"{n:.4f}" for n in numbers))
 
 
-def reliability(data_path: str) -> None:
-    """Mean P beside the share of pairs that are held out, in ten groups of pairs; a picture.
-
-    Curves are fitted to one tenth of the training interactions and looked at on another.
-    """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
-    for axis, dataset in zip(axes, ("ml-100k-bns", "ml-1m-ahns"), strict=True):
-        bench = search.Bench("BPR", dataset, data_path)
-        config = bench.config("rns", {}, 0)
-        train = catalogue_of(search.split(config, search.create_dataset(config))["train"])
-        learn = partial(learned, "ease", l2=300.0 if dataset == "ml-100k-bns" else 500.0, k=0)
-        fitted, other = (labelled(train, learn, seed) for seed in (1, 2))
-        held = other.held_out.double()
-        for name in ("as it is", "isotonic", "logistic"):
-            p = other.values.clamp(0, 0.98)
-            if name != "as it is":
-                p = along(other.values, *curve(name, fitted))
-            edges = torch.linspace(0, 1, 11)
-            group = torch.bucketize(p, edges[1:-1])
-            parts = [(p[group == g].double(), held[group == g]) for g in range(10)]
-            rows = [(x.mean(), y.mean(), len(x)) for x, y in parts if len(x) >= 50]
-            axis.plot([r[0] for r in rows], [r[1] for r in rows], marker="o", label=name)
-            error = sum(n * abs(float(x - y)) for x, y, n in rows) / len(p)
-            brier = float(((p - held) ** 2).mean())
-            print(
-                f"{dataset} {name}: calibration error {error:.4f}, Brier {brier:.5f}; "
-                + ", ".join(f"{x:.2f} {y:.3f}" for x, y, _ in rows)
-            )
-        axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-        axis.set(title=dataset, xlabel="P", ylabel="share held out (a tenth)")
-        axis.legend()
-    figure.savefig(search.ROOT / "results" / "pictures" / "reliability.png", dpi=110)
-
-
 def information(folder: Path) -> None:
     """True negative rate against mean information of the recorded runs; a table and a picture.
 
@@ -387,7 +340,6 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--ease", action="store_true", help="EASE by itself, and nothing else")
-    parser.add_argument("--reliability", action="store_true", help="the diagram, and nothing else")
     parser.add_argument("--information", type=Path, metavar="FOLDER", help="of a comparison")
     parser.add_argument("--same_model", action="store_true")
     args = parser.parse_args()
@@ -395,8 +347,6 @@ def main() -> None:
         same_model(args.data_path)
     elif args.information:
         information(args.information)
-    elif args.reliability:
-        reliability(args.data_path)
     elif args.ease:
         ease_alone(args.data_path)
     else:

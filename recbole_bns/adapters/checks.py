@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.params import check_schedules
 from recbole_bns.common.table_files import check_format
 from recbole_bns.sampling import get, parse
+from recbole_bns.sampling.capabilities import UserColumn
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.settings.properties import PROPERTIES, read_own
 
@@ -204,7 +206,8 @@ def check_sampler(final: Mapping[str, Any]) -> None:
     """
     name, args, _ = sampler_settings(final)
     if name != NO_SAMPLER:
-        parse(get(name).Params, args, "neg_sampler_args")
+        params = parse(get(name).Params, args, "neg_sampler_args")
+        check_schedules(params, final["epochs"], "neg_sampler_args")
 
 
 _WITHOUT_CUT = {"auc", "gauc", "logloss", "mae", "rmse"}
@@ -258,7 +261,8 @@ def add_prior_column(final: dict[str, Any]) -> None:
     if name == NO_SAMPLER or final.get("load_col") is None:
         return
     params = parse(get(name).Params, args, "neg_sampler_args")
-    wanted = [need[5:] for need in get(name).side_data(params) if need.startswith("user:")]
+    needs = get(name).requirements_of(params)
+    wanted = [need.column for need in needs if isinstance(need, UserColumn)]
     load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
     columns = load.get("user", [])
     if wanted and columns != "*":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from bisect import bisect_left
 from collections.abc import Container, Mapping
 from dataclasses import MISSING, dataclass, field
 from numbers import Real
@@ -32,6 +33,21 @@ class Schedule:
         if self.stop is None:
             return value
         return max(value, self.stop) if self.step < 0 else min(value, self.stop)
+
+    def first_outside(self, spec: dataclasses.Field[Any], epochs: int) -> int | None:
+        """The first epoch (0-based) whose value the parameter may not have; None: all may.
+
+        Args:
+            spec: the parameter, declared by :func:`param`.
+            epochs: how many epochs there are.
+        """
+        if not _in_range(spec, self.start):
+            return 0 if epochs > 0 else None
+        if epochs < 1 or _in_range(spec, self.at(epochs - 1)):
+            return None  # it moves one way, so that it has never been outside before
+        return bisect_left(
+            range(epochs), True, key=lambda epoch: not _in_range(spec, self.at(epoch))
+        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +193,7 @@ def parse(cls: type[P], given: Mapping[str, Any], path: str) -> P:
                 f"{path}.{key}: no such parameter{nearest(str(key), specs)}; allowed: {known}."
             )
         spec = specs[key]
-        values[spec.name] = _check(spec, value, f"{path}.{key}")
+        values[spec.name] = check_parameter(spec, value, f"{path}.{key}")
     return cls(**values)
 
 
@@ -186,7 +202,17 @@ def _check_removed(default: Any, sentence: str, value: Any, path: str) -> None:
         raise UsageError(f"{path}: {sentence}")
 
 
-def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
+def check_parameter(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
+    """The value of one parameter, of its type.
+
+    Args:
+        spec: declared by :func:`param`.
+        value: as it was given.
+        path: where it stands, for errors.
+
+    Raises:
+        UsageError: wrong type, or out of range.
+    """
     meta = spec.metadata
     if meta["array"] and hasattr(value, "shape"):
         return value
@@ -196,7 +222,7 @@ def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
     if meta["schedule"] and isinstance(value, Mapping):
         return _check_schedule(spec, value, path)
     if meta["schedule"] and isinstance(value, Schedule):
-        return value
+        return _check_schedule(spec, _plain(value), path)
     if meta["choices"]:
         _require(value in meta["choices"], spec, value, path)
         return value
@@ -214,11 +240,18 @@ def _check(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
         value = int(value)
     else:
         value = float(value)
-    _require(meta["low"] is None or value >= meta["low"], spec, value, path)
-    _require(meta["high"] is None or value <= meta["high"], spec, value, path)
-    _require(meta["above"] is None or value > meta["above"], spec, value, path)
-    _require(meta["below"] is None or value < meta["below"], spec, value, path)
+    _require(_in_range(spec, value), spec, value, path)
     return value
+
+
+def _in_range(spec: dataclasses.Field[Any], value: float) -> bool:
+    meta = spec.metadata
+    return (
+        (meta["low"] is None or value >= meta["low"])
+        and (meta["high"] is None or value <= meta["high"])
+        and (meta["above"] is None or value > meta["above"])
+        and (meta["below"] is None or value < meta["below"])
+    )
 
 
 def _check_schedule(spec: dataclasses.Field[Any], value: Mapping[str, Any], path: str) -> Schedule:
@@ -227,8 +260,51 @@ def _check_schedule(spec: dataclasses.Field[Any], value: Mapping[str, Any], path
     _require(set(value) <= names and "start" in value and numbers, spec, dict(value), path)
     for name in ("start", "stop"):
         if name in value:
-            _check(spec, value[name], f"{path}.{name}")
-    return Schedule(**{name: float(number) for name, number in value.items()})
+            check_parameter(spec, value[name], f"{path}.{name}")
+    schedule = Schedule(**{name: float(number) for name, number in value.items()})
+    _check_direction(schedule, path)
+    return schedule
+
+
+def _check_direction(schedule: Schedule, path: str) -> None:
+    """Refuse a schedule that does not start at ``start``, or never comes to ``stop``."""
+    start, step, stop = schedule.start, schedule.step, schedule.stop
+    if stop is None or stop == start or (stop - start) * step > 0:
+        return
+    way = f"moves away from stop {stop:g}" if step else "does not move"
+    raise UsageError(
+        f"{path}: got {_plain(schedule)}, which starts at {start:g} and {way} with step {step:g}; "
+        "allowed is a step towards the stop."
+    )
+
+
+def check_schedules(params: Any, epochs: int, path: str) -> None:
+    """Refuse schedules that leave their parameter's range before the last epoch is over.
+
+    Args:
+        params: what :func:`parse` returned.
+        epochs: how many epochs there are.
+        path: where the parameters stand, for errors: ``neg_sampler_args``.
+
+    Raises:
+        UsageError: names the epoch, counted from 1.
+    """
+    for spec in dataclasses.fields(params):
+        value = getattr(params, spec.name)
+        if not isinstance(value, Schedule):
+            continue
+        epoch = value.first_outside(spec, epochs)
+        if epoch is not None:
+            raise UsageError(
+                f"{path}.{outside(spec.name)}: got {_plain(value)}, which is {value.at(epoch):g} "
+                f"in epoch {epoch + 1} of {epochs}, allowed is {allowed(spec)}; give it a stop, as "
+                f"in {{start: {value.start:g}, step: {value.step:g}, "
+                f"stop: {value.at(max(epoch - 1, 0)):g}}}."
+            )
+
+
+def _plain(schedule: Schedule) -> dict[str, float]:
+    return {k: v for k, v in dataclasses.asdict(schedule).items() if v is not None}
 
 
 def _is_number(value: Any) -> bool:
@@ -289,7 +365,7 @@ def as_mapping(params: Any) -> dict[str, Any]:
     for spec in dataclasses.fields(params):
         value = getattr(params, spec.name)
         if isinstance(value, Schedule):
-            value = {k: v for k, v in dataclasses.asdict(value).items() if v is not None}
+            value = _plain(value)
         elif spec.metadata["array"] and hasattr(value, "shape"):
             value = f"array of shape {tuple(value.shape)}"
         result[outside(spec.name)] = value

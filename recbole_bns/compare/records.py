@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.sampling import available
 from recbole_bns.settings.words import flat
 
 from .plan import Plan, Run
@@ -59,7 +60,7 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
         if sampler not in wanted:
             own = plan.own.get(sampler, {}) if sampler in plan.samplers else record["own"]
             wanted[sampler] = flat(plan.resolved(sampler, own))
-        held, asked = flat(record["settings"]), wanted[sampler]
+        held, asked = flat(_without_gone(record["settings"])), wanted[sampler]
         for key in sorted(held | asked):
             new = key not in held and not plan.says(
                 key, sampler
@@ -70,3 +71,12 @@ def check_held(plan: Plan, records: Mapping[Run, Mapping[str, Any]]) -> None:
                     f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "
                     "another folder with --out=DIR."
                 )
+
+
+def _without_gone(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a run, less the sampler's parameters that have gone, at their old defaults."""
+    cls = available().get(settings.get("neg_sampler", ""))
+    gone = {name: old for name, (old, _) in getattr(cls and cls.Params, "REMOVED", {}).items()}
+    args = settings.get("neg_sampler_args") or {}
+    kept = {k: v for k, v in args.items() if k not in gone or gone[k] != v}
+    return {**settings, "neg_sampler_args": kept}

@@ -213,13 +213,40 @@ def test_estimate_from_all_items_is_exact() -> None:
         build("bns", case.catalogue, args).scores_and_cdf(case.users, items, scorer)[1]
         for args in ({}, {"cdf": "estimated", "cdf_items": 29})
     )
-    assert torch.allclose(exact, estimated.to(exact.dtype), atol=1e-6)
+    assert torch.equal(exact, estimated.to(exact.dtype))
 
 
-def test_estimate_without_a_reference_is_one_half() -> None:
-    below, total = torch.tensor([[0, 3], [0, 0]]), torch.tensor([[3], [0]])
-    given = estimated_cdf(below, total, torch.tensor([[4], [9]]))
-    assert given.tolist() == [[0, pytest.approx(0.8)], [pytest.approx(0.45)] * 2]
+def test_estimate_without_a_reference_counts_half_of_the_others() -> None:
+    """Of n = 4 the item itself and a share of three, of n = 9 itself and half of eight."""
+    below, total = torch.tensor([[0, 3], [0, 0]]), torch.tensor([[3, 3], [0, 0]])
+    itself = torch.tensor([[True, True], [True, False]])
+    given = estimated_cdf(below, total, torch.tensor([[4], [9]]), itself)
+    assert given.tolist() == [
+        [pytest.approx(1 / 5), pytest.approx(4 / 5)],
+        [pytest.approx((1 + 4) / 10), pytest.approx(4.5 / 10)],
+    ]
+
+
+@pytest.mark.parametrize("kind", ["table", "factor"])
+def test_estimate_counts_the_candidate_itself(path: str, kind: str) -> None:
+    """F of one candidate from references that repeat: (1 + (n - 1) · share of others) / (n + 1)."""
+    case = random_case(7, item_num=30)
+    scorer = scorer_of(case.scores.round(3), kind)
+    if kind == "factor":
+        scorer.users, scorer.items = scorer.users.float(), scorer.items.float()
+    sampler = build("bns", case.catalogue, {"cdf": "estimated", "cdf_items": 20}, seed=3)
+    reference = torch.tensor([2, 2, 3, 5, 5, 5, 8, 9, 12, 12, 20, 21, 22, 25, 28, 29, 29])
+    sampler._reference_items = lambda device: reference  # type: ignore[method-assign]
+    items = torch.arange(1, 30).expand(len(case.users), -1).contiguous()
+    table = scorer.catalogue(torch.arange(7))
+    given = sampler.scores_and_cdf(case.users, items, scorer)[1]
+    for user, row in zip(case.users.tolist(), given.tolist(), strict=True):
+        scores, n = table[user].tolist(), len(case.negatives(user))
+        for item, f in enumerate(row, 1):
+            own = item not in case.taken[user]
+            others = [r for r in reference.tolist() if r not in case.taken[user] and r != item]
+            share = sum(scores[r] <= scores[item] for r in others) / len(others)
+            assert f == pytest.approx((own + (n - own) * share) / (n + 1), abs=1e-6)
 
 
 def test_error_of_the_estimate_keeps_the_dkw_bound() -> None:
