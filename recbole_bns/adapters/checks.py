@@ -256,7 +256,11 @@ def check_metrics(final: Mapping[str, Any]) -> None:
 
 
 def add_prior_column(final: dict[str, Any]) -> None:
-    """Have RecBole load the ``.user`` column that the sampler's parameters ask for."""
+    """Have RecBole load the ``.user`` column that the sampler's parameters ask for.
+
+    A file that they alone load changes no interactions: RecBole would drop those of users without
+    a line in it.
+    """
     name, args, _ = sampler_settings(final)
     if name == NO_SAMPLER or final.get("load_col") is None:
         return
@@ -265,6 +269,8 @@ def add_prior_column(final: dict[str, Any]) -> None:
     wanted = [need.column for need in needs if isinstance(need, UserColumn)]
     load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
     columns = load.get("user", [])
+    if wanted and not columns and not load.get("item"):
+        final["filter_inter_by_user_or_item"] = False
     if wanted and columns != "*":
         load["user"] = list(dict.fromkeys([final["USER_ID_FIELD"], *columns, *wanted]))
         final["load_col"] = load

@@ -22,10 +22,10 @@ from toys import (
     toy_scorer,
 )
 
-from recbole_bns.sampling import Catalogue, build
+from recbole_bns.sampling import Catalogue, FactorScorer, build
 from recbole_bns.sampling.cdf import SORT_FROM, count_not_above, estimated_cdf
 from recbole_bns.sampling.kernels import engine as kernels
-from recbole_bns.sampling.methods.bns import information, risk, unbiasedness
+from recbole_bns.sampling.methods.bns import gain, information, risk, unbiasedness
 
 
 @pytest.fixture(params=["compiled", "torch"])
@@ -339,3 +339,67 @@ def test_popularity_of_the_toy_sums_to_the_interactions() -> None:
     prior = build("bns", toy_catalogue(), {"candidate_num": 4}).prior
     everything = prior(torch.tensor([1]), torch.arange(9).unsqueeze(0))[0]
     assert everything.tolist() == pytest.approx([0, *(count / 20 for count in POPULARITY)])
+
+
+def test_nothing_times_log_of_nothing_is_nothing_in_the_gain() -> None:
+    positive, scores = torch.tensor([[[0.5]]]), torch.tensor([[[1.0, 2.0, 3.0]]])
+    unbias = torch.tensor([[[1.0, 0.0, 0.4]]])
+    info = torch.log(torch.sigmoid(scores - positive))
+    assert torch.allclose(gain(positive, scores, unbias, 0.0), info)
+    some = gain(positive, scores, unbias, 2.0)
+    assert some[0, 0].tolist() == pytest.approx(
+        [float(info[0, 0, 0]), -math.inf, float(info[0, 0, 2]) + 2 * math.log(0.4)]
+    )
+
+
+@pytest.mark.parametrize("kind", ["table", "factor"])
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_certain_false_negative_is_not_chosen_while_another_can_be(kind: str, n: int) -> None:
+    """However little the prior is trusted; and gamma 0 chooses what a tiny gamma does."""
+    case = random_case(3, ties=False)
+    certain = np.zeros(16)
+    certain[6:] = 1
+    drawn = []
+    for gamma in (0, 1e-6, 2.0):
+        args = {
+            "candidate_num": "all",
+            "criterion": "gain",
+            "likelihood": "flat",
+            "gamma": gamma,
+            "prior": certain,
+        }
+        sampler = build("bns", case.catalogue, args, seed=1)
+        drawn.append(sampler.sample(case.users, case.items, n, scorer_of(case.scores, kind)))
+    assert torch.equal(drawn[0], drawn[1])
+    if n == 1:
+        for user, (chosen,) in zip(case.users.tolist(), drawn[0].tolist(), strict=True):
+            possible = [i for i in case.negatives(user) if i < 6] or case.negatives(user)
+            assert chosen in possible
+        assert torch.equal(drawn[0], drawn[2])
+
+
+def test_where_all_are_certain_false_negatives_one_with_a_score_is_chosen() -> None:
+    case = random_case(3, ties=False)
+    scores = case.scores.copy()
+    scores[:, 5:] = np.nan
+    args = {"candidate_num": "all", "criterion": "gain", "likelihood": "flat", "gamma": 1.0}
+    sampler = build("bns", case.catalogue, {**args, "prior": np.ones(16)}, seed=1)
+    ids = sampler.sample(case.users, case.items, 1, scorer_of(scores))[:, 0].tolist()
+    for user, chosen in zip(case.users.tolist(), ids, strict=True):
+        possible = [i for i in case.negatives(user) if i < 5] or case.negatives(user)
+        assert chosen in possible
+
+
+@pytest.mark.parametrize("name", ["bns", "bns_plus"])
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_without_a_finite_score_all_candidates_give_no_padding(
+    path: str, name: str, n: int, value: float
+) -> None:
+    case = random_case(3)
+    vectors = torch.full((7, 2), value), torch.ones(16, 2)
+    sampler = build(name, case.catalogue, {"candidate_num": "all"}, seed=1)
+    for _ in range(5):
+        ids = sampler.sample(case.users, case.items, n, FactorScorer(*vectors))
+        for user, row in zip(case.users.tolist(), ids.tolist(), strict=True):
+            assert set(row) <= set(case.negatives(user))
