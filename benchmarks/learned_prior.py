@@ -92,10 +92,6 @@ VARIANTS: dict[str, dict[str, Change]] = {
         }
         for share, first in ((0.25, 5), (0.5, 5), (1.0, 5), (0.5, 20))
     },
-    "calibration": {
-        f"isotonic, scale {scale:g}": {"prior_calibration": "isotonic", "prior_scale": scale}
-        for scale in (1.0, 4.0, 10.0)
-    },
     "likelihood and criterion": {
         "F of the scores (cdf), gain": {"likelihood": "cdf"},
         "flat, risk, lambda 50": {"criterion": "risk", "lambda": 50.0},

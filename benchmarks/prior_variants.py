@@ -18,7 +18,7 @@ from torch import Tensor
 from recbole_bns.common.params import param
 from recbole_bns.sampling import Catalogue, Scorer
 from recbole_bns.sampling.methods.ahns import AHNS, AHNSParams
-from recbole_bns.sampling.methods.bns import BNSPlus, BNSPlusParams
+from recbole_bns.sampling.methods.bns import BayesianSampler, BNSPlusParams
 from recbole_bns.sampling.methods.dns import DNS, DNSParams
 from recbole_bns.sampling.methods.pns import popularity_weights
 from recbole_bns.sampling.methods.srns import SRNS, SRNSParams
@@ -35,7 +35,7 @@ class PopularParams(BNSPlusParams):
 
 
 @register
-class PopularBNSPlus(BNSPlus):
+class PopularBNSPlus(BayesianSampler):
     """Candidates of a user by popularity to a power."""
 
     name = "popular_bns_plus"
@@ -49,7 +49,7 @@ class PopularBNSPlus(BNSPlus):
 
 
 @register
-class DebiasedBNSPlus(BNSPlus):
+class DebiasedBNSPlus(BayesianSampler):
     """The prior over popularity to a power, with the same mean over all pairs."""
 
     name = "debiased_bns_plus"
@@ -75,7 +75,7 @@ class SelfishParams(BNSPlusParams):
 
 
 @register
-class SelfishBNSPlus(BNSPlus):
+class SelfishBNSPlus(BayesianSampler):
     """The fixed prior's values of a user, dealt to items in the order of the model's scores."""
 
     name = "selfish_bns_plus"

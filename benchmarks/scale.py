@@ -105,13 +105,15 @@ class Case:
         for epoch in range(3):
             sampler.begin_epoch(epoch, scorer)
             sampler.sample(*pairs[:, :BATCH].clone(), 1, scorer)
-        sampler.announce(pairs[0])
+        self.announced = sampler.announce(pairs[0])
 
     def step(self, number: int) -> None:
         """Draw for one batch."""
-        users, items = self.pairs[:, number * BATCH : (number + 1) * BATCH]
+        first, end = number * BATCH, (number + 1) * BATCH
+        users, items = self.pairs[:, first:end]
         start = perf_counter()
-        self.sampler.sample(users, items, 1, self.scorer)
+        with self.announced.rows(first, end, users):
+            self.sampler.sample(users, items, 1, self.scorer)
         self.seconds.append(perf_counter() - start)
 
     @property

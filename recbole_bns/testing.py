@@ -8,7 +8,10 @@ A sampler keeps the promises of :class:`~recbole_bns.sampling.NegativeSampler` i
         name = "mine"                    # as registered
         args = {"candidate_num": 8}      # neg_sampler_args; {} if left out
 
-pytest collects the inherited ``test_`` methods. All is small and seeded: a failure repeats.
+pytest collects the inherited ``test_`` methods, once for every kind of scorer that the sampler can
+use and for 1 and 3 negatives a positive, and names the case in a failure
+(``TestMine::test_seed[factor-3]``). Without pytest, ``TestMine().run_all()`` does the same. All is
+small and seeded: a failure repeats.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import io
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -24,6 +28,7 @@ import torch
 from torch import Tensor
 
 from recbole_bns.sampling import Catalogue, FactorScorer, NegativeSampler, Scorer, parse, registry
+from recbole_bns.sampling.capabilities import HeldOutPairs, Scores, SideData, of_type
 
 NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
 Bad = tuple[float, Any] | None  # a score that is not finite, and the items that have it
@@ -90,6 +95,12 @@ def generator_states() -> str:
     return repr((tensors, legacy[1].tobytes(), legacy[2:], random.getstate()))
 
 
+KINDS: dict[str, type] = {"none": object, "factor": FactorScorer, "table": TableScorer}
+"""What a sampler is given of each kind of scorer."""
+NUMBERS = (1, 3)
+"""Negatives a positive."""
+
+
 class Case(NamedTuple):
     """What one check looks at."""
 
@@ -112,24 +123,65 @@ class SamplerContract:
     def make_sampler(self, catalogue: Catalogue, seed: int) -> NegativeSampler:
         """Build the sampler; overwrite it for one that is not registered."""
         cls = registry.get(self.name)
-        wanted = cls.side_data(parse(cls.Params, self.args, "args"))
-        side = {name: self.side_data(name, catalogue) for name in wanted}
+        needs = cls.requirements_of(parse(cls.Params, self.args, "args"))
+        names = [need.name for need in needs if isinstance(need, SideData)]
+        side = {name: self.side_data(name, catalogue) for name in names}
         return registry.build(self.name, catalogue, self.args, seed=seed, side=side)
 
     def side_data(self, name: str, catalogue: Catalogue) -> Tensor:
         """What the sampler asks for: three groups of users, or one held-out item a user."""
         users = torch.arange(catalogue.user_num, device=catalogue.device)
-        return torch.stack((users, users + 1)) if name == "held_out" else users % 4
+        return torch.stack((users, users + 1)) if name == HeldOutPairs.name else users % 4
+
+    def labels(self) -> list[tuple[str, int]]:
+        """Kind of scorer and number of negatives of each case that the sampler can serve."""
+        scores = of_type(self.case("none", 1).sampler.requirements(), Scores)
+        served = [k for k in self.kinds if scores is None or issubclass(KINDS[k], scores.scorer)]
+        return [(kind, n) for kind in served for n in NUMBERS]
+
+    def case(self, kind: str, n: int, seed: int = 0) -> Case:
+        """A case with a fresh sampler."""
+        return Case(kind, n, self.make_sampler(small_catalogue(self.device), seed))
 
     def cases(self, seed: int = 0) -> Iterator[Case]:
         """Every kind of scorer it can use x 1 or 3 negatives, each with a fresh sampler."""
-        for kind in self.kinds:
-            for n in (1, 3):
-                sampler = self.make_sampler(small_catalogue(self.device), seed)
-                needs = sampler.scorer_needed()
-                cls = {"none": object, "factor": FactorScorer, "table": TableScorer}[kind]
-                if needs is None or issubclass(cls, needs):
-                    yield Case(kind, n, sampler)
+        for kind, n in self.labels():
+            yield self.case(kind, n, seed)
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Have pytest call a check of the contract once for each of its cases."""
+        for names, values in self._variations(metafunc.function.__name__).items():
+            if set(names) <= set(metafunc.fixturenames):
+                metafunc.parametrize(names, values, ids=["-".join(map(str, v)) for v in values])
+
+    def run_all(self) -> None:
+        """Every check on every case, without pytest."""
+        for name in dir(self):
+            if name.startswith("test_"):
+                self.run_check(name)
+
+    def run_check(self, name: str) -> None:
+        """One check on every case, without pytest."""
+        check = getattr(self, name)
+        variations = [
+            [dict(zip(names, value, strict=True)) for value in values]
+            for names, values in self._variations(name).items()
+        ]
+        for chosen in product(*variations):
+            check(**{key: value for part in chosen for key, value in part.items()})
+
+    def _variations(self, name: str) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Names of a check's arguments and the values that it is called with."""
+        if name not in vars(SamplerContract):
+            return {}
+        try:
+            labels = self.labels()
+        except Exception:  # the sampler cannot be made: each check says so, where it is made
+            labels = [(kind, n) for kind in self.kinds for n in NUMBERS]
+        variations: dict[tuple[str, ...], list[tuple[Any, ...]]] = {("kind", "n"): [*labels]}
+        if name == "test_unusable_scores":
+            variations["bad",] = [(bad,) for bad in NOT_FINITE]
+        return variations
 
     def batch(self, catalogue: Catalogue, seed: int) -> Batch:
         """Users and positives of a step; users repeat."""
@@ -161,90 +213,86 @@ class SamplerContract:
         enough = catalogue.item_num - 1 - taken[users].sum(1) >= n
         assert not bool((repeats & enough).any()), "an item twice in one row"
 
-    def test_ids(self) -> None:
+    def test_ids(self, kind: str, n: int) -> None:
         """Ids ``(B, n)`` are int64, on the inputs' device, negatives of the user, and distinct."""
-        for case in self.cases():
-            self.run(case, range(2))
+        self.run(self.case(kind, n), range(2))
 
-    def test_one_user(self) -> None:
+    def test_one_user(self, kind: str, n: int) -> None:
         """One row, or all of one user; a user with one negative always gets it."""
         every = torch.arange(1, 38, device=self.device)
-        for case in self.cases():
-            for user, items in ((9, every[:1]), (3, every), (1, every)):
-                ids = self.run(case, range(2), batch=(torch.full_like(items, user), items))
-                assert user != 1 or bool((ids == 40).all())
+        case = self.case(kind, n)
+        for user, items in ((9, every[:1]), (3, every), (1, every)):
+            ids = self.run(case, range(2), batch=(torch.full_like(items, user), items))
+            assert user != 1 or bool((ids == 40).all())
 
-    def test_seed(self) -> None:
+    def test_seed(self, kind: str, n: int) -> None:
         """The seed decides, not the state of the global generators; another gives other ids."""
-        for case in self.cases(seed=3):
-            expected, catalogue = self.run(case, range(2)), case.sampler.catalogue
-            torch.rand(1)  # move the global generator on
-            same, other = (case._replace(sampler=self.make_sampler(catalogue, s)) for s in (3, 4))
-            assert torch.equal(self.run(same, range(2)), expected)
-            if case.n > 1 or not self.deterministic:
-                assert not torch.equal(self.run(other, range(2))[-1], expected[-1])
+        case = self.case(kind, n, seed=3)
+        expected, catalogue = self.run(case, range(2)), case.sampler.catalogue
+        torch.rand(1)  # move the global generator on
+        same, other = (case._replace(sampler=self.make_sampler(catalogue, s)) for s in (3, 4))
+        assert torch.equal(self.run(same, range(2)), expected)
+        if n > 1 or not self.deterministic:
+            assert not torch.equal(self.run(other, range(2))[-1], expected[-1])
 
-    def test_global_generators(self) -> None:
+    def test_global_generators(self, kind: str, n: int) -> None:
         """The global generators of torch, NumPy and Python are not used."""
         before = generator_states()
-        for case in self.cases():
-            self.run(case, range(2))
+        self.run(self.case(kind, n), range(2))
         assert generator_states() == before
 
-    def test_nothing_else_changes(self) -> None:
+    def test_nothing_else_changes(self, kind: str, n: int) -> None:
         """Inputs, scorer and catalogue stay as they were; nothing kept belongs to a graph."""
-        for kind, n, sampler in self.cases():
-            users, items = self.batch(sampler.catalogue, 0)
-            scorer = make_scorer(kind, sampler.catalogue, 1)
-            held = [] if scorer is None else vars(scorer).values()
-            seen = [x for x in held if isinstance(x, Tensor)]
-            seen += [users, items, *sampler.catalogue.buffers()]
-            copies = [x.clone() for x in seen]
-            for epoch in range(3):
-                sampler.begin_epoch(epoch, scorer)
-                sampler.sample(users, items, n, scorer)
-            assert all(map(torch.equal, seen, copies))
-            assert not any(x.requires_grad for x in [*sampler.buffers(), *sampler.parameters()])
+        sampler = self.case(kind, n).sampler
+        users, items = self.batch(sampler.catalogue, 0)
+        scorer = make_scorer(kind, sampler.catalogue, 1)
+        held = [] if scorer is None else vars(scorer).values()
+        seen = [x for x in held if isinstance(x, Tensor)]
+        seen += [users, items, *sampler.catalogue.buffers()]
+        copies = [x.clone() for x in seen]
+        for epoch in range(3):
+            sampler.begin_epoch(epoch, scorer)
+            sampler.sample(users, items, n, scorer)
+        assert all(map(torch.equal, seen, copies))
+        assert not any(x.requires_grad for x in [*sampler.buffers(), *sampler.parameters()])
 
-    def test_restored_state_continues(self) -> None:
+    def test_restored_state_continues(self, kind: str, n: int) -> None:
         """A state saved in mid-epoch and loaded into another sampler draws the same ids."""
-        for case in self.cases(seed=5):
-            self.run(case, range(2))
-            file, catalogue = io.BytesIO(), case.sampler.catalogue
-            torch.save(case.sampler.state_dict(), file)
-            file.seek(0)
-            fresh, used = (case._replace(sampler=self.make_sampler(catalogue, s)) for s in (6, 7))
-            self.run(used, range(1))
-            used.sampler.load_state_dict(case.sampler.state_dict())
-            fresh.sampler.load_state_dict(torch.load(file, weights_only=True))
-            users, items = self.batch(catalogue, 99)
-            scorer = make_scorer(case.kind, catalogue, 99)
-            runs = []
-            for kind, n, sampler in (case, fresh, used):
-                rest = sampler.sample(users, items, n, scorer)
-                later = self.run(Case(kind, n, sampler), range(2, 4))
-                runs.append(torch.cat((rest.flatten(), later.flatten())))
-            assert torch.equal(runs[1], runs[0])
-            assert torch.equal(runs[2], runs[0])
+        case = self.case(kind, n, seed=5)
+        self.run(case, range(2))
+        file, catalogue = io.BytesIO(), case.sampler.catalogue
+        torch.save(case.sampler.state_dict(), file)
+        file.seek(0)
+        fresh, used = (case._replace(sampler=self.make_sampler(catalogue, s)) for s in (6, 7))
+        self.run(used, range(1))
+        used.sampler.load_state_dict(case.sampler.state_dict())
+        fresh.sampler.load_state_dict(torch.load(file, weights_only=True))
+        users, items = self.batch(catalogue, 99)
+        scorer = make_scorer(kind, catalogue, 99)
+        runs = []
+        for each in (case, fresh, used):
+            rest = each.sampler.sample(users, items, n, scorer)
+            later = self.run(each, range(2, 4))
+            runs.append(torch.cat((rest.flatten(), later.flatten())))
+        assert torch.equal(runs[1], runs[0])
+        assert torch.equal(runs[2], runs[0])
 
-    def test_unusable_scores(self) -> None:
+    def test_unusable_scores(self, kind: str, n: int, bad: float) -> None:
         """A NaN or infinite score is not chosen while another can be; without one ids are valid."""
         catalogue = small_catalogue(self.device)
         users, items = catalogue.owners, catalogue.positives.long()
         rich = catalogue.negative_num[users] >= 20
-        for bad in NOT_FINITE:
-            for case in self.cases():
-                if case.sampler.scorer_needed() is not None:
-                    batch = users[rich], items[rich]
-                    self.run(case, range(1), (bad, 30), batch)
-                    assert 30 not in self.run(case, range(2, 4), (bad, 30), batch), f"{case} {bad}"
-                self.run(case, range(4, 5), (bad, slice(None)))
+        case = self.case(kind, n)
+        if of_type(case.sampler.requirements(), Scores):
+            batch = users[rich], items[rich]
+            self.run(case, range(1), (bad, 30), batch)
+            assert 30 not in self.run(case, range(2, 4), (bad, 30), batch)
+        self.run(case, range(4, 5), (bad, slice(None)))
 
-    def test_memory_is_bounded(self) -> None:
+    def test_memory_is_bounded(self, kind: str, n: int) -> None:
         """What a sampler holds does not grow with the steps and epochs."""
-        for case in self.cases():
-            sizes = []
-            for epochs in (range(6), range(6, 8)):
-                self.run(case, epochs)
-                sizes.append(sum(footprint(vars(module)) for module in case.sampler.modules()))
-            assert sizes[1] <= sizes[0]
+        case, sizes = self.case(kind, n), []
+        for epochs in (range(6), range(6, 8)):
+            self.run(case, epochs)
+            sizes.append(sum(footprint(vars(module)) for module in case.sampler.modules()))
+        assert sizes[1] <= sizes[0]

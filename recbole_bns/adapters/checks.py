@@ -12,6 +12,7 @@ from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import check_schedules
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
+from recbole_bns.sampling.capabilities import UserColumn
 from recbole_bns.settings.declared import check_value, declared
 from recbole_bns.settings.values import epochs_of
 
@@ -215,14 +216,21 @@ def check_metrics(final: Mapping[str, Any]) -> None:
 
 
 def add_prior_column(config: RunConfig) -> None:
-    """Have RecBole load the ``.user`` column that the sampler's parameters ask for."""
+    """Have RecBole load the ``.user`` column that the sampler's parameters ask for.
+
+    A file that they alone load changes no interactions: RecBole would drop those of users without
+    a line in it.
+    """
     final = config.final_config_dict
     if not is_sampled(config) or final.get("load_col") is None:
         return
     name, params, _ = parsed_settings(config)
-    wanted = [need[5:] for need in get(name).side_data(params) if need.startswith("user:")]
+    needs = get(name).requirements_of(params)
+    wanted = [need.column for need in needs if isinstance(need, UserColumn)]
     load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
     columns = load.get("user", [])
+    if wanted and not columns and not load.get("item"):
+        final["filter_inter_by_user_or_item"] = False
     if wanted and columns != "*":
         load["user"] = list(dict.fromkeys([final["USER_ID_FIELD"], *columns, *wanted]))
         final["load_col"] = load

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
+from recbole_bns.sampling.capabilities import Scores, of_type
+from recbole_bns.sampling.proposals import Announced
 
 from .models import upgrade
 from .sampler import BNSSampler
@@ -64,7 +66,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         shuffle: bool = False,
         recorder: BatchWatcher | None = None,
     ) -> None:
-        if config["worker"] and sampler.core.scorer_needed() is not None:
+        if config["worker"] and of_type(sampler.core.requirements(), Scores):
             raise UsageError(
                 f"worker: got {config['worker']}, but neg_sampler '{sampler.core.name}' looks at "
                 "the model, and a worker process has a stale copy of it; allowed is 0."
@@ -130,13 +132,16 @@ class BNSTrainDataLoader(TrainDataLoader):
             order = torch.cat([order[first:end] for first, end, _ in shares])
         feat = self._dataset.inter_feat.interaction
         columns = {name: value[order].to(self.device) for name, value in feat.items()}
-        self._sampler.core.announce(columns[self.uid_field])
+        announced = self._sampler.core.announce(columns[self.uid_field])
         start = 0
         for first, end, self.weight in shares:
             rows = slice(start, start + end - first)
             start = rows.stop
             part = {name: value[rows] for name, value in columns.items()}
-            yield self._neg_sampling(self._join(Interaction(part)))
+            batch = self._join(Interaction(part))
+            with served(announced, rows, batch[self.uid_field]):
+                batch = self._neg_sampling(batch)
+            yield batch
 
     def _share(self, start: int) -> tuple[int, int, float]:
         """First row and end of our share of the batch that begins at ``start``, and its weight."""
@@ -197,6 +202,13 @@ class BNSTrainDataLoader(TrainDataLoader):
             if features is not None and field in data:
                 data.update(features[data[field]])
         return data
+
+
+def served(announced: Announced | None, rows: slice, users: Tensor) -> AbstractContextManager[None]:
+    """A context for the negatives of announced users, who lie in ``users``."""
+    if announced is None:  # a sampler whose announce() says nothing
+        return nullcontext()
+    return announced.rows(rows.start, rows.stop, users)
 
 
 def on_device(features: Interaction | None, device: torch.device) -> Interaction | None:

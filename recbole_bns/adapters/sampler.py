@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, Scorer
+from recbole_bns.sampling.capabilities import Scores, of_type
 
 from .scorers import Columns, ScorerFactory, scorer_factory
 
@@ -87,14 +88,9 @@ class BNSSampler(Sampler):
         Returns:
             ``(B, num)`` item ids on the device of ``users``.
         """
-        scorer = None if self.core_warming_up else self._scorer(rows)
+        scorer = self._scorer(rows, self.core.epoch)
         with torch.no_grad():
             return self.core.sample(users, items, num, scorer)
-
-    @property
-    def core_warming_up(self) -> bool:
-        """True while the core draws without looking at scores."""
-        return bool(getattr(self.core, "warming_up", lambda: False)())
 
     def sample_by_user_ids(
         self, user_ids: Sequence[int] | Tensor, item_ids: Sequence[int] | Tensor, num: int
@@ -115,8 +111,10 @@ class BNSSampler(Sampler):
         drawn = self.sample(users.to(device), items.to(device), num)
         return drawn.T.reshape(-1).cpu()
 
-    def _scorer(self, rows: Interaction | None) -> Scorer | None:
-        if self.core.scorer_needed() is None:
+    def _scorer(self, rows: Interaction | None, epoch: int | None = None) -> Scorer | None:
+        """The scorer of a step of ``epoch``, of a moment between two where it is None."""
+        needed = of_type(self.core.requirements(), Scores)
+        if needed is None or (epoch is not None and epoch < needed.since):
             return None
         if not self._bound:
             raise UsageError(

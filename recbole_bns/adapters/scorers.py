@@ -18,8 +18,14 @@ from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecom
 from recbole.model.general_recommender import BPR, LightGCN, SpectralCF
 from torch import Tensor, nn
 
-from recbole_bns.common.errors import UsageError
 from recbole_bns.sampling import FactorScorer, NegativeSampler, Scorer, available
+from recbole_bns.sampling.capabilities import (
+    Requirement,
+    Scores,
+    ScoresBetweenBatches,
+    Vectors,
+    of_type,
+)
 
 from .lightgcn import SharedLightGCN
 from .models import scoring_mode
@@ -92,7 +98,8 @@ class ModelScorer(Scorer):
         if isinstance(self.model, GeneralRecommender):
             return {}
         if self.rows is None or len(self.rows) != len(users):
-            raise _outside(type(self.model))
+            model_class = type(self.model)
+            raise ScoresBetweenBatches().refusal(model_class.__name__, served_by(model_class))
         return dict(self.rows.interaction)
 
 
@@ -172,12 +179,23 @@ def scorer_kind(model_class: type[nn.Module]) -> type[Scorer]:
     return CatalogueScorer if overridden else PairScorer
 
 
-def _outside(model_class: type[nn.Module]) -> UsageError:
-    return UsageError(
-        f"neg_sampler: it needs scores outside of a batch, but {model_class.__name__} scores by "
-        "the rows of a batch (item sequence or features); take dns, ahns or bns, aobpr with "
-        "neg_sampler_args.ranks: step, or srns with neg_sampler_args.alpha: 0."
-    )
+def can_give(requirement: Requirement, model_class: type[nn.Module]) -> bool:
+    """Whether models of this class can give what a sampler asks of its model."""
+    match requirement:
+        case Vectors():
+            return scorer_kind(model_class) is FactorScorer
+        case ScoresBetweenBatches():
+            return issubclass(model_class, GeneralRecommender)
+    return True
+
+
+def served_by(model_class: type[nn.Module]) -> list[str]:
+    """Names of the samplers that models of this class serve, with their default parameters."""
+    return [
+        name
+        for name, cls in available().items()
+        if all(can_give(need, model_class) for need in cls.requirements_of(cls.Params()))
+    ]
 
 
 def check_served(sampler: NegativeSampler, model_class: type[nn.Module]) -> None:
@@ -186,24 +204,21 @@ def check_served(sampler: NegativeSampler, model_class: type[nn.Module]) -> None
     Raises:
         UsageError: names the samplers that work.
     """
-    if not issubclass(model_class, GeneralRecommender) and sampler.looks_between_batches():
-        raise _outside(model_class)
-    if sampler.scorer_needed() is not FactorScorer or scorer_kind(model_class) is FactorScorer:
-        return
-    others = [name for name, cls in available().items() if cls.needs is not FactorScorer]
-    remedy = " (aobpr works with neg_sampler_args.definition: global)" * (sampler.name == "aobpr")
-    raise UsageError(
-        f"neg_sampler '{sampler.name}' needs user and item vectors, which "
-        f"{model_class.__name__} does not have; allowed with this model: {', '.join(others)}"
-        f"{remedy}; a dot-product model of your own is made known with recbole_bns.factors."
-    )
+    for need in sampler.requirements():
+        if can_give(need, model_class):
+            continue
+        others = served_by(model_class)
+        if isinstance(need, Vectors):
+            raise need.refusal(sampler.name, model_class.__name__, others)
+        if isinstance(need, ScoresBetweenBatches):
+            raise need.refusal(model_class.__name__, others)
 
 
 def scorer_factory(
     model: AbstractRecommender, sampler: NegativeSampler, columns: Columns
 ) -> ScorerFactory | None:
     """How to make this step's scorer for ``sampler``; None where it needs no scores."""
-    if sampler.scorer_needed() is None:
+    if of_type(sampler.requirements(), Scores) is None:
         return None
     check_served(sampler, type(model))
     return best_scorer(model, columns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from bisect import bisect_left
 from collections.abc import Container, Mapping
 from dataclasses import MISSING, dataclass, field
 from numbers import Real
@@ -32,6 +33,21 @@ class Schedule:
         if self.stop is None:
             return value
         return max(value, self.stop) if self.step < 0 else min(value, self.stop)
+
+    def first_outside(self, spec: dataclasses.Field[Any], epochs: int) -> int | None:
+        """The first epoch (0-based) whose value the parameter may not have; None: all may.
+
+        Args:
+            spec: the parameter, declared by :func:`param`.
+            epochs: how many epochs there are.
+        """
+        if not _in_range(spec, self.start):
+            return 0 if epochs > 0 else None
+        if epochs < 1 or _in_range(spec, self.at(epochs - 1)):
+            return None  # it moves one way, so that it has never been outside before
+        return bisect_left(
+            range(epochs), True, key=lambda epoch: not _in_range(spec, self.at(epoch))
+        )
 
 
 @dataclass(frozen=True)
@@ -206,7 +222,7 @@ def check_parameter(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
     if meta["schedule"] and isinstance(value, Mapping):
         return _check_schedule(spec, value, path)
     if meta["schedule"] and isinstance(value, Schedule):
-        return value
+        return _check_schedule(spec, _plain(value), path)
     if meta["choices"]:
         _require(value in meta["choices"], spec, value, path)
         return value
@@ -224,11 +240,18 @@ def check_parameter(spec: dataclasses.Field[Any], value: Any, path: str) -> Any:
         value = int(value)
     else:
         value = float(value)
-    _require(meta["low"] is None or value >= meta["low"], spec, value, path)
-    _require(meta["high"] is None or value <= meta["high"], spec, value, path)
-    _require(meta["above"] is None or value > meta["above"], spec, value, path)
-    _require(meta["below"] is None or value < meta["below"], spec, value, path)
+    _require(_in_range(spec, value), spec, value, path)
     return value
+
+
+def _in_range(spec: dataclasses.Field[Any], value: float) -> bool:
+    meta = spec.metadata
+    return (
+        (meta["low"] is None or value >= meta["low"])
+        and (meta["high"] is None or value <= meta["high"])
+        and (meta["above"] is None or value > meta["above"])
+        and (meta["below"] is None or value < meta["below"])
+    )
 
 
 def _check_schedule(spec: dataclasses.Field[Any], value: Mapping[str, Any], path: str) -> Schedule:
@@ -238,50 +261,50 @@ def _check_schedule(spec: dataclasses.Field[Any], value: Mapping[str, Any], path
     for name in ("start", "stop"):
         if name in value:
             check_parameter(spec, value[name], f"{path}.{name}")
-    return Schedule(**{name: float(number) for name, number in value.items()})
+    schedule = Schedule(**{name: float(number) for name, number in value.items()})
+    _check_direction(schedule, path)
+    return schedule
+
+
+def _check_direction(schedule: Schedule, path: str) -> None:
+    """Refuse a schedule that does not start at ``start``, or never comes to ``stop``."""
+    start, step, stop = schedule.start, schedule.step, schedule.stop
+    if stop is None or stop == start or (stop - start) * step > 0:
+        return
+    way = f"moves away from stop {stop:g}" if step else "does not move"
+    raise UsageError(
+        f"{path}: got {_plain(schedule)}, which starts at {start:g} and {way} with step {step:g}; "
+        "allowed is a step towards the stop."
+    )
 
 
 def check_schedules(params: Any, epochs: int, path: str) -> None:
-    """Make sure that schedules stay in their range in all epochs and move towards their stop.
+    """Refuse schedules that leave their parameter's range before the last epoch is over.
 
     Args:
         params: what :func:`parse` returned.
-        epochs: of the training.
-        path: where the parameters stand, for errors.
+        epochs: how many epochs there are.
+        path: where the parameters stand, for errors: ``neg_sampler_args``.
 
     Raises:
-        UsageError: one leaves its range, with the epoch; or it would never come to its stop.
+        UsageError: names the epoch, counted from 1.
     """
     for spec in dataclasses.fields(params):
-        schedule = getattr(params, spec.name)
-        if isinstance(schedule, Schedule):
-            _check_way(spec, schedule, epochs, f"{path}.{outside(spec.name)}")
-
-
-def _check_way(spec: dataclasses.Field[Any], schedule: Schedule, epochs: int, path: str) -> None:
-    got = {key: value for key, value in dataclasses.asdict(schedule).items() if value is not None}
-    stop, step = schedule.stop, schedule.step
-    if stop is not None and stop != schedule.start and (stop - schedule.start) * step <= 0:
-        way = "does not move" if not step else f"moves away from stop {stop:g}"
-        raise UsageError(
-            f"{path}: got {got!r}, which starts at {schedule.start:g} and {way} with step "
-            f"{step:g}; allowed is a step towards the stop."
-        )
-    for epoch in range(epochs):
-        if not _within(spec, schedule.at(epoch)):
+        value = getattr(params, spec.name)
+        if not isinstance(value, Schedule):
+            continue
+        epoch = value.first_outside(spec, epochs)
+        if epoch is not None:
             raise UsageError(
-                f"{path}: got {got!r}, which is {schedule.at(epoch):g} in epoch {epoch + 1} of "
-                f"{epochs}, allowed is {allowed(spec)}; give it a stop, as in "
-                f"{{start: {schedule.start:g}, step: {step:g}, stop: {schedule.at(epoch - 1):g}}}."
+                f"{path}.{outside(spec.name)}: got {_plain(value)}, which is {value.at(epoch):g} "
+                f"in epoch {epoch + 1} of {epochs}, allowed is {allowed(spec)}; give it a stop, as "
+                f"in {{start: {value.start:g}, step: {value.step:g}, "
+                f"stop: {value.at(max(epoch - 1, 0)):g}}}."
             )
 
 
-def _within(spec: dataclasses.Field[Any], value: float) -> bool:
-    try:
-        check_parameter(spec, value, "")
-    except UsageError:
-        return False
-    return True
+def _plain(schedule: Schedule) -> dict[str, float]:
+    return {k: v for k, v in dataclasses.asdict(schedule).items() if v is not None}
 
 
 def _is_number(value: Any) -> bool:
@@ -342,7 +365,7 @@ def as_mapping(params: Any) -> dict[str, Any]:
     for spec in dataclasses.fields(params):
         value = getattr(params, spec.name)
         if isinstance(value, Schedule):
-            value = {k: v for k, v in dataclasses.asdict(value).items() if v is not None}
+            value = _plain(value)
         elif spec.metadata["array"] and hasattr(value, "shape"):
             value = f"array of shape {tuple(value.shape)}"
         result[outside(spec.name)] = value

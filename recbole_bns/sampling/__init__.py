@@ -2,7 +2,9 @@
 
 from recbole_bns.common.params import Schedule, param, parse
 
-from .base import ALL, CandidateSampler, NegativeSampler, NoParams
+from .base import NegativeSampler, NoParams
+from .candidates import CandidateSampler
+from .capabilities import ALL
 from .catalogue import Catalogue
 from .peers import Peers
 from .proposals import Proposal

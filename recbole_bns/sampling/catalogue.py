@@ -113,7 +113,8 @@ def sorted_pairs(users: Tensor, items: Tensor, item_num: int) -> Tensor:
     """
     keys = (users * item_num).add_(items)
     if keys.device.type != "cpu":
-        return torch.unique(keys)
+        different: Tensor = torch.unique(keys)
+        return different
     keys.numpy().sort()
     new = torch.ones(len(keys), dtype=torch.bool)
     torch.ne(keys[1:], keys[:-1], out=new[1:])

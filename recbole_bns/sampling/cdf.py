@@ -82,30 +82,37 @@ def scores_and_counts(
     return scores, counts
 
 
-def estimated_cdf(below: Tensor, total: Tensor, negative_num: Tensor) -> Tensor:
+def estimated_cdf(below: Tensor, total: Tensor, negative_num: Tensor, itself: Tensor) -> Tensor:
     """Estimate of the exact form from reference items.
 
-    The share of a user's negatives among the reference that score ``<= value``, times
-    ``n / (n + 1)`` so that it stays below 1 as the exact form does. With R counted references the
-    error exceeds ``sqrt(log(2 / d) / (2 R))`` with probability at most d (Dvoretzky, Kiefer,
-    Wolfowitz; constant by Massart).
+    The item counts itself, if it is a negative of the user, and the other negatives by the share
+    of those among the reference that score ``<= value``; over ``n + 1``, so that it stays below 1
+    as the exact form does. Where all items are the reference it is the exact form. With R counted
+    references the share's error exceeds ``sqrt(log(2 / d) / (2 R))`` with probability at most d
+    (Dvoretzky, Kiefer, Wolfowitz; constant by Massart).
 
     Args:
-        below: ``(B, K)`` how many of the user's negatives among the reference score no higher.
-        total: ``(B, 1)`` how many of the reference are negatives of the user.
+        below: ``(B, K)`` how many of the user's other negatives among the reference score no
+            higher.
+        total: ``(B, K)`` how many of the reference are other negatives of the user.
         negative_num: ``(B, 1)`` n.
+        itself: ``(B, K)`` bool, whether the item is a negative of the user.
 
     Returns:
-        ``(B, K)``; 1/2 for a user none of whose negatives is among the references.
+        ``(B, K)``; without a reference the others count half.
     """
-    share = torch.where(total > 0, below / total.clamp(min=1), 0.5)
-    return share * (negative_num / (negative_num + 1))
+    others = negative_num - itself.long()
+    scale = others / total.clamp(min=1)  # 1 where all items are the reference: nothing is rounded
+    count = torch.where(total > 0, below * scale, others * 0.5)
+    return (itself + count) / (negative_num + 1)
 
 
 def scores_and_references(
     scorer: Scorer, users: Tensor, items: Tensor, reference: Tensor, catalogue: Catalogue
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores of items, how many of the user's negatives among references score no higher, of what.
+    """Scores of items, how many of the user's other negatives among references score no higher.
+
+    An item is none of its own references, however scores are rounded.
 
     Args:
         scorer: this step's view of the model.
@@ -115,12 +122,18 @@ def scores_and_references(
         catalogue: who interacted with what.
 
     Returns:
-        ``(B, K)`` scores, ``(B, K)`` and ``(B, 1)`` int64.
+        ``(B, K)`` scores, ``(B, K)`` counts and ``(B, K)`` how many were asked: both int64.
     """
     if isinstance(scorer, FactorScorer) and scorer.compiled:
         vectors, groups = (scorer.users, scorer.items), scorer.groups(users)
         return count_kernels.score_reference(vectors, groups, catalogue, reference, items)
-    values = scorer.pairs(users, items)
+    values, scores = scorer.pairs(users, items), scorer.block(users, reference)
     counted = ~catalogue.is_positive(users.unsqueeze(1), reference)
-    below = count_not_above(scorer.block(users, reference), counted, values)
-    return values, below, counted.sum(1, keepdim=True)
+    below = count_not_above(scores, counted, values)
+    items = items.contiguous()
+    first = torch.searchsorted(reference, items)
+    times = torch.searchsorted(reference, items, right=True) - first
+    first.clamp_(max=len(reference) - 1)
+    times *= counted.gather(1, first)
+    below -= times * (scores.gather(1, first) <= values)
+    return values, below, counted.sum(1, keepdim=True) - times

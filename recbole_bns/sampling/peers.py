@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
+
+from .state import Resumable
 
 
 class Peers:
@@ -43,11 +45,11 @@ class Peers:
         if self.size == 1:
             write(rows)
             return
-        every = torch.cat(self.gather(rows)).unique()
-        own = every.tensor_split(self.size)[self.rank]
-        if len(own):
-            write(own)
-        table[every] = torch.cat(self.gather(table[own]))
+        every = torch.unique(torch.cat(self.gather(rows)))
+        share = every.tensor_split(self.size)[self.rank]
+        if len(share):
+            write(share)
+        table[every] = torch.cat(self.gather(table[share]))
 
     def seed(self, seed: int) -> int:
         """A seed for this process: of the first one ``seed`` itself, of others one of their own."""
@@ -57,9 +59,10 @@ class Peers:
 ALONE = Peers()
 
 
-class Divisible:
+class Divisible(Resumable):
     """The part of a sampler that several processes need; see :class:`.base.NegativeSampler`."""
 
+    name: ClassVar[str]
     peers: Peers = ALONE
 
     def divide(self, peers: Peers) -> None:
@@ -71,11 +74,10 @@ class Divisible:
         Raises:
             UsageError: the sampler has buffers that are saved, which is a memory.
         """
-        own: Any = self
-        memory = [name for name, value in own.state_dict().items() if isinstance(value, Tensor)]
+        memory = [name for name, value in self.state_dict().items() if isinstance(value, Tensor)]
         if memory:
             raise UsageError(
-                f"nproc: got {peers.size}, but neg_sampler '{own.name}' keeps a memory "
+                f"nproc: got {peers.size}, but neg_sampler '{self.name}' keeps a memory "
                 f"('{memory[0]}') and does not say how processes share it; allowed is 1, or a "
                 "method divide() of the sampler."
             )
@@ -83,6 +85,5 @@ class Divisible:
 
     def draw_apart(self, peers: Peers) -> None:
         """Draw other numbers than the other processes do."""
-        own: Any = self
-        own.peers = peers
-        own.generator.manual_seed(peers.seed(own.seed))
+        self.peers = peers
+        self.generator.manual_seed(peers.seed(self.seed))

@@ -7,7 +7,10 @@ whole catalogue, which costs a bit test each; distinct ones are ranks without re
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,56 @@ from .streams import TRIES, integers, new_key, uniforms
 
 AHEAD = 1 << 18
 """Draws made at once for announced users (2 MiB)."""
+
+
+class Announced:
+    """Users whose negatives will be asked for, and those of them who are being served.
+
+    Draws for many batches at once cost less: the users' lists are then in the cache, which they
+    are not after a training step. So a host announces an epoch's users, and serves them in order::
+
+        announced = sampler.announce(users)
+        with announced.rows(0, 2048):
+            sampler.sample(users[:2048], items, n, scorer)
+
+    What is drawn for those users inside was drawn ahead; it is their values that count, not where
+    they lie in memory. A host that does not serve them gets draws of each batch by itself.
+
+    Args:
+        users: ``(N,)``, in the order in which they will be served.
+    """
+
+    def __init__(self, users: Tensor) -> None:
+        self.users = users.contiguous()
+        self._served: tuple[int, Tensor] | None = None
+
+    @contextmanager
+    def rows(self, first: int, end: int, users: Tensor | None = None) -> Iterator[None]:
+        """Serve the announced users from ``first`` up to ``end``.
+
+        Args:
+            first: number of the first one.
+            end: number of the one after the last.
+            users: ``(end - first,)`` the tensor that holds them in this step, where there is one
+                of its own: it is then known without a look at its values.
+        """
+        self._served = first, self.users[first:end] if users is None else users
+        try:
+            yield
+        finally:
+            self._served = None
+
+    def place(self, users: Tensor) -> int | None:
+        """Number of the first of ``users`` (B,) if they are those being served, else None."""
+        if self._served is None:
+            return None
+        first, served = self._served
+        alike = (users.shape, users.dtype, users.device) == (
+            served.shape,
+            served.dtype,
+            served.device,
+        )
+        return first if users is served or (alike and torch.equal(users, served)) else None
 
 
 class Ahead(NamedTuple):
@@ -65,11 +118,11 @@ def tried_items(catalogue: Catalogue, users: Tensor, u: Tensor, spare: Tensor) -
     return torch.where(free.any(2), item, spare)
 
 
-class Proposal(nn.Module):
-    """Uniform draws over a user's negatives.
+class Draws(nn.Module, ABC):
+    """Exact draws from a user's negatives; a subclass says how likely each item is.
 
-    ``draw`` costs O(log n) an item at the most, n the user's positives, with a bounded number of
-    random numbers.
+    Args:
+        catalogue: the training interactions.
     """
 
     catalogue: Catalogue
@@ -78,13 +131,23 @@ class Proposal(nn.Module):
         super().__init__()
         self.catalogue = catalogue
         self._free_before: Tensor | None = None
-        self._coming: Tensor | None = None
+        self._announced: Announced | None = None
         self._ahead: dict[tuple[int, bool], Ahead] = {}
 
     @property
+    @abstractmethod
     def stride(self) -> int:
         """More than the mass of the whole catalogue, so that users do not overlap."""
-        return self.catalogue.item_num
+
+    @abstractmethod
+    def _mass_before(self, owners: Tensor) -> Tensor:
+        """``(nnz,)`` free mass before each positive, whose users are ``owners`` (nnz,)."""
+
+    @abstractmethod
+    def _draw(
+        self, users: Tensor, k: int, generator: torch.Generator, distinct: bool, by_user: bool
+    ) -> Tensor:
+        """Draws ``(B, k)`` as :meth:`draw` gives them, made now."""
 
     @property
     def free_before(self) -> Tensor:
@@ -94,11 +157,6 @@ class Proposal(nn.Module):
             before = self._mass_before(owners)
             self._free_before = before.add_(owners.mul_(self.stride))
         return self._free_before
-
-    def _mass_before(self, owners: Tensor) -> Tensor:
-        catalogue = self.catalogue
-        place = torch.arange(len(catalogue.positives), device=catalogue.device)
-        return catalogue.positives - 1 - (place - catalogue.indptr[owners])
 
     def draw(
         self,
@@ -123,36 +181,57 @@ class Proposal(nn.Module):
             ``(B, k)`` item ids; 0 means "no such item" (a user without negatives gets only 0).
         """
         distinct = distinct and k > 1
-        place = None if by_user else self._place(users)
-        if place is None:
+        first = None
+        if self._announced is not None and not by_user:
+            first = self._announced.place(users)
+        if first is None:
             return self._draw(users, k, generator, distinct, by_user)
         ahead = self._ahead.get((k, distinct), Ahead(users.new_empty(0, k), 0, 0))
-        if place < ahead.unread:  # a second draw for the same users is another one
+        if first < ahead.unread:  # a second draw for the same users is another one
             return self._draw(users, k, generator, distinct, by_user)
-        if place + len(users) > ahead.first + len(ahead.ids):
-            assert self._coming is not None
-            coming = self._coming[place : place + max(len(users), AHEAD // k)]
-            ahead = Ahead(self._draw(coming, k, generator, distinct, False), place, place)
-        self._ahead[k, distinct] = ahead._replace(unread=place + len(users))
-        return ahead.ids[place - ahead.first :][: len(users)]
+        if first + len(users) > ahead.first + len(ahead.ids):
+            assert self._announced is not None
+            coming = self._announced.users[first : first + max(len(users), AHEAD // k)]
+            ahead = Ahead(self._draw(coming, k, generator, distinct, False), first, first)
+        self._ahead[k, distinct] = ahead._replace(unread=first + len(users))
+        return ahead.ids[first - ahead.first :][: len(users)]
 
-    def announce(self, users: Tensor) -> None:
-        """Say for whom the coming draws will be: those for slices of ``users`` (N,) cost less.
+    def announce(self, users: Tensor) -> Announced:
+        """Say for whom (N,) the coming draws will be; what it returns serves them."""
+        announced = Announced(users)
+        self.expect(announced)
+        return announced
 
-        They are drawn for many batches at once: the users' lists are then in the cache, which
-        they are not after a training step. Draws for others are as before.
-        """
-        self._coming = users.contiguous()
+    def expect(self, announced: Announced) -> None:
+        """Draw ahead for users who were announced elsewhere."""
+        self._announced = announced
         self._ahead = {}
 
-    def _place(self, users: Tensor) -> int | None:
-        """Where in the announced users these lie, by their memory; None where they do not."""
-        coming = self._coming
-        if coming is None or not len(users) or users.stride(0) != 1 or users.dtype != coming.dtype:
-            return None
-        place, rest = divmod(users.data_ptr() - coming.data_ptr(), users.element_size())
-        inside = users.device == coming.device and 0 <= place <= len(coming) - len(users)
-        return place if inside and not rest else None
+    def _positives_before(self, users: Tensor, mass: Tensor) -> Tensor:
+        keys = mass + (users * self.stride).unsqueeze(1)
+        if engine.available(keys, self.free_before):
+            return draws.positives_before(keys, users, self.catalogue.indptr, self.free_before)
+        place = torch.searchsorted(self.free_before, keys, right=True)
+        return place - self.catalogue.indptr[users].unsqueeze(1)
+
+
+@final
+class Proposal(Draws):
+    """Uniform draws over a user's negatives.
+
+    ``draw`` costs O(log n) an item at the most, n the user's positives, with a bounded number of
+    random numbers.
+    """
+
+    @property
+    def stride(self) -> int:
+        """The catalogue's size: an item has the mass 1."""
+        return self.catalogue.item_num
+
+    def _mass_before(self, owners: Tensor) -> Tensor:
+        catalogue = self.catalogue
+        place = torch.arange(len(catalogue.positives), device=catalogue.device)
+        return catalogue.positives - 1 - (place - catalogue.indptr[owners])
 
     def _draw(
         self, users: Tensor, k: int, generator: torch.Generator, distinct: bool, by_user: bool
@@ -173,12 +252,17 @@ class Proposal(nn.Module):
         spare = (mass + 1 + self._positives_before(users, mass)).masked_fill_(free == 0, 0)
         return tried_items(self.catalogue, users, u[..., :TRIES], spare)
 
-    def _positives_before(self, users: Tensor, mass: Tensor) -> Tensor:
-        keys = mass + (users * self.stride).unsqueeze(1)
-        if engine.available(keys, self.free_before):
-            return draws.positives_before(keys, users, self.catalogue.indptr, self.free_before)
-        place = torch.searchsorted(self.free_before, keys, right=True)
-        return place - self.catalogue.indptr[users].unsqueeze(1)
+
+def completed(ids: Tensor, users: Tensor, proposal: Draws, generator: torch.Generator) -> Tensor:
+    """Make ``ids`` (B, n) different from one another and replace the zeros.
+
+    Gaps are filled with draws of ``proposal``, again with one where a user has fewer than n.
+    """
+    if ids.shape[1] > 1:
+        spare = proposal.draw(users, ids.shape[1], generator, distinct=True)
+        stream = torch.cat((ids, spare), 1)
+        ids = first_distinct(stream, stream > 0, ids.shape[1])
+    return torch.where(ids > 0, ids, ids.amax(1, keepdim=True))
 
 
 def first_distinct(stream: Tensor, allowed: Tensor, k: int) -> Tensor:

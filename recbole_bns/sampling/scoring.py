@@ -118,7 +118,7 @@ class FactorScorer(Scorer):
             return Groups(*pair_kernels.group(users))
         if users.device.type != "cpu":
             return super().groups(users)
-        different, place, sizes = users.unique(return_inverse=True, return_counts=True)
+        different, place, sizes = torch.unique(users, return_inverse=True, return_counts=True)
         starts = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
         return Groups(different, place.argsort(stable=True), starts)
 

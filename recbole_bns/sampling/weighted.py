@@ -6,18 +6,21 @@ free mass; one search tells how many positives lie before it, a second one maps 
 
 from __future__ import annotations
 
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
 from .catalogue import Catalogue
-from .proposals import Proposal, first_distinct
+from .proposals import Draws, Proposal, first_distinct
 from .streams import integers, new_key, uniforms
 
 MASS_BITS = 40
 """Real weights become integers below ``2**40``: a relative error of at most 1e-12 an item."""
 
 
-class WeightedProposal(Proposal):
+@final
+class WeightedProposal(Draws):
     """Draws over a user's negatives with probability proportional to item weights.
 
     A user whose negatives all have weight 0 is served uniformly.
@@ -52,7 +55,7 @@ class WeightedProposal(Proposal):
 
     @property
     def stride(self) -> int:
-        """More than the mass of the whole catalogue, so that users do not overlap."""
+        """One more than the mass of the whole catalogue."""
         return self._stride
 
     def _mass_before(self, owners: Tensor) -> Tensor:
@@ -120,3 +123,6 @@ def _complete(items: Tensor, spare: Tensor) -> Tensor:
     """Fill the zeros of ``items`` (B, k) with entries of ``spare`` (B, k) that are not in it."""
     stream = torch.cat((items, spare), 1)
     return first_distinct(stream, stream > 0, items.shape[1])
+
+
+Proposal.register(WeightedProposal)  # who asks whether something is a Proposal means any draws

@@ -16,8 +16,10 @@ from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, 
 from recbole_bns.adapters.scorers import Columns, check_served
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
+from recbole_bns.common.params import check_schedules
 from recbole_bns.runs.records import RunConfig
-from recbole_bns.sampling import ALL, NegativeSampler, build, get
+from recbole_bns.sampling import NegativeSampler, build, get
+from recbole_bns.sampling.capabilities import Negatives, SideData, of_type
 from recbole_bns.settings.declared import NO_SAMPLER
 
 from .limits import check_team
@@ -120,8 +122,10 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     """
     name, params, num = parsed_settings(config)
     catalogue = catalogue_of(train).to(config["device"])
-    start, needs = perf_counter(), get(name).side_data(params)
-    side = {need: side_data(need, params, config, train, catalogue, held_out) for need in needs}
+    check_schedules(params, config["epochs"], "neg_sampler_args")
+    start = perf_counter()
+    needs = [n for n in get(name).requirements_of(params) if isinstance(n, SideData)]
+    side = {need.name: side_data(need, config, train, catalogue, held_out) for need in needs}
     core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
     check_served(core, config.model_class)
@@ -149,11 +153,11 @@ def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
             f"{none} of {len(negatives)} users have interacted with every item; they have no "
             "negative and are left out of training."
         )
-    wanted = getattr(core.params, "candidate_num", 1)
-    distinct = num > 1 or not getattr(core.params, "replacement", True)
-    if wanted != ALL and distinct and (few := int((negatives < wanted * num).sum()) - none):
+    need = of_type(core.requirements(), Negatives)
+    wanted = need.wanted(num) if need else 1
+    if few := int((negatives < wanted).sum()) - none:
         notes.append(
-            f"{few} of {len(negatives)} users have fewer than {wanted * num} negatives; their "
+            f"{few} of {len(negatives)} users have fewer than {wanted} negatives; their "
             "candidates are all that they have."
         )
     return notes

@@ -1,13 +1,14 @@
-"""What a prior of BNS may need beside the interactions: columns, held-out pairs, model values."""
+"""What a sampler may need beside the interactions: columns, held-out pairs, a model's values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from logging import getLogger
 from typing import Any
 
 import numpy as np
 import torch
-from recbole.utils import get_model
+from recbole.utils import FeatureType, get_model
 from torch import Tensor
 
 from recbole_bns.adapters.config import BNSConfig
@@ -19,11 +20,9 @@ from recbole_bns.adapters.split import pairs_of
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
-from recbole_bns.sampling.priors.build import MODEL
+from recbole_bns.sampling.capabilities import HeldOutPairs, ModelValues, SideData, UserColumn
 from recbole_bns.sampling.priors.pairs import TABLE_LIMIT
 from recbole_bns.settings.declared import NO_SAMPLER
-
-WHERE = "neg_sampler_args.prior"
 
 MODELS = ("EASE", "ItemKNN", "SLIMElastic", "ADMMSLIM")
 """RecBole's models that are made by their constructor. (Pop counts an item once a batch.)"""
@@ -35,13 +34,14 @@ PAIRS = 1_000_000
 """Pairs that a checkpoint's scores are made probabilities by."""
 
 
-def prior_values(
-    prior: Any, config: RunConfig, train: Any, catalogue: Catalogue, held: Tensor
+def model_values(
+    need: ModelValues, config: RunConfig, train: Any, catalogue: Catalogue, held: Tensor
 ) -> Tensor:
     """Values of all pairs by a RecBole model.
 
     Args:
-        prior: ``{model: NAME, setting: value}``, or the path of a checkpoint of a run.
+        need: names the model: ``{model: NAME, setting: value}``, or the path of a checkpoint of a
+            run.
         config: of this run.
         train: the training part.
         catalogue: its interactions.
@@ -54,27 +54,24 @@ def prior_values(
         UsageError: no such model, one that must be trained epoch by epoch, a checkpoint that has
             seen held-out pairs, or too many pairs for a table.
     """
-    size = 2 * train.user_num * train.item_num
-    if size > TABLE_LIMIT:
-        raise UsageError(
-            f"{WHERE}: a model's values of {train.user_num} x {train.item_num} pairs take "
-            f"{size >> 20} MiB, allowed are {TABLE_LIMIT >> 20}; use prior: ease, which keeps none."
-        )
-    if isinstance(prior, Mapping):
-        return _trained(dict(prior), config, train)
-    return _from_checkpoint(prior, train, catalogue, held)
+    if 2 * train.user_num * train.item_num > TABLE_LIMIT:
+        raise need.too_many(train.user_num, train.item_num, TABLE_LIMIT)
+    if isinstance(need.model, Mapping):
+        return _trained(need, config, train)
+    return _from_checkpoint(need, train, catalogue, held)
 
 
-def _trained(settings: dict[str, Any], config: RunConfig, train: Any) -> Tensor:
+def _trained(need: ModelValues, config: RunConfig, train: Any) -> Tensor:
+    settings = dict(need.model)
     name = settings.pop("model", None)
     if name not in MODELS:
         close = nearest(str(name), MODELS)
         raise UsageError(
-            f"{WHERE}.model: got {name!r}{close}; allowed are models that are made without epochs: "
-            f"{', '.join(MODELS)}; of others the path of a run's checkpoint."
+            f"{need.setting}.model: got {name!r}{close}; allowed are models that are made without "
+            f"epochs: {', '.join(MODELS)}; of others the path of a run's checkpoint."
         )
     with quiet():
-        own = BNSConfig(
+        theirs = BNSConfig(
             name,
             config["dataset"],
             None,
@@ -85,13 +82,14 @@ def _trained(settings: dict[str, Any], config: RunConfig, train: Any) -> Tensor:
                 **settings,
             },
         )
-        unknown = [key for key in settings if key not in own.internal_config_dict]
+        unknown = [key for key in settings if key not in theirs.internal_config_dict]
         if unknown:
             raise UsageError(
-                f"{WHERE}.{unknown[0]}: no setting of {name}"
-                f"{nearest(unknown[0], own.internal_config_dict)}; see RecBole's properties/model."
+                f"{need.setting}.{unknown[0]}: no setting of {name}"
+                f"{nearest(unknown[0], theirs.internal_config_dict)}; see RecBole's "
+                "properties/model."
             )
-        model = get_model(name)(own, train).to(config["device"])
+        model = get_model(name)(theirs, train).to(config["device"])
     return _values(model.eval(), config, train)
 
 
@@ -112,7 +110,7 @@ def _values(model: Any, config: RunConfig, train: Any) -> Tensor:
     return table
 
 
-def _from_checkpoint(path: Any, train: Any, catalogue: Catalogue, held: Tensor) -> Tensor:
+def _from_checkpoint(need: ModelValues, train: Any, catalogue: Catalogue, held: Tensor) -> Tensor:
     """Probabilities of a trained model, whose scores a logistic curve turns into them.
 
     The curve tells the model's own training interactions from other pairs.
@@ -120,9 +118,9 @@ def _from_checkpoint(path: Any, train: Any, catalogue: Catalogue, held: Tensor) 
     from .trained import load
 
     try:
-        trained = load(path)
+        trained = load(need.model)
     except UsageError as error:
-        raise UsageError(f"{WHERE}: {error}") from error
+        raise UsageError(f"{need.setting}: {error}") from error
     theirs = trained.parts["train"]
     users = _places(trained.users, train.field2id_token[train.uid_field])
     items = _places(trained.items, train.field2id_token[train.iid_field])
@@ -135,9 +133,10 @@ def _from_checkpoint(path: Any, train: Any, catalogue: Catalogue, held: Tensor) 
     seen = int(known.is_positive(users[held[0]], items[held[1]]).sum())
     if seen:
         raise UsageError(
-            f"{WHERE}: the model of '{path}' was trained on {seen} of the {held.shape[1]} pairs "
-            "that this run holds out for validation and test; allowed is a model that knows none "
-            "of them: train it with the same split (data set, eval_args, valid_ratio and seed)."
+            f"{need.setting}: the model of '{need.model}' was trained on {seen} of the "
+            f"{held.shape[1]} pairs that this run holds out for validation and test; allowed is a "
+            "model that knows none of them: train it with the same split (data set, eval_args, "
+            "valid_ratio and seed)."
         )
     scores = _values(trained.model, trained.config, theirs)[users][:, items]
     return _logistic(scores, catalogue.cpu())
@@ -165,38 +164,51 @@ def _logistic(scores: Tensor, catalogue: Catalogue) -> Tensor:
 
 
 def side_data(
-    need: str,
-    params: Any,
-    config: RunConfig,
-    train: Any,
-    catalogue: Catalogue,
-    held_out: list[Any],
+    need: SideData, config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
 ) -> Tensor:
-    """One of the data that a sampler's ``side_data`` names.
+    """What a sampler needs beside the interactions.
 
     Args:
-        need: ``held_out``, ``prior:model`` or ``user:<column>``.
-        params: of the sampler.
+        need: what it is.
         config: of the run.
         train: the training part.
         catalogue: its interactions.
         held_out: validation and test parts.
 
     Raises:
-        UsageError: there is no such column, or no such model.
+        UsageError: the data set or the host does not have it.
     """
-    if need == "held_out":
-        return pairs_of(held_out)
-    if need == MODEL:
-        return prior_values(params.prior, config, train, catalogue, pairs_of(held_out))
-    column = need.removeprefix("user:")
-    known = list(train.user_feat.interaction) if train.user_feat is not None else []
-    if column not in known:
-        found = ", ".join(name for name in known if name != train.uid_field) or "none"
-        raise UsageError(
-            f"neg_sampler_args.prior: '{column}' is no column of the data set's .user file (loaded "
-            f"columns: {found}); allowed: popularity, uniform, ease, itemknn, oracle, a .npy, "
-            ".npz or .pt file, {model: NAME}, or such a column, loaded with load_col: "
-            f"{{user: [{train.uid_field}, {column}]}}."
+    match need:
+        case HeldOutPairs():
+            return pairs_of(held_out)
+        case ModelValues():
+            return model_values(need, config, train, catalogue, pairs_of(held_out))
+        case UserColumn():
+            return user_groups(need, train)
+    raise UsageError(f"{need.setting}: '{need.name}' is nothing that RecBole's data sets have.")
+
+
+def user_groups(need: UserColumn, train: Any) -> Tensor:
+    """The group of each user ``(U,)``; 0 is the padding's.
+
+    Users without a value, or without a line in the file, are a group of their own, the last.
+
+    Raises:
+        UsageError: there is no such column, or its values are no groups.
+    """
+    columns = list(train.user_feat.interaction) if train.user_feat is not None else []
+    if need.column not in columns:
+        raise need.missing([x for x in columns if x != train.uid_field], train.uid_field)
+    kind = train.field2type[need.column]
+    if kind != FeatureType.TOKEN:
+        raise need.not_groups(kind.value)
+    groups: Tensor = train.user_feat[need.column].long().clone()
+    unknown = groups == 0
+    unknown[0] = False  # the padding
+    if bool(unknown.any()):
+        groups[unknown] = groups.max() + 1
+        getLogger().info(
+            f"{need.setting}: {int(unknown.sum())} of {len(groups) - 1} users have no "
+            f"'{need.column}'; they are a group of their own."
         )
-    return train.user_feat[column].long()
+    return groups

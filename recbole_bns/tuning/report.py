@@ -7,7 +7,7 @@ import io
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import yaml
@@ -173,7 +173,7 @@ def retrain(plan: Plan) -> RunResult:
         out=folder,
     )
     write_text(folder / "best.yaml", words)
-    return cast(RunResult, result)
+    return result
 
 
 def best_yaml(plan: Plan, best: Record) -> str:

@@ -34,6 +34,7 @@ from recbole_bns.adapters.scorers import (
     scorer_kind,
 )
 from recbole_bns.sampling import FactorScorer, get
+from recbole_bns.sampling.capabilities import Vectors, scores_by
 from recbole_bns.testing import generator_states
 
 pytestmark = pytest.mark.filterwarnings(
@@ -268,8 +269,9 @@ def test_the_graph_of_a_step_is_not_kept(make):
 
 
 def the_scorer(train: Any, model: Any, name: str = "ahns") -> Any:
-    config = SimpleNamespace(scorer_needed=lambda: WORKS[type(model).__name__][0], name=name)
-    factory = scorer_factory(model, config, train._sampler.columns)
+    kind = WORKS[type(model).__name__][0]
+    sampler = SimpleNamespace(requirements=lambda: scores_by(kind), name=name)
+    factory = scorer_factory(model, sampler, train._sampler.columns)
     assert factory is not None
     return factory(None)
 
@@ -345,7 +347,9 @@ def test_scoring_leaves_the_model_and_the_generators_alone(make, name, training,
     before = generator_states()
     kind = WORKS[name][0]
     scorer = (
-        scorer_factory(model, SimpleNamespace(scorer_needed=lambda: kind), train._sampler.columns)
+        scorer_factory(
+            model, SimpleNamespace(requirements=lambda: scores_by(kind)), train._sampler.columns
+        )
     )(None)
     users = torch.tensor([1, 2, 2])
     assert not scorer.catalogue(users).requires_grad
@@ -399,14 +403,14 @@ def test_an_own_dot_product_model_is_made_known_by_one_decorator(make):
             self.table = torch.nn.Parameter(torch.randn(61, 3))
 
     with pytest.raises(UsageError, match="needs user and item vectors, which Shifted does not"):
-        check_served(SimpleNamespace(name="aobpr", scorer_needed=lambda: FactorScorer), Shifted)
+        check_served(SimpleNamespace(name="aobpr", requirements=lambda: (Vectors(),)), Shifted)
 
     @factors.register(Shifted)
     def _(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
         return model.table + 1, model.table
 
     model = Shifted()
-    sampler = SimpleNamespace(name="aobpr", scorer_needed=lambda: FactorScorer)
+    sampler = SimpleNamespace(name="aobpr", requirements=lambda: (Vectors(),))
     scorer = scorer_factory(model, sampler, Columns("user_id", "item_id", 61))(None)
     torch.testing.assert_close(
         scorer.catalogue(torch.tensor([2])), (model.table[2:3] + 1) @ model.table.T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,14 @@ import torch
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import Above, OtherThan, as_mapping, defaults, idle
+from recbole_bns.common.params import (
+    Above,
+    OtherThan,
+    as_mapping,
+    check_schedules,
+    defaults,
+    idle,
+)
 from recbole_bns.sampling import (
     Catalogue,
     NegativeSampler,
@@ -174,6 +182,80 @@ def test_mapping_and_back() -> None:
 )
 def test_schedule(schedule: Schedule, values: list[float]) -> None:
     assert [schedule.at(epoch) for epoch in (0, 1, 100)] == values
+
+
+WRONG_WAY = [
+    ({"start": 5, "step": 1, "stop": 2}, "starts at 5 and moves away from stop 2 with step 1"),
+    ({"start": 2, "step": -1, "stop": 5}, "starts at 2 and moves away from stop 5 with step -1"),
+    ({"start": 5, "stop": 2}, "starts at 5 and does not move with step 0"),
+    (Schedule(2.0, 0.0, 5.0), "starts at 2 and does not move with step 0"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), WRONG_WAY)
+def test_a_schedule_starts_at_start_and_moves_towards_stop(given: Any, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(Everything, {"lambda": given}, "args")
+    assert str(error.value).startswith("args.lambda: got {'start': ")
+    assert str(error.value).endswith(f", which {words}; allowed is a step towards the stop.")
+
+
+def test_a_schedule_from_python_is_checked_as_a_mapping_is() -> None:
+    with pytest.raises(UsageError, match=r"^args.lambda.start: got -1.0, allowed is a number >= 0"):
+        parse(Everything, {"lambda": Schedule(-1.0)}, "args")
+    with pytest.raises(UsageError, match=r"^args.lambda: got \{'start': nan"):
+        parse(Everything, {"lambda": Schedule(NAN)}, "args")
+
+
+LAMBDA = next(spec for spec in dataclasses.fields(Everything) if spec.name == "lambda_")
+RATE = next(spec for spec in dataclasses.fields(Everything) if spec.name == "rate")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "spec", "first"),
+    [
+        (Schedule(5.0, -0.1), LAMBDA, 51),
+        (Schedule(5.0, -0.1, 0.0), LAMBDA, None),
+        (Schedule(5.0, -5.0), LAMBDA, 2),
+        (Schedule(0.0, 0.3), LAMBDA, None),
+        (Schedule(3.0), LAMBDA, None),
+        (Schedule(0.5, -0.25), RATE, 2),
+        (Schedule(0.5, 0.1), RATE, 5),
+        (Schedule(-1.0, 9.0), LAMBDA, 0),
+    ],
+)
+def test_the_first_epoch_outside_of_the_range(
+    schedule: Schedule, spec: Any, first: int | None
+) -> None:
+    for epochs in (1, 2, 5, 6, 51, 52, 300):
+        wanted = first if first is not None and first < epochs else None
+        assert schedule.first_outside(spec, epochs) == wanted
+    assert schedule.first_outside(spec, 0) is None
+
+
+def test_schedules_that_leave_the_range_are_refused_with_the_epoch() -> None:
+    params = parse(Everything, {"lambda": {"start": 5, "step": -0.1}}, "args")
+    check_schedules(params, 51, "args")
+    with pytest.raises(UsageError) as error:
+        check_schedules(params, 100, "args")
+    assert str(error.value) == (
+        "args.lambda: got {'start': 5.0, 'step': -0.1}, which is -0.1 in epoch 52 of 100, "
+        f"{NOT_A_LAMBDA[:-1]}; give it a stop, as in {{start: 5, step: -0.1, stop: 0}}."
+    )
+
+
+@pytest.mark.parametrize("best", [3, 4])
+def test_no_more_best_candidates_than_candidates(catalogue: Catalogue, best: int) -> None:
+    args = {"candidate_num": 3, "best_num": best}
+    if best == 3:
+        assert build("dns", catalogue, args).params.best_num == 3
+        return
+    with pytest.raises(UsageError) as error:
+        build("dns", catalogue, args)
+    assert str(error.value) == (
+        "neg_sampler_args.best_num: got 4, but candidate_num is 3; allowed is 1 to 3: the best are "
+        "taken from the candidates."
+    )
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from recbole_bns.sampling import Catalogue, Proposal, WeightedProposal, build
-from recbole_bns.sampling.proposals import distinct_ranks, first_distinct
+from recbole_bns.sampling.proposals import Draws, distinct_ranks, first_distinct
 from recbole_bns.sampling.streams import uniform_integers, uniforms
 from recbole_bns.testing import TableScorer
 
@@ -202,11 +202,13 @@ def test_announced_draws_have_the_same_law_and_no_row_is_served_twice(
     monkeypatch.setattr(proposal, "_draw", counted)
     generator = torch.Generator().manual_seed(1)
     coming = torch.ones(30_000, dtype=torch.long)
-    proposal.announce(coming)
+    announced = proposal.announce(coming)
     first, second = [], []
-    for part in coming.split(300):
-        first.append(proposal.draw(part, 2, generator))
-        second.append(proposal.draw(part, 2, generator))
+    for start in range(0, len(coming), 300):
+        part = coming[start : start + 300]
+        with announced.rows(start, start + 300, part):
+            first.append(proposal.draw(part, 2, generator))
+            second.append(proposal.draw(part, 2, generator))
     assert calls.count(350) + calls.count(300) == len(calls), "ahead, and again for a second call"
     assert not torch.equal(torch.cat(first), torch.cat(second))
     free = [item for item in range(1, ITEMS) if item not in TAKEN[1]]
@@ -218,9 +220,41 @@ def test_announced_draws_have_the_same_law_and_no_row_is_served_twice(
     assert_law(pair, {(a, b): law[a] * law[b] for a in free for b in free})
     calls.clear()
     other = torch.full((300,), 2)
-    assert bool((proposal.draw(other, 2, generator) != 3).all())
-    proposal.draw(coming[::2][:300], 2, generator)
-    assert calls == [300, 300], "users who were not announced get draws of their own"
+    with announced.rows(0, 300):
+        assert bool((proposal.draw(other, 2, generator) != 3).all())
+    proposal.draw(coming[:300], 2, generator)
+    assert calls == [300, 300], "users who are not served get draws of their own"
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_copy_of_announced_users_draws_what_they_draw(weighted: bool, k: int) -> None:
+    """Slices, copies, and copies in another layout or order of memory: values decide."""
+
+    def drawn(copied: Callable[[Tensor], Tensor], named: bool) -> Tensor:
+        catalogue, weights = catalogue_of(TAKEN), torch.arange(ITEMS).double()
+        proposal = WeightedProposal(catalogue, weights) if weighted else Proposal(catalogue)
+        generator = torch.Generator().manual_seed(1)
+        coming = torch.tensor([1, 2, 3, 5]).repeat(200)
+        announced, parts = proposal.announce(coming), []
+        for start in range(0, len(coming), 100):
+            users = copied(coming[start : start + 100])
+            with announced.rows(start, start + 100, users if named else None):
+                parts.append(proposal.draw(users, k, generator, distinct=k > 1))
+        return torch.cat(parts)
+
+    wanted = drawn(lambda users: users, True)
+    assert torch.equal(drawn(lambda users: users, False), wanted)
+    assert torch.equal(drawn(torch.clone, False), wanted)
+    assert torch.equal(drawn(lambda users: torch.stack((users, users), 1)[:, 0], True), wanted)
+
+
+def test_both_kinds_of_draws_are_proposals_and_neither_overrides_the_other() -> None:
+    assert isinstance(Proposal(catalogue_of(TAKEN)), Proposal)
+    assert isinstance(WeightedProposal(catalogue_of(TAKEN), WEIGHTS), Proposal)
+    assert Proposal not in WeightedProposal.__mro__
+    with pytest.raises(TypeError, match="abstract"):
+        Draws(catalogue_of(TAKEN))  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from tiny import run_fresh
 from torch import Tensor
 
+import recbole_bns
 from recbole_bns.sampling import Catalogue
 from recbole_bns.sampling.methods.dns import DNS
 from recbole_bns.testing import SamplerContract
@@ -168,12 +174,52 @@ def a_buffer_that_grows(step: Step) -> None:
 @pytest.mark.parametrize(("check", "damage"), DAMAGES, ids=[d.__name__ for _, d in DAMAGES])
 def test_damage_is_found(check: str, damage: Damage) -> None:
     with pytest.raises(AssertionError):
-        getattr(contract_of(damage), check)()
+        contract_of(damage).run_check(check)
 
 
 def test_without_damage_every_check_passes() -> None:
     contract = contract_of(lambda step: None)
     checks = [name for name in dir(contract) if name.startswith("test_")]
     assert {check for check, _ in DAMAGES} == set(checks)
-    for check in checks:
-        getattr(contract, check)()
+    contract.run_all()
+
+
+MINE = """
+from recbole_bns.testing import SamplerContract
+
+
+class TestMine(SamplerContract):
+    name, args = "dns", {"candidate_num": 4}
+
+    def check_ids(self, catalogue, users, ids, n):
+        assert n == 1, "only one"
+
+    def test_one_more(self):
+        pass
+"""
+
+
+def test_a_failure_names_its_case(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(MINE, encoding="utf-8")
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rA", "test_mine.py"]
+    home = str(Path(recbole_bns.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        words,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    failed = {x.split()[1].partition("::")[2] for x in lines if x.startswith("FAILED")}
+    passed = {x.split()[1].partition("::")[2] for x in lines if x.startswith("PASSED")}
+    assert {"TestMine::test_ids[factor-3]", "TestMine::test_ids[table-3]"} <= failed
+    assert "TestMine::test_unusable_scores[factor-3-nan]" in failed
+    assert {"TestMine::test_ids[factor-1]", "TestMine::test_one_more"} <= passed
+    assert all("-3" in name for name in failed)
+
+
+def test_the_contract_is_imported_without_pytest(tmp_path: Path) -> None:
+    run_fresh("import sys, recbole_bns.testing; assert 'pytest' not in sys.modules", tmp_path)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from recbole.data import create_dataset
 from recbole.utils import init_seed
+from tiny import write_atomic, write_tiny
 
 import recbole_bns
 from recbole_bns.adapters.split import split
@@ -90,3 +91,82 @@ def test_a_runs_checkpoint_is_a_prior_unless_it_knows_the_held_out_pairs(tmp_pat
     assert float(values[1:, 1:].mean()) == pytest.approx(float(taken.float().mean()), rel=0.05)
     with pytest.raises(UsageError, match=r"was trained on \d+ of the \d+ pairs that this run hold"):
         prior_of(path, seed=7)
+
+
+USER_HEADER = "user_id:token occupation:token age:float tags:token_seq"
+
+
+def groups_of(folder: Path, column: str, absent: tuple[int, ...], **settings: Any) -> Any:
+    """Training part, catalogue and the prior's groups of a copy of the tiny data set.
+
+    Args:
+        folder: of the data.
+        column: of the .user file that is the prior.
+        absent: users without a line; user 7 has a line without a value.
+    """
+    write_tiny(folder)
+    rows = [
+        (f"u{user}", "" if user == 7 else f"job{user % 3}", 20 + user, "a b")
+        for user in range(40)
+        if user not in absent
+    ]
+    write_atomic(folder / "tiny" / "tiny.user", USER_HEADER, rows)
+    config = recbole_bns.BNSConfig(
+        "BPR",
+        "tiny",
+        None,
+        {
+            "data_path": str(folder),
+            "neg_sampler": "bns",
+            "neg_sampler_args": {"prior": column},
+            "use_gpu": False,
+            **settings,
+        },
+    )
+    init_seed(config["seed"], True)
+    parts = split(config, create_dataset(config))
+    return parts, create_samplers(config, parts)[0].core
+
+
+def test_a_column_that_a_prior_loads_changes_no_interactions(tmp_path: Path) -> None:
+    """RecBole drops the interactions of users without a line; the prior's own file does not."""
+    kept = {}
+    for prior in ("popularity", "occupation"):
+        parts, core = groups_of(tmp_path / prior, prior, absent=(4, 5))
+        kept[prior] = {
+            name: sorted(
+                zip(*(part.inter_feat[f].tolist() for f in ("user_id", "item_id")), strict=True)
+            )
+            for name, part in parts.items()
+        }
+        assert core.catalogue.user_num == 41
+    assert kept["occupation"] == kept["popularity"]
+    assert sum(map(len, kept["occupation"].values())) == 880
+
+
+def test_users_without_a_group_are_a_group_of_their_own(tmp_path: Path) -> None:
+    parts, core = groups_of(tmp_path, "occupation", absent=(4, 5))
+    tokens = parts["train"].field2id_token["user_id"].tolist()
+    group = {token: int(core.prior.row_of_user[number]) for number, token in enumerate(tokens)}
+    assert group.pop("[PAD]") == 0
+    unknown = {group[f"u{user}"] for user in (4, 5, 7)}
+    assert len(unknown) == 1
+    assert unknown == {max(group.values())}
+    others = {group[f"u{user}"] for user in range(40) if user not in (4, 5, 7)}
+    assert len(others) == 3
+    assert not others & (unknown | {0})
+    assert group["u0"] == group["u3"] != group["u1"]
+
+
+@pytest.mark.parametrize(("column", "kind"), [("age", "float"), ("tags", "token_seq")])
+def test_a_column_whose_values_are_no_groups_is_refused(
+    tmp_path: Path, column: str, kind: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        groups_of(tmp_path, column, absent=())
+    assert str(error.value) == (
+        f"neg_sampler_args.prior: '{column}' is a {kind} column of the data set's .user file, "
+        "allowed: popularity, uniform, ease, itemknn, oracle, a .npy, .npz or .pt file, "
+        "{model: NAME}, or a token column, whose values are groups of users "
+        f"({column}:token in the file's header)."
+    )

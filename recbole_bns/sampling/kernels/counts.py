@@ -91,12 +91,12 @@ def score_reference(
         items: ``(B, K)``.
 
     Returns:
-        ``(B, K)`` float32, ``(B, K)`` and ``(B, 1)`` int64.
+        ``(B, K)`` float32, ``(B, K)`` and ``(B, K)`` int64.
     """
     users, order, starts = groups
     values = torch.empty(items.shape, dtype=torch.float32)
     below = torch.empty(items.shape, dtype=torch.long)
-    total = torch.empty((len(items), 1), dtype=torch.long)
+    total = torch.empty(items.shape, dtype=torch.long)
     slots = torch.zeros(catalogue.item_num, dtype=torch.int32)
     # places begin with 1; of a repeated item NumPy keeps the last that it is given: the first
     places = np.arange(1, len(reference) + 1, dtype=np.int32)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from recbole_bns.common.params import param
 
-from ..base import CandidateSampler
+from ..candidates import CandidateSampler
 from ..registry import register
 from ..scoring import Scorer
 

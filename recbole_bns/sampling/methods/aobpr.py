@@ -38,7 +38,9 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import param
 
 from ..base import NegativeSampler
+from ..capabilities import Negatives, Requirement, Scores, ScoresBetweenBatches, Vectors
 from ..peers import Peers
+from ..proposals import Announced
 from ..ranks import RankLaw, by_factor, by_rank, ranking
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
@@ -109,11 +111,11 @@ class AOBPR(NegativeSampler):
             if scorer is not None:
                 self.rank(scorer)
 
-    def announce(self, users: Tensor) -> None:
-        """With ``ranks: epoch`` they serve exactly these draws, (N,), and are then forgotten."""
-        super().announce(users)
+    def announce(self, users: Tensor) -> Announced | None:
+        """With ``ranks: epoch`` the lists serve exactly these draws, (N,), then are forgotten."""
         if self.by_epoch:
             self.refresh_every = max(1, len(users))
+        return super().announce(users)
 
     def divide(self, peers: Peers) -> None:
         """Each process has lists of its own, from the same weights, as old as one alone has."""
@@ -121,13 +123,15 @@ class AOBPR(NegativeSampler):
         if not self.by_epoch:
             self.refresh_every = max(1, self.refresh_every // peers.size)
 
-    def scorer_needed(self) -> type[Scorer] | None:
-        """Vectors for the factor form, any scores for the global one."""
-        return FactorScorer if self.params.definition == "factor" else Scorer
-
-    def looks_between_batches(self) -> bool:
-        """For ranks that hold for an epoch."""
-        return self.by_epoch
+    @classmethod
+    def requirements_of(cls, params: AOBPRParams) -> tuple[Requirement, ...]:
+        """Vectors for the factor form, any scores for the global one, between batches or not."""
+        if params.definition == "factor":
+            return Vectors(hint="aobpr works with neg_sampler_args.definition: global"), Negatives()
+        if params.ranks == "step":
+            return Scores(), Negatives()
+        between = ScoresBetweenBatches(hint="aobpr with neg_sampler_args.ranks: step")
+        return Scores(), between, Negatives()
 
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
@@ -177,7 +181,7 @@ class AOBPR(NegativeSampler):
         users, items = self.catalogue.user_num, self.catalogue.item_num
         every = torch.arange(users, device=self.catalogue.device)
         self.ranked = torch.empty((users, items - 1), dtype=torch.int32, device=every.device)
-        for part in every.split(1024):
+        for part in torch.split(every, 1024):
             for rows, groups in scorer.blocks(part):
                 scores = rows[:, 1:].float()
                 usable = scores.isfinite()

@@ -25,6 +25,10 @@ Cost a positive with the exact F: one row of scores (I·D) and m counts over it;
 ``cdf: estimated`` the scores of ``cdf_items`` reference items, whatever the catalogue's size; with
 a flat likelihood m scores.
 
+``cdf: estimated``: with R reference items, drawn anew in every step, the candidate counts itself
+and its other n - 1 negatives by their share among the references; with all items it is the exact
+F. Of candidates that are certain to be false negatives (P = 1) none is chosen while another can be.
+
 Where we differ. The paper's F divides by n_u, so the top negative has F = 1, hence unbias = 0 and
 the greatest risk: it is never chosen. The authors' MF program divides by n_u + 1 (``cdf: exact``,
 the default here), their LightGCN program counts over all items, positives included, and divides
@@ -39,13 +43,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
 from recbole_bns.common.params import Schedule, changed, param
 
-from ..base import ALL, CandidateSampler
+from ..candidates import ProposingSampler, gathered, usable
+from ..capabilities import ALL, Requirement, Scores, negatives_by
 from ..cdf import estimated_cdf, scores_and_counts, scores_and_references
 from ..priors.build import build_prior, is_learned, needs_of
 from ..priors.pairs import PairTable, probability
@@ -56,6 +62,14 @@ from ..scoring import FactorScorer, Scorer
 @dataclass(frozen=True)
 class BNSParams:
     """Parameters of BNS."""
+
+    REMOVED: ClassVar[Mapping[str, tuple[Any, str]]] = {
+        "prior_calibration": (
+            "none",
+            "calibration has gone, since it did not help; write prior_scale, the factor of the "
+            "prior, instead.",
+        )
+    }
 
     candidate_num: int = param(5, "m, candidates a negative", low=1, also=(ALL,))
     criterion: str = param(
@@ -83,11 +97,6 @@ class BNSParams:
     prior_l2: float = param(300.0, "prior ease: L2 of the regression", above=0)
     prior_items: int = param(
         0, "priors ease, itemknn: items that predict one; 0: all, or 200 where they are many", low=0
-    )
-    prior_calibration: str = param(
-        "none",
-        "make a learned prior a probability by held-out training interactions",
-        choices=("none", "isotonic", "logistic"),
     )
     likelihood: str = param(
         "cdf", "the score's, by F, or flat: the prior decides alone", choices=("cdf", "flat")
@@ -130,56 +139,65 @@ def risk(info: Tensor, unbias: Tensor, lambda_: float) -> Tensor:
 
 
 def gain(positive: Tensor, candidates: Tensor, unbias: Tensor, gamma: float) -> Tensor:
-    """``log info + gamma · log unbias``: (B, 1, 1), (B, n, m) and (B, n, m) give (B, n, m)."""
-    return nn.functional.logsigmoid(candidates - positive) + gamma * unbias.log()
+    """``log info + gamma · log unbias``: (B, 1, 1), (B, n, m) and (B, n, m) give (B, n, m).
+
+    ``0 · log 0`` is 0.
+    """
+    info = nn.functional.logsigmoid(candidates - positive)
+    return info if gamma == 0 else info + gamma * unbias.log()
 
 
-@register
-class BNS(CandidateSampler):
-    """The candidate with the least Bayesian risk."""
-
-    name = "bns"
-    idea = "least risk: what a candidate teaches against the posterior that it is a true negative"
-    paper = "Liu & Wang, ICDE 2023"
-    Params = BNSParams
+class BayesianSampler(ProposingSampler):
+    """What BNS and BNS+ share: all but names and defaults."""
 
     def setup(self) -> None:
         """Look the prior up once; the data beside the interactions are not kept."""
         super().setup()
-        self.prior = build_prior(self.params, self.catalogue, self.side, self.seed)
+        self.prior = build_prior(self.params, self.catalogue, self.side)
         self.side = {}
-        self._cdf = torch.empty(0)
+
+    @classmethod
+    def requirements_of(cls, params: BNSParams) -> tuple[Requirement, ...]:
+        """Scores after the warm-up, and what the prior needs."""
+        scores = Scores(since=params.warmup_epochs)
+        return (scores, *negatives_by(params), *needs_of(params.prior))
 
     @classmethod
     def side_data(cls, params: BNSParams) -> tuple[str, ...]:
         """The held-out pairs for the oracle, a group column for BNS-4, else nothing."""
-        return needs_of(params.prior)
+        return tuple(need.name for need in needs_of(params.prior))
 
     @property
     def label(self) -> str:
         """The name; with the oracle prior one that warns."""
         return f"{self.name} (oracle: sees test labels)" if self._oracle else self.name
 
-    def warming_up(self) -> bool:
-        """Uniform negatives during the first ``warmup_epochs``."""
-        return self.epoch < self.params.warmup_epochs
+    def pick(self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
+        """The best by the criterion; see :meth:`ProposingSampler.pick`."""
+        direct = self.choose_directly(candidates, users, items, scorer)
+        if direct is not None:
+            return direct
+        scores, cdf = self.score(users, candidates.flatten(1), scorer)
+        scores = usable(scores.view(candidates.shape), candidates)
+        return gathered(candidates, self.choose(candidates, scores, users, items, scorer, cdf))
 
     def choose_directly(
         self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor | None:
-        """The greatest gains in one pass; see :meth:`CandidateSampler.choose_directly`."""
+        """The greatest gains ``(B, n)`` in one pass, None where no loop is compiled for it."""
         gains = (self.params.likelihood, self.params.criterion) == ("flat", "gain")
         if not (gains and isinstance(self.prior, PairTable) and isinstance(scorer, FactorScorer)):
             return None
-        trust = map(self._now, (self.params.gamma, self.params.prior_scale))
-        return self.prior.greatest_gain(candidates, users, items, scorer, *trust)
+        gamma, scale = map(self._now, (self.params.gamma, self.params.prior_scale))
+        return self.prior.greatest_gain(candidates, users, items, scorer, gamma, scale)
 
-    def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
-        """Scores of candidates (B, M), and their F for :meth:`choose`: both come from one pass."""
+    def score(
+        self, users: Tensor, candidates: Tensor, scorer: Scorer
+    ) -> tuple[Tensor, Tensor | None]:
+        """Scores of candidates (B, M) and their F, from one pass; None with a flat likelihood."""
         if self.params.likelihood == "flat":
-            return scorer.pairs(users, candidates)
-        scores, self._cdf = self.scores_and_cdf(users, candidates, scorer)
-        return scores
+            return scorer.pairs(users, candidates), None
+        return self.scores_and_cdf(users, candidates, scorer)
 
     def scores_and_cdf(self, users: Tensor, items: Tensor, scorer: Scorer) -> tuple[Tensor, Tensor]:
         """Scores of items (B, M), and F of each in the form that ``cdf`` names: both (B, M)."""
@@ -187,34 +205,59 @@ class BNS(CandidateSampler):
         negatives = catalogue.negative_num[users].unsqueeze(1)
         if kind == "estimated":
             reference = self._reference_items(users.device)
-            found = scores_and_references(scorer, users, items, reference, catalogue)
-            return found[0], estimated_cdf(found[1], found[2], negatives)
+            scores, below, total = scores_and_references(scorer, users, items, reference, catalogue)
+            itself = (items > 0) & ~catalogue.is_positive(users.unsqueeze(1), items)
+            return scores, estimated_cdf(below, total, negatives, itself)
         every = kind == "all_items"
         scores, below = scores_and_counts(scorer, users, items, catalogue, all_items=every)
         total = negatives if kind == "paper" else negatives + 1
         return scores, below / (catalogue.item_num if every else total)
 
     def choose(
-        self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+        self,
+        candidates: Tensor,
+        scores: Tensor,
+        users: Tensor,
+        items: Tensor,
+        scorer: Scorer,
+        cdf: Tensor | None = None,
     ) -> Tensor:
-        """Positions ``(B, n)``; see :meth:`CandidateSampler.choose`."""
+        """Choose one of the m candidates of each negative.
+
+        Args:
+            candidates: ``(B, n, m)`` item ids; 0 where a user has run out of negatives.
+            scores: ``(B, n, m)`` their scores; ``-inf`` marks what must not be chosen.
+            users: ``(B,)``.
+            items: ``(B,)`` positives.
+            scorer: for the positives' scores.
+            cdf: ``(B, n · m)`` F of the candidates; None: 1/2 for all, the flat likelihood.
+
+        Returns:
+            ``(B, n)`` positions in ``[0, m)``; the first of equals.
+        """
         prior = self.prior_of(users, candidates)
-        flat = self.params.likelihood == "flat"
-        unbias = 1 - prior if flat else unbiasedness(self._cdf.view_as(scores), prior)
-        criterion = self.params.criterion
-        if criterion == "posterior":
-            value = -unbias
-        else:
-            positive = scorer.pairs(users, items.unsqueeze(1)).unsqueeze(2)
-            if criterion == "gain":
-                value = -gain(positive, scores, unbias, self._now(self.params.gamma))
-            else:
-                value = risk(information(positive, scores), unbias, self.lambda_now)
+        unbias = 1 - prior if cdf is None else unbiasedness(cdf.view_as(scores), prior)
+        value = self._value(scores, unbias, users, items, scorer)
         return value.masked_fill(scores == float("-inf"), float("inf")).argmin(2)
+
+    def _value(
+        self, scores: Tensor, unbias: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor:
+        """What is least for the candidate to be chosen: ``(B, n, m)``, finite for finite scores."""
+        if self.params.criterion == "posterior":
+            return -unbias
+        positive = scorer.pairs(users, items.unsqueeze(1)).unsqueeze(2)
+        if self.params.criterion == "risk":
+            return risk(information(positive, scores), unbias, self.lambda_now)
+        gains = gain(positive, scores, unbias, self._now(self.params.gamma))
+        # A certain false negative is worth less than any other, however small gamma is, and more
+        # than what has no score.
+        return -gains.masked_fill(unbias == 0, torch.finfo(gains.dtype).min)
 
     def prior_of(self, users: Tensor, candidates: Tensor) -> Tensor:
         """Prior of candidates ``(B, ...)`` of users (B,) in the running epoch, the same shape."""
-        value, scale = self.prior(users, candidates), self._now(self.params.prior_scale)
+        value: Tensor = self.prior(users, candidates)
+        scale = self._now(self.params.prior_scale)
         if not is_learned(self.params.prior) and scale == 1:
             return value
         return probability(value, scale)
@@ -241,8 +284,20 @@ class BNS(CandidateSampler):
 
 
 @register
-class BNSPlus(BNS):
-    """BNS with a prior learned from the training interactions, weighed by an exponent."""
+@final
+class BNS(BayesianSampler):
+    """The candidate with the least Bayesian risk."""
+
+    name = "bns"
+    idea = "least risk: what a candidate teaches against the posterior that it is a true negative"
+    paper = "Liu & Wang, ICDE 2023"
+    Params = BNSParams
+
+
+@register
+@final
+class BNSPlus(BayesianSampler):
+    """The same with a prior learned from the training interactions, weighed by an exponent."""
 
     name = "bns_plus"
     idea = "most taught, times a learned and personal probability of a true negative"

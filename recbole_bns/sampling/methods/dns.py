@@ -26,9 +26,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import param
 
-from ..base import CandidateSampler
+from ..candidates import CandidateSampler
 from ..registry import register
 from ..scoring import Scorer
 from ..streams import uniform_integers
@@ -47,6 +48,15 @@ class DNSParams:
         0.25, "linear choice: weight of the last rank; 1 is uniform", above=0, high=1
     )
     replacement: bool = param(True, "draw candidates with replacement")
+
+    def __post_init__(self) -> None:
+        """Refuse more best candidates than candidates."""
+        if self.best_num > self.candidate_num:
+            raise UsageError(
+                f"neg_sampler_args.best_num: got {self.best_num}, but candidate_num is "
+                f"{self.candidate_num}; allowed is 1 to {self.candidate_num}: the best are taken "
+                "from the candidates."
+            )
 
 
 def linear_weights(candidate_num: Tensor, beta: float, size: int) -> Tensor:

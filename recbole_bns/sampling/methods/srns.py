@@ -38,6 +38,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import param
 
 from ..base import NegativeSampler
+from ..capabilities import Negatives, Requirement, Scores, ScoresBetweenBatches
 from ..kernels import memory as memory_kernels
 from ..peers import Peers
 from ..registry import register
@@ -143,9 +144,13 @@ class SRNS(NegativeSampler):
         """
         self.peers = peers
 
-    def looks_between_batches(self) -> bool:
-        """For the history, which only alpha weighs."""
-        return bool(self.params.alpha > 0)
+    @classmethod
+    def requirements_of(cls, params: SRNSParams) -> tuple[Requirement, ...]:
+        """Scores, and those at the epochs' ends for the history, which only alpha weighs."""
+        if params.alpha == 0:
+            return Scores(), Negatives()
+        between = ScoresBetweenBatches(hint="srns with neg_sampler_args.alpha: 0")
+        return Scores(), between, Negatives()
 
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
@@ -166,8 +171,8 @@ class SRNS(NegativeSampler):
     @property
     def alpha(self) -> float:
         """alpha_t of the running epoch."""
-        warmup = self.params.warmup_epochs
-        return self.params.alpha * (min(self.epoch / warmup, 1.0) if warmup else 1.0)
+        alpha, warmup = float(self.params.alpha), int(self.params.warmup_epochs)
+        return alpha * (min(self.epoch / warmup, 1.0) if warmup else 1.0)
 
     def _values(self, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
         """``P_pos + alpha · std`` of the users' memories (B, S1)."""
@@ -234,7 +239,7 @@ class SRNS(NegativeSampler):
                 f"{HISTORY_LIMIT >> 30} GiB; use a dot-product model (BPR, LightGCN) or alpha: 0."
             )
         every = torch.arange(users, device=self.catalogue.device)
-        return torch.cat([scorer.catalogue(part).float() for part in every.split(1024)])
+        return torch.cat([scorer.catalogue(part).float() for part in torch.split(every, 1024)])
 
 
 def _last(keys: Tensor, unusable: Tensor, ids: Tensor) -> Tensor:

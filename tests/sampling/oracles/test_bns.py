@@ -22,10 +22,10 @@ from toys import (
     toy_scorer,
 )
 
-from recbole_bns.sampling import Catalogue, build
+from recbole_bns.sampling import Catalogue, FactorScorer, build
 from recbole_bns.sampling.cdf import SORT_FROM, count_not_above, estimated_cdf
 from recbole_bns.sampling.kernels import engine as kernels
-from recbole_bns.sampling.methods.bns import information, risk, unbiasedness
+from recbole_bns.sampling.methods.bns import gain, information, risk, unbiasedness
 
 
 @pytest.fixture(params=["compiled", "torch"])
@@ -213,13 +213,40 @@ def test_estimate_from_all_items_is_exact() -> None:
         build("bns", case.catalogue, args).scores_and_cdf(case.users, items, scorer)[1]
         for args in ({}, {"cdf": "estimated", "cdf_items": 29})
     )
-    assert torch.allclose(exact, estimated.to(exact.dtype), atol=1e-6)
+    assert torch.equal(exact, estimated.to(exact.dtype))
 
 
-def test_estimate_without_a_reference_is_one_half() -> None:
-    below, total = torch.tensor([[0, 3], [0, 0]]), torch.tensor([[3], [0]])
-    given = estimated_cdf(below, total, torch.tensor([[4], [9]]))
-    assert given.tolist() == [[0, pytest.approx(0.8)], [pytest.approx(0.45)] * 2]
+def test_estimate_without_a_reference_counts_half_of_the_others() -> None:
+    """Of n = 4 the item itself and a share of three, of n = 9 itself and half of eight."""
+    below, total = torch.tensor([[0, 3], [0, 0]]), torch.tensor([[3, 3], [0, 0]])
+    itself = torch.tensor([[True, True], [True, False]])
+    given = estimated_cdf(below, total, torch.tensor([[4], [9]]), itself)
+    assert given.tolist() == [
+        [pytest.approx(1 / 5), pytest.approx(4 / 5)],
+        [pytest.approx((1 + 4) / 10), pytest.approx(4.5 / 10)],
+    ]
+
+
+@pytest.mark.parametrize("kind", ["table", "factor"])
+def test_estimate_counts_the_candidate_itself(path: str, kind: str) -> None:
+    """F of one candidate from references that repeat: (1 + (n - 1) · share of others) / (n + 1)."""
+    case = random_case(7, item_num=30)
+    scorer = scorer_of(case.scores.round(3), kind)
+    if kind == "factor":
+        scorer.users, scorer.items = scorer.users.float(), scorer.items.float()
+    sampler = build("bns", case.catalogue, {"cdf": "estimated", "cdf_items": 20}, seed=3)
+    reference = torch.tensor([2, 2, 3, 5, 5, 5, 8, 9, 12, 12, 20, 21, 22, 25, 28, 29, 29])
+    sampler._reference_items = lambda device: reference  # type: ignore[method-assign]
+    items = torch.arange(1, 30).expand(len(case.users), -1).contiguous()
+    table = scorer.catalogue(torch.arange(7))
+    given = sampler.scores_and_cdf(case.users, items, scorer)[1]
+    for user, row in zip(case.users.tolist(), given.tolist(), strict=True):
+        scores, n = table[user].tolist(), len(case.negatives(user))
+        for item, f in enumerate(row, 1):
+            own = item not in case.taken[user]
+            others = [r for r in reference.tolist() if r not in case.taken[user] and r != item]
+            share = sum(scores[r] <= scores[item] for r in others) / len(others)
+            assert f == pytest.approx((own + (n - own) * share) / (n + 1), abs=1e-6)
 
 
 def test_error_of_the_estimate_keeps_the_dkw_bound() -> None:
@@ -312,3 +339,67 @@ def test_popularity_of_the_toy_sums_to_the_interactions() -> None:
     prior = build("bns", toy_catalogue(), {"candidate_num": 4}).prior
     everything = prior(torch.tensor([1]), torch.arange(9).unsqueeze(0))[0]
     assert everything.tolist() == pytest.approx([0, *(count / 20 for count in POPULARITY)])
+
+
+def test_nothing_times_log_of_nothing_is_nothing_in_the_gain() -> None:
+    positive, scores = torch.tensor([[[0.5]]]), torch.tensor([[[1.0, 2.0, 3.0]]])
+    unbias = torch.tensor([[[1.0, 0.0, 0.4]]])
+    info = torch.log(torch.sigmoid(scores - positive))
+    assert torch.allclose(gain(positive, scores, unbias, 0.0), info)
+    some = gain(positive, scores, unbias, 2.0)
+    assert some[0, 0].tolist() == pytest.approx(
+        [float(info[0, 0, 0]), -math.inf, float(info[0, 0, 2]) + 2 * math.log(0.4)]
+    )
+
+
+@pytest.mark.parametrize("kind", ["table", "factor"])
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_certain_false_negative_is_not_chosen_while_another_can_be(kind: str, n: int) -> None:
+    """However little the prior is trusted; and gamma 0 chooses what a tiny gamma does."""
+    case = random_case(3, ties=False)
+    certain = np.zeros(16)
+    certain[6:] = 1
+    drawn = []
+    for gamma in (0, 1e-6, 2.0):
+        args = {
+            "candidate_num": "all",
+            "criterion": "gain",
+            "likelihood": "flat",
+            "gamma": gamma,
+            "prior": certain,
+        }
+        sampler = build("bns", case.catalogue, args, seed=1)
+        drawn.append(sampler.sample(case.users, case.items, n, scorer_of(case.scores, kind)))
+    assert torch.equal(drawn[0], drawn[1])
+    if n == 1:
+        for user, (chosen,) in zip(case.users.tolist(), drawn[0].tolist(), strict=True):
+            possible = [i for i in case.negatives(user) if i < 6] or case.negatives(user)
+            assert chosen in possible
+        assert torch.equal(drawn[0], drawn[2])
+
+
+def test_where_all_are_certain_false_negatives_one_with_a_score_is_chosen() -> None:
+    case = random_case(3, ties=False)
+    scores = case.scores.copy()
+    scores[:, 5:] = np.nan
+    args = {"candidate_num": "all", "criterion": "gain", "likelihood": "flat", "gamma": 1.0}
+    sampler = build("bns", case.catalogue, {**args, "prior": np.ones(16)}, seed=1)
+    ids = sampler.sample(case.users, case.items, 1, scorer_of(scores))[:, 0].tolist()
+    for user, chosen in zip(case.users.tolist(), ids, strict=True):
+        possible = [i for i in case.negatives(user) if i < 5] or case.negatives(user)
+        assert chosen in possible
+
+
+@pytest.mark.parametrize("name", ["bns", "bns_plus"])
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_without_a_finite_score_all_candidates_give_no_padding(
+    path: str, name: str, n: int, value: float
+) -> None:
+    case = random_case(3)
+    vectors = torch.full((7, 2), value), torch.ones(16, 2)
+    sampler = build(name, case.catalogue, {"candidate_num": "all"}, seed=1)
+    for _ in range(5):
+        ids = sampler.sample(case.users, case.items, n, FactorScorer(*vectors))
+        for user, row in zip(case.users.tolist(), ids.tolist(), strict=True):
+            assert set(row) <= set(case.negatives(user))

@@ -1,4 +1,4 @@
-"""BNS+ against slow loops: the item-item models, the pairs' values, the choice, the calibration."""
+"""BNS+ against slow loops: the item-item models, the pairs' values, the choice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from recbole_bns.sampling import Catalogue, build
 from recbole_bns.sampling.kernels import engine as kernels
 from recbole_bns.sampling.priors import item_models
 from recbole_bns.sampling.priors import pairs as pair_priors
-from recbole_bns.sampling.priors.calibration import Calibrated, Labelled, along, curve, labelled
 from recbole_bns.sampling.priors.item_models import ease, item_knn, neighbour_ease
 from recbole_bns.sampling.priors.pairs import NeighbourPairs, PairTable, learned
 
@@ -240,64 +239,15 @@ def test_own_sparse_matrix(tmp_path: Path) -> None:
         build("bns", case.catalogue, {"prior": path})
 
 
-@pytest.mark.parametrize("kind", ["isotonic", "logistic"])
-def test_a_curve_finds_the_probability_behind_the_labels(kind: str) -> None:
-    source = np.random.default_rng(0)
-    values = source.normal(size=200_000)
-    truth = 1 / (1 + np.exp(3 - 2 * values))
-    labels = source.random(len(values)) < truth
-    pairs = Labelled(torch.tensor(values).float(), torch.tensor(labels))
-    points, shares = curve(kind, pairs)
-    assert bool((points.diff() > 0).all())
-    assert bool((shares.diff() >= 0).all())
-    asked = torch.linspace(-2, 2, 41)
-    wanted = torch.sigmoid(2 * asked - 3)
-    assert torch.allclose(along(asked, points, shares), wanted, atol=0.03)
-
-
-def test_along_a_curve() -> None:
-    points, shares = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.1, 0.3, 0.5])
-    asked = torch.tensor([[-5.0, 0.0, 0.5], [1.0, 2.5, 9.0]])
-    wanted = np.interp(asked.numpy(), points.numpy(), shares.numpy())
-    assert along(asked, points, shares).numpy() == pytest.approx(wanted)
-    assert along(asked, points[:1], shares[:1]).unique().tolist() == [shares[0]]
-
-
-def test_labels_are_held_out_interactions_that_the_prior_has_not_seen() -> None:
-    case = random_case(8, user_num=60, item_num=30)
-    learnt: list[Catalogue] = []
-
-    def learn(catalogue: Catalogue) -> torch.nn.Module:
-        learnt.append(catalogue)
-        return PairTable(catalogue.positive_mask(torch.arange(60)).float())
-
-    pairs = labelled(case.catalogue, learn, 1)
-    total, rest = len(case.catalogue.positives), len(learnt[0].positives)
-    assert total - rest == round(total / 10)
-    assert not pairs.values.any()  # nothing that was asked is an interaction of the rest
-    assert 0 < int(pairs.held_out.sum()) < len(pairs.held_out) / 5
-
-
-@pytest.mark.parametrize("kind", ["isotonic", "logistic"])
-def test_a_calibrated_prior_is_the_curve_of_its_values(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case = random_case(8, user_num=60, item_num=30)
-    args = {"prior_calibration": kind, "prior_l2": L2, "prior_items": 20, "prior_scale": 3.0}
-    table = build("bns_plus", case.catalogue, args, seed=2)
-    monkeypatch.setattr(pair_priors, "TABLE_LIMIT", 0)
-    summed = build("bns_plus", case.catalogue, args, seed=2)
-    assert isinstance(summed.prior, Calibrated)
-    items = torch.arange(30).expand(len(case.users), -1).contiguous()
-    given = [each.prior_of(case.users, items) for each in (table, summed)]
-    assert (given[0] - given[1]).abs().mean() < 0.01  # half precision, at the curve's steps
-    assert given[0].unique().numel() > 5
-    raw = learned("ease", case.catalogue, L2, 20)(case.users, items)
-    read = along(raw, summed.prior.points, summed.prior.shares)
-    assert torch.allclose((3 * read).clamp(0, 0.98), given[1])
-
-
-@pytest.mark.parametrize("prior", ["popularity", "oracle", "x.npy", {"model": "EASE"}])
-def test_only_what_is_learned_here_is_calibrated(prior: Any) -> None:
-    with pytest.raises(UsageError, match=r"^neg_sampler_args.prior_calibration: got 'isotonic'"):
-        build("bns", random_case(0).catalogue, {"prior": prior, "prior_calibration": "isotonic"})
+@pytest.mark.parametrize("kind", ["isotonic", "logistic", None])
+def test_the_calibration_that_has_gone_is_refused_unless_it_was_off(kind: Any) -> None:
+    for name in ("bns", "bns_plus"):
+        catalogue = random_case(0, item_num=30).catalogue
+        off = build(name, catalogue, {"prior_calibration": "none"})
+        assert off.params == type(off.params)()
+        with pytest.raises(UsageError) as error:
+            build(name, catalogue, {"prior_calibration": kind})
+        assert str(error.value) == (
+            "neg_sampler_args.prior_calibration: calibration has gone, since it did not help; "
+            "write prior_scale, the factor of the prior, instead."
+        )

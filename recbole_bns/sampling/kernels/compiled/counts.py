@@ -1,4 +1,4 @@
-"""The compiled loops that score whole rows and count in them; see :mod:`._numba`."""
+"""The compiled loops that score whole rows and count in them; see :mod:`.basics`."""
 
 import numba
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from .basics import dot
 
 WIDE = 512
-"""Items of a panel."""
+"""Items of a panel: four users' scores of it are 8 KiB, its factors at D = 64 are 128."""
 
 
 @numba.njit(inline="always")
@@ -26,35 +26,49 @@ def dot_eight(a, b):
 def score_four(vectors, users, top, by_factor, left, right, out):
     """Scores of four users from ``top`` on for items ``left`` to ``right`` of (D, I), into (4, n).
 
-    As fast as a library's matrix product: eight dimensions in one go keep the sums in registers,
-    an item's numbers serve all four users, and the scores stay in the cache.
+    As fast as a library's matrix product, for three reasons. Eight dimensions are added in one go,
+    so that a score is read and written once for eight products. Each of an item's eight numbers
+    serves all four users while it is in a register. And the four rows of scores are short enough
+    to stay in the first cache between two goes. Each user, row of scores and row of factors has a
+    name of its own, since an array of them would be looked up in memory again in the inner loop.
     """
     last = len(users) - 1  # who stands in where there are fewer than four
-    a, b = vectors[users[top]], vectors[users[min(top + 1, last)]]
-    c, d = vectors[users[min(top + 2, last)]], vectors[users[min(top + 3, last)]]
-    size, width = len(a), right - left
-    p, q, r, s = out[0, :width], out[1, :width], out[2, :width], out[3, :width]
+    user0, user1 = vectors[users[top]], vectors[users[min(top + 1, last)]]
+    user2, user3 = vectors[users[min(top + 2, last)]], vectors[users[min(top + 3, last)]]
+    size, width = len(user0), right - left
+    scores0, scores1 = out[0, :width], out[1, :width]
+    scores2, scores3 = out[2, :width], out[3, :width]
     for i in range(width):
-        p[i], q[i], r[i], s[i] = 0, 0, 0, 0
+        scores0[i], scores1[i], scores2[i], scores3[i] = 0, 0, 0, 0
     for k in range(0, size - 7, 8):
-        a8, b8, c8, d8 = eight(a, k), eight(b, k), eight(c, k), eight(d, k)
-        t, u = by_factor[k, left:right], by_factor[k + 1, left:right]
-        v, w = by_factor[k + 2, left:right], by_factor[k + 3, left:right]
-        x, y = by_factor[k + 4, left:right], by_factor[k + 5, left:right]
-        z, o = by_factor[k + 6, left:right], by_factor[k + 7, left:right]
+        eight0, eight1 = eight(user0, k), eight(user1, k)
+        eight2, eight3 = eight(user2, k), eight(user3, k)
+        factor0, factor1 = by_factor[k, left:right], by_factor[k + 1, left:right]
+        factor2, factor3 = by_factor[k + 2, left:right], by_factor[k + 3, left:right]
+        factor4, factor5 = by_factor[k + 4, left:right], by_factor[k + 5, left:right]
+        factor6, factor7 = by_factor[k + 6, left:right], by_factor[k + 7, left:right]
         for i in range(width):
-            item = (t[i], u[i], v[i], w[i], x[i], y[i], z[i], o[i])
-            p[i] += dot_eight(a8, item)
-            q[i] += dot_eight(b8, item)
-            r[i] += dot_eight(c8, item)
-            s[i] += dot_eight(d8, item)
-    for k in range(size - size % 8, size):
-        row = by_factor[k, left:right]
+            item = (
+                factor0[i],
+                factor1[i],
+                factor2[i],
+                factor3[i],
+                factor4[i],
+                factor5[i],
+                factor6[i],
+                factor7[i],
+            )
+            scores0[i] += dot_eight(eight0, item)
+            scores1[i] += dot_eight(eight1, item)
+            scores2[i] += dot_eight(eight2, item)
+            scores3[i] += dot_eight(eight3, item)
+    for k in range(size - size % 8, size):  # what is left of the dimensions, one at a time
+        factor = by_factor[k, left:right]
         for i in range(width):
-            p[i] += a[k] * row[i]
-            q[i] += b[k] * row[i]
-            r[i] += c[k] * row[i]
-            s[i] += d[k] * row[i]
+            scores0[i] += user0[k] * factor[i]
+            scores1[i] += user1[k] * factor[i]
+            scores2[i] += user2[k] * factor[i]
+            scores3[i] += user3[k] * factor[i]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
@@ -88,7 +102,7 @@ def count_among(row, masked, batch, values, counts):
 
 @numba.njit(cache=True, nogil=True)
 def count(indptr, columns, order, items, values, counts, rows, users, starts, ends):
-    """See :func:`.count_kernels.count`; what the columns not counted hold is put back when done."""
+    """See :func:`.kernels.counts.count`; what the columns not counted hold is put back at last."""
     kept = np.empty(rows.shape[1], np.float32)
     for s in range(len(users)):
         row, batch = rows[s], order[starts[s] : ends[s]]
@@ -133,7 +147,7 @@ def score_and_count(
     starts,
     ends,
 ):
-    """See :func:`.count_kernels.score_and_count`: a panel of items for all users, then the next.
+    """See :func:`.kernels.counts.score_and_count`: a panel of items for all users, then the next.
 
     The panel's vectors stay in the second cache, four users' scores of it in the first.
     """
@@ -183,6 +197,18 @@ def without(row, size, own, slots, repeats, repeated):
     return taken
 
 
+@numba.njit(inline="always")
+def leave_itself(row, slots, repeats, batch, items, values, below, total):
+    """Take each item's own scores out of the counts; a positive has none among them."""
+    for m in batch:
+        for k in range(items.shape[1]):
+            place = slots[items[m, k]] - 1
+            if place >= 0 and row[place] < np.inf:
+                total[m, k] -= repeats[place]
+                if row[place] <= values[m, k]:
+                    below[m, k] -= repeats[place]
+
+
 @numba.njit(cache=True, nogil=True)
 def score_reference(
     vectors,
@@ -202,16 +228,17 @@ def score_reference(
     starts,
     ends,
 ):
-    """See :func:`.count_kernels.score_reference`."""
+    """See :func:`.kernels.counts.score_reference`."""
     size = by_factor.shape[1]
     rows = np.empty((4, size + 16 - size % 16), np.float32)
     for top in range(0, len(users), 4):
         score_four(vectors, users, top, by_factor, 0, size, rows)
         for s in range(top, min(top + 4, len(users))):
+            row, batch = rows[s - top], order[starts[s] : ends[s]]
             own = positives[indptr[users[s]] : indptr[users[s] + 1]]
-            batch = order[starts[s] : ends[s]]
-            taken = without(rows[s - top], size, own, slots, repeats, repeated)
+            taken = without(row, size, own, slots, repeats, repeated)
             for m in batch:
                 score_items(vectors[users[s]], item_vectors, items[m], values[m])
-                total[m, 0] = size - taken
-            count_among(rows[s - top, :size], taken, batch, values, below)
+                total[m, :] = size - taken
+            count_among(row[:size], taken, batch, values, below)
+            leave_itself(row, slots, repeats, batch, items, values, below, total)

@@ -32,7 +32,7 @@ def draw(bitmap, indptr, positives, item_num, key, users, index, out):
                         low = middle + 1
                     else:
                         high = middle
-                item = mass + 1 + low if bound > 0 else 0
+                item = np.int64(mass + 1 + low if bound > 0 else 0)
             out[b, k] = item
 
 

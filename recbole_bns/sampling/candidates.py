@@ -1,0 +1,128 @@
+"""Samplers that draw a few uniform candidates and take one of them: propose, then pick."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from recbole_bns.common.errors import UsageError
+
+from .base import NegativeSampler
+from .capabilities import ALL
+from .scoring import Scorer
+
+
+class ProposingSampler(NegativeSampler):
+    """Draws candidates; a subclass writes :meth:`pick`.
+
+    Its ``Params`` hold ``candidate_num`` and ``replacement``.
+    """
+
+    needs = Scorer
+
+    def setup(self) -> None:
+        """Refuse more candidates than there are items."""
+        wanted, available = self.params.candidate_num, self.catalogue.item_num - 1
+        if wanted != ALL and wanted > available:
+            raise UsageError(
+                f"neg_sampler_args.candidate_num: got {wanted}, but the data set has only "
+                f"{available} items; allowed is 1 to {available}."
+            )
+
+    @abstractmethod
+    def pick(self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
+        """Take one of the m candidates of each negative.
+
+        Args:
+            candidates: ``(B, n, m)`` item ids; 0 where a user has run out of negatives.
+            users: ``(B,)``.
+            items: ``(B,)`` positives.
+            scorer: this step's view of the model.
+
+        Returns:
+            ``(B, n)`` item ids; 0 where none can be told from the others.
+        """
+
+    def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
+        """Propose and pick; see :meth:`NegativeSampler.sample`."""
+        if self.warming_up():
+            ids = self.proposal.draw(users, n, self.generator, distinct=n > 1)
+            return self.complete(ids, users)
+        assert scorer is not None, f"{self.name} needs a scorer"
+        candidates = self.propose(users, n)
+        ids = self.pick(candidates, users, items, scorer)
+        ids = torch.where(ids > 0, ids, candidates.amax(2))
+        return ids if n == 1 else self.complete(ids, users)
+
+    def propose(self, users: Tensor, n: int) -> Tensor:
+        """Candidates ``(B, n, m)``.
+
+        With n > 1 the n sets of a positive have no item in common, so what is chosen from them
+        differs. A user with fewer than n·m negatives has smaller sets, filled up with 0.
+        """
+        m = self.params.candidate_num
+        if m == ALL:
+            return self._propose_all(users, n)
+        distinct = n > 1 or not self.params.replacement
+        drawn = self.proposal.draw(users, m * n, self.generator, distinct=distinct)
+        return drawn.view(-1, m, n).transpose(1, 2)
+
+    def _propose_all(self, users: Tensor, n: int) -> Tensor:
+        """All negatives, dealt at random into n sets."""
+        items = self.catalogue.item_num - 1
+        order = torch.randperm(items, generator=self.generator, device=users.device) + 1
+        order = nn.functional.pad(order, (0, -items % n)).view(1, -1, n).transpose(1, 2)
+        taken = self.catalogue.is_positive(users.view(-1, 1, 1), order)
+        return order.expand(len(users), -1, -1).masked_fill(taken, 0)
+
+
+class CandidateSampler(ProposingSampler):
+    """Scores the candidates and chooses: a subclass writes :meth:`choose`."""
+
+    @abstractmethod
+    def choose(
+        self, candidates: Tensor, scores: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor:
+        """Choose one of the m candidates of each negative.
+
+        Args:
+            candidates: ``(B, n, m)`` item ids; 0 where a user has run out of negatives.
+            scores: ``(B, n, m)`` their scores; ``-inf`` marks what must not be chosen.
+            users: ``(B,)``.
+            items: ``(B,)`` positives.
+            scorer: for scores beyond the candidates'.
+
+        Returns:
+            ``(B, n)`` positions in ``[0, m)``; the first of equals.
+        """
+
+    def score(self, users: Tensor, candidates: Tensor, scorer: Scorer) -> Tensor:
+        """Scores of candidates (B, M), the same shape. The scorer's by default."""
+        return scorer.pairs(users, candidates)
+
+    def choose_directly(
+        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor | None:
+        """The negatives ``(B, n)`` where a faster way than :meth:`choose` is open, else None."""
+        return None
+
+    def pick(self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
+        """Score, choose, gather; see :meth:`ProposingSampler.pick`."""
+        direct = self.choose_directly(candidates, users, items, scorer)
+        if direct is not None:
+            return direct
+        scores = self.score(users, candidates.flatten(1), scorer).view(candidates.shape)
+        scores = usable(scores, candidates)
+        return gathered(candidates, self.choose(candidates, scores, users, items, scorer))
+
+
+def usable(scores: Tensor, candidates: Tensor) -> Tensor:
+    """Scores (B, n, m), ``-inf`` where they are not finite or the candidate is no item."""
+    return scores.masked_fill((candidates == 0) | ~scores.isfinite(), float("-inf"))
+
+
+def gathered(candidates: Tensor, positions: Tensor) -> Tensor:
+    """The candidates (B, n, m) at positions (B, n): ``(B, n)``."""
+    return candidates.gather(2, positions.unsqueeze(2)).squeeze(2)
