@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from recbole_bns.adapters.acting import remarks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import beside, write_json, write_text
 from recbole_bns.common.locks import alone
@@ -48,6 +49,8 @@ def compare(plan: Plan, command: str) -> int:
         UsageError: the folder holds runs with other settings, is in use, or cannot be written.
     """
     folder = plan.out / "runs"
+    for remark in [*plan.config.remarks, *remarks(plan.config)]:
+        print(f"note: {remark}", file=sys.stderr)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,7 +15,7 @@ from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.training.limits import check_alone
 
-from .space import Dimension, Space, as_grid, default_space, grid_size, space_of_file
+from .space import Dimension, Space, as_grid, check_acting, default_space, grid_size, space_of_file
 from .trial import Recipe, make_recipe
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -194,6 +194,7 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
         if sweep
         else default_space(sampler, recipe.model)
     )
+    check_acting(space, config)
     if search == "grid":
         space = as_grid(space)
     folder = Path(str(out)) if out else _folder(recipe, sampler)
