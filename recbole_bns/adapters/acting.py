@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from recbole.utils import ModelType
+
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import idle
 from recbole_bns.sampling import get, parse
@@ -166,7 +168,35 @@ def check_commands(config: Any) -> None:
         if key in given and given[key] not in (None, False, config.internal_config_dict.get(key)):
             raise UsageError(f"{key}: got {given[key]!r}, which is not read here: {reason}.")
     check_packages(config)
+    _check_labels(config)
+    _check_histories(config)
     _check_device(config, given)
+
+
+def _check_labels(config: Any) -> None:
+    label, columns = config["LABEL_FIELD"], (config["load_col"] or {}).get("inter", "*")
+    labeled = "labeled" in config["eval_args"]["mode"].values()
+    if labeled and columns != "*" and label not in (columns or ()) and not config["threshold"]:
+        raise UsageError(
+            f"eval_args.mode: got 'labeled', but there are no labels; name the column '{label}' in "
+            "load_col.inter, or make them with threshold: {rating: 4}; allowed without are full, "
+            "uniN and popN."
+        )
+
+
+def _check_histories(config: Any) -> None:
+    column = f"{config['ITEM_ID_FIELD']}{config['LIST_SUFFIX']}"
+    fixed = config["benchmark_filename"] is not None
+    if fixed and config.model_class.type == ModelType.SEQUENTIAL:
+        loaded = (config["load_col"] or {}).get("inter", "*")
+        if column not in (config["alias_of_item_id"] or ()) or (
+            loaded != "*" and column not in loaded
+        ):
+            raise UsageError(
+                f"benchmark_filename: {config['model']} needs each line's history where files fix "
+                f"the split: a column '{column}:token_seq' in load_col.inter and alias_of_item_id: "
+                f"[{column}]; without files RecBole makes it."
+            )
 
 
 def _check_device(config: Any, given: Mapping[str, Any]) -> None:

@@ -169,6 +169,16 @@ def _computed(key: str) -> str:
     return f"setting '{key}' is not known here: {reason}."
 
 
+def without_unread(config: Any) -> dict[str, Any]:
+    """What the user wrote, without what a file holds for other models."""
+    known = known_keys(config.model_class)
+    return {
+        key: value
+        for key, value in config.external_config_dict.items()
+        if config["allow_unknown"] or _is_known(key, known, config.model_class)
+    }
+
+
 def near_misses(given: Mapping[str, Any], model: type) -> list[str]:
     """Settings in a ``Config`` of RecBole's own that look like ours and are read by nobody."""
     known = known_keys(model)

@@ -139,7 +139,7 @@ def read_by(model: type) -> frozenset[str]:
     for text, host in _model_sources(model):
         keys |= _keys(text) if host else _literals(text)
     for cls in (*_trainers(model), *_datasets(model)):
-        keys |= _keys(_class_source(cls))
+        keys |= _keys(_class_source(cls)) - {"reg_weight"}  # its trainer only warns with it
     return frozenset(keys)
 
 

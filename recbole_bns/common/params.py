@@ -316,14 +316,14 @@ def _require(condition: bool, spec: dataclasses.Field[Any], value: Any, path: st
         raise UsageError(f"{path}: got {value!r}, allowed is {allowed(spec)}.")
 
 
-def idle(params: Any, given: Mapping[str, Any]) -> dict[str, str]:
+def idle(params: Any, given: Container[str]) -> dict[str, str]:
     """Parameters that were given and do nothing, since another one switches them off.
 
     One at its default is not named: it contradicts nothing, as in settings that hold all.
 
     Args:
         params: what :func:`parse` returned.
-        given: name to value, names as users write them.
+        given: names as users write them.
 
     Returns:
         name -> with what it acts: ``choice linear``.
@@ -335,6 +335,17 @@ def idle(params: Any, given: Mapping[str, Any]) -> dict[str, str]:
         and not _is_default(spec, getattr(params, spec.name))
         and (unmet := _unmet(params, spec))
     }
+
+
+def depends_on(cls: type[Any], name: str) -> list[str]:
+    """Names of the parameters that can switch one off, as users write them."""
+    specs = {outside(spec.name): spec for spec in dataclasses.fields(cls)}
+    waiting, found = [name], []
+    while waiting:
+        conditions = [outside(each) for each in specs[waiting.pop()].metadata["when"]]
+        waiting += [each for each in conditions if each not in found]
+        found += [each for each in conditions if each not in found]
+    return found
 
 
 def _is_default(spec: dataclasses.Field[Any], value: Any) -> bool:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from recbole_bns.adapters.acting import remarks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.common.locks import alone
@@ -44,6 +45,8 @@ def compare(plan: Plan, command: str) -> int:
         UsageError: the folder holds runs with other settings, is in use, or cannot be written.
     """
     folder = plan.out / "runs"
+    for remark in [*plan.config.remarks, *remarks(plan.config)]:
+        print(f"note: {remark}", file=sys.stderr)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

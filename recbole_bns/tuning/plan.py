@@ -16,7 +16,7 @@ from recbole_bns.runs.records import RunConfig
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.training.limits import check_alone
 
-from .space import Dimension, Space, as_grid, default_space, grid_size, space_of_file
+from .space import Dimension, Space, as_grid, check_acting, default_space, grid_size, space_of_file
 from .trial import Recipe, make_recipe
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -175,7 +175,7 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
     config = recipe.config()
     _check_config(config)
     sampler = config["neg_sampler"]
-    space = _space(sweep, recipe.model, sampler, search)
+    space = _space(sweep, config, search)
     folder = Path(str(out)) if out else _folder(recipe, sampler)
     return Plan(
         recipe=recipe,
@@ -231,9 +231,11 @@ def _check_config(config: RunConfig) -> None:
         raise UsageError("neg_sampler: got 'none', allowed in a sweep is one of our samplers.")
 
 
-def _space(file: Any, model: str, sampler: str, search: str) -> Space:
+def _space(file: Any, config: RunConfig, search: str) -> Space:
     """The space in the user's file, or the shipped one; as a grid where one is asked for."""
+    model, sampler = str(config["model"]), config["neg_sampler"]
     space = space_of_file(str(file), model, sampler) if file else default_space(sampler, model)
+    check_acting(space, config)
     return as_grid(space) if search == "grid" else space
 
 

@@ -8,7 +8,7 @@ A space maps settings (dotted keys allowed) to one of ``{choice: [...]}``, ``{gr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_bns.adapters.keys import hint_for
 from recbole_bns.adapters.reads import known_keys
+from recbole_bns.adapters.sampler_settings import sampler_settings
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.params import defaults, depends_on, idle
 from recbole_bns.sampling import available, get, parse
 from recbole_bns.settings.declared import NO_SAMPLER, having
 from recbole_bns.settings.properties import PROPERTIES, read_own
@@ -211,6 +213,51 @@ def _check_range(kind: str, values: list[Any], here: str) -> None:
         raise UsageError(f"{got}, allowed is a step above 0.")
     if kind == "randint" and not all(float(v).is_integer() for v in values):
         raise UsageError(f"{got}, allowed are integers.")
+
+
+def check_acting(space: Space, config: Any) -> None:
+    """Refuse a searched parameter that another one switches off in every trial.
+
+    Args:
+        space: as it was read.
+        config: the settings that all trials share.
+
+    Raises:
+        UsageError: one is.
+    """
+    if "neg_sampler" in space:  # then what is idle with one acts with another
+        return
+    name, args, _ = sampler_settings(config)
+    for key in space:
+        head, _, parameter = key.partition(".")
+        if head != "neg_sampler_args":
+            continue
+        words = _idle_in(space, parameter, get(name).Params, args)
+        if words:
+            raise UsageError(
+                f"sweep: {key}: has no effect in any trial: it acts only with {words}; leave it "
+                f"out, or set that with --{head}.KEY=VALUE."
+            )
+
+
+def _idle_in(space: Space, parameter: str, cls: type[Any], args: Mapping[str, Any]) -> str:
+    """With what a searched parameter acts, where no trial has that; else nothing."""
+    dimension = space[f"neg_sampler_args.{parameter}"]
+    values = [value for value in dimension.probes if value != defaults(cls)[parameter]]
+    if not values:
+        return ""
+    found = [
+        idle(parse(cls, {**args, **drawn, parameter: values[0]}, "neg_sampler_args"), [parameter])
+        for drawn in _combinations(space, parameter, cls)
+    ]
+    return found[0][parameter] if all(found) else ""
+
+
+def _combinations(space: Space, parameter: str, params: type[Any]) -> Iterator[dict[str, Any]]:
+    """What the parameters on which one depends may be together."""
+    names = [name for name in depends_on(params, parameter) if f"neg_sampler_args.{name}" in space]
+    for values in product(*(space[f"neg_sampler_args.{name}"].probes for name in names)):
+        yield dict(zip(names, values, strict=True))
 
 
 def grid_size(space: Space) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.keys import without_unread
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.split import open_data
 from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs import checkpoint
 from recbole_bns.settings.declared import NO_SAMPLER
-from recbole_bns.settings.words import merge, read_yaml
+from recbole_bns.settings.words import merge
 from recbole_bns.training.loaders import loaders
 from recbole_bns.training.train import make_trainer
 from recbole_bns.training.trainer import Watch
@@ -67,9 +69,10 @@ def make_recipe(
         UsageError: a file cannot be read, or a setting is not allowed.
     """
     given: dict[str, Any] = {"tuned": False, "show_progress": False}
-    for path in config_files or []:
-        merge(given, read_yaml(path))
-    merge(given, settings or {})
+    config = BNSConfig(model, dataset, config_files, settings)  # which names the file of a fault
+    for remark in config.remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    merge(given, without_unread(config))
     config = BNSConfig(model, dataset, None, given)
     return Recipe(str(config["model"]), str(config["dataset"]), given)
 

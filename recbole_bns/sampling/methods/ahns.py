@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from recbole_bns.common.params import param
+from recbole_bns.common.params import Above, OtherThan, param
 
 from ..candidates import CandidateSampler
 from ..registry import register
@@ -36,10 +36,17 @@ class AHNSParams:
     """Parameters of AHNS."""
 
     candidate_num: int = param(32, "M, uniform candidates a negative", low=1)
-    alpha: float = param(1.0, "shift of the positive's score", above=0)
-    beta: float = param(0.1, "scale of the target", above=0)
-    p: float = param(-2.0, "power; -1 makes the target constant", below=0)
-    replacement: bool = param(True, "draw candidates with replacement")
+    alpha: float = param(1.0, "shift of the positive's score", above=0, when={"p": OtherThan(-1.0)})
+    beta: float = param(0.1, "scale of the target", above=0, when={"candidate_num": Above(1)})
+    p: float = param(
+        -2.0,
+        "power; -1 makes the target constant",
+        below=0,
+        when={"candidate_num": Above(1)},
+    )
+    replacement: bool = param(
+        True, "draw candidates with replacement", when={"candidate_num": Above(1)}
+    )
 
 
 def target_score(positive: Tensor, alpha: float, beta: float, p: float) -> Tensor:

@@ -62,7 +62,10 @@ class AOBPRParams:
         16, "rejected draws before a uniform one (factor) or a walk (global)", low=1, high=1000
     )
     ranks: str = param(
-        "epoch", "global: ranks as of the epoch's start, or of the step", choices=("epoch", "step")
+        "epoch",
+        "global: ranks as of the epoch's start, or of the step",
+        choices=("epoch", "step"),
+        when={"definition": "global"},
     )
 
 

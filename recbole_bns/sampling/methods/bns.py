@@ -48,7 +48,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from recbole_bns.common.params import Schedule, changed, param
+from recbole_bns.common.params import Above, Schedule, changed, param
 
 from ..candidates import ProposingSampler, gathered, usable
 from ..capabilities import ALL, Requirement, Scores, negatives_by
@@ -76,38 +76,67 @@ class BNSParams:
         "risk",
         "least risk, greatest posterior, or greatest gain",
         choices=("risk", "posterior", "gain"),
+        when={"candidate_num": Above(1)},
     )
     lambda_: float | Schedule = param(
-        5.0, "criterion risk: weight of a true negative", low=0, schedule=True
+        5.0,
+        "criterion risk: weight of a true negative",
+        low=0,
+        schedule=True,
+        when={"criterion": "risk"},
     )
     gamma: float | Schedule = param(
-        2.0, "criterion gain: exponent of the posterior", low=0, schedule=True
+        2.0,
+        "criterion gain: exponent of the posterior",
+        low=0,
+        schedule=True,
+        when={"criterion": "gain"},
     )
-    warmup_epochs: int = param(0, "first epochs with uniform negatives", low=0)
+    warmup_epochs: int = param(
+        0, "first epochs with uniform negatives", low=0, when={"candidate_num": Above(1)}
+    )
     prior: str | Mapping[str, object] = param(
         "popularity",
         "popularity, uniform, ease, itemknn, oracle (sees test labels), a column of .user, a .npy "
         "or .npz file, a checkpoint (.pt), or {model: a non-iterative RecBole model}",
         array=True,
         mapping=True,
+        when={"candidate_num": Above(1)},
     )
     prior_scale: float | Schedule = param(
-        1.0, "factor of the prior; learned ones are clipped to [0, 0.98]", above=0, schedule=True
+        1.0,
+        "factor of the prior; learned ones are clipped to [0, 0.98]",
+        above=0,
+        schedule=True,
+        when={"candidate_num": Above(1)},
     )
-    prior_l2: float = param(300.0, "prior ease: L2 of the regression", above=0)
+    prior_l2: float = param(
+        300.0, "prior ease: L2 of the regression", above=0, when={"prior": "ease"}
+    )
     prior_items: int = param(
-        0, "priors ease, itemknn: items that predict one; 0: all, or 200 where they are many", low=0
+        0,
+        "priors ease, itemknn: items that predict one; 0: all, or 200 where they are many",
+        low=0,
+        when={"prior": ("ease", "itemknn")},
     )
     likelihood: str = param(
-        "cdf", "the score's, by F, or flat: the prior decides alone", choices=("cdf", "flat")
+        "cdf",
+        "the score's, by F, or flat: the prior decides alone",
+        choices=("cdf", "flat"),
+        when={"candidate_num": Above(1)},
     )
     cdf: str = param(
         "exact",
         "F over the user's negatives / (n+1), as printed, over all items, or from a sample",
         choices=("exact", "paper", "all_items", "estimated"),
+        when={"likelihood": "cdf"},
     )
-    cdf_items: int = param(256, "reference items of cdf: estimated", low=1)
-    replacement: bool = param(False, "draw candidates with replacement")
+    cdf_items: int = param(
+        256, "reference items of cdf: estimated", low=1, when={"cdf": "estimated"}
+    )
+    replacement: bool = param(
+        False, "draw candidates with replacement", when={"candidate_num": Above(1)}
+    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import param
+from recbole_bns.common.params import Above, param
 
 from ..candidates import CandidateSampler
 from ..registry import register
@@ -40,14 +40,25 @@ class DNSParams:
     """Parameters of DNS and DNS(M, N)."""
 
     candidate_num: int = param(5, "M, uniform candidates a negative", low=1)
-    best_num: int = param(1, "N, one of the N best is taken at random", low=1)
+    best_num: int = param(
+        1, "N, one of the N best is taken at random", low=1, when={"choice": "hard"}
+    )
     choice: str = param(
-        "hard", "the N best, or a linear law over ranks", choices=("hard", "linear")
+        "hard",
+        "the N best, or a linear law over ranks",
+        choices=("hard", "linear"),
+        when={"candidate_num": Above(1)},
     )
     beta: float = param(
-        0.25, "linear choice: weight of the last rank; 1 is uniform", above=0, high=1
+        0.25,
+        "linear choice: weight of the last rank; 1 is uniform",
+        above=0,
+        high=1,
+        when={"choice": "linear"},
     )
-    replacement: bool = param(True, "draw candidates with replacement")
+    replacement: bool = param(
+        True, "draw candidates with replacement", when={"candidate_num": Above(1)}
+    )
 
     def __post_init__(self) -> None:
         """Refuse more best candidates than candidates."""

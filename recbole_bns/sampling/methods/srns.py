@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import param
+from recbole_bns.common.params import Above, param
 
 from ..base import NegativeSampler
 from ..capabilities import Negatives, Requirement, Scores, ScoresBetweenBatches
@@ -57,10 +57,16 @@ class SRNSParams:
 
     memory_num: int = param(20, "S1, items in each user's memory", low=1)
     new_num: int = param(20, "S2, uniform new items an update", low=0)
-    alpha: float = param(1.0, "weight of the standard deviation", low=0)
-    warmup_epochs: int = param(50, "T0, epochs over which alpha rises from 0", low=0)
-    tau: float = param(1.0, "temperature of the memory update", above=0)
-    update_every: int = param(1, "epochs between memory updates (lazy update)", low=1)
+    alpha: float = param(
+        1.0, "weight of the standard deviation", low=0, when={"memory_num": Above(1)}
+    )
+    warmup_epochs: int = param(
+        50, "T0, epochs over which alpha rises from 0", low=0, when={"alpha": Above(0)}
+    )
+    tau: float = param(1.0, "temperature of the memory update", above=0, when={"new_num": Above(0)})
+    update_every: int = param(
+        1, "epochs between memory updates (lazy update)", low=1, when={"new_num": Above(0)}
+    )
 
 
 def positive_probability(positive: Tensor, candidates: Tensor) -> Tensor:
