@@ -27,19 +27,24 @@ BEST, LAST = "best.pt", "last.pt"
 LOG = "run.log"
 
 
-def folder_of(path: str | Path) -> Path:
+def folder_of(path: str | Path, flag: str = "--resume") -> Path:
     """The folder of a run, named by itself or by a file in it.
+
+    Args:
+        path: of either.
+        flag: that named it, for the sentence.
 
     Raises:
         UsageError: there is no run.
     """
-    folder = Path(path)
-    for place in (folder, folder.parent, folder.parent.parent):
-        if (place / SETTINGS).is_file():
-            return place
+    named = Path(path)
+    for folder in (named, named.parent, named.parent.parent):
+        if (folder / SETTINGS).is_file():
+            return folder
+    remedy = ", or give --resume=auto" if flag == "--resume" else ""
     raise UsageError(
-        f"--resume: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "
-        "as runs/..., or give --resume=auto."
+        f"{flag}: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such as "
+        f"runs/...{remedy}."
     )
 
 
