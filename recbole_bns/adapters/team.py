@@ -42,7 +42,7 @@ class Team(Peers):
     def __init__(self, rank: int = 0, size: int = 1, scratch: Path | None = None) -> None:
         self.rank, self.size, self.scratch = rank, size, scratch
 
-    def own(self, folder: Path) -> Path:
+    def output(self, folder: Path) -> Path:
         """``folder`` for the first process, which writes for all; a scratch one for others."""
         return folder if self.scratch is None else self.scratch
 
@@ -95,10 +95,10 @@ class Team(Peers):
             return [value]
         import torch.distributed as dist
 
-        found: list[Any] = [None] * self.size
+        values: list[Any] = [None] * self.size
         with _talking():
-            dist.all_gather_object(found, on_cpu(value))
-        return found
+            dist.all_gather_object(values, on_cpu(value))
+        return values
 
     def agree(self, value: Any) -> bool:
         """Whether all processes have the same plain value."""

@@ -91,7 +91,7 @@ class Words:
             if key.partition(".")[0] in known or key not in read_by_any()
         }
 
-    def config(self, run: Run, own: Settings | None = None) -> RunConfig:
+    def config(self, run: Run, own: Settings | None = None) -> BNSConfig:
         """The settings of one run, resolved; see :meth:`given`.
 
         Raises:
@@ -126,7 +126,7 @@ class Plan:
     reference: str
     jobs: int | None
     out: Path
-    config: RunConfig
+    config: BNSConfig
 
     @property
     def runs(self) -> list[Run]:

@@ -108,19 +108,19 @@ def fingerprint(train: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_data(state: Mapping[str, Any], path: str | Path, found: str, remedy: str) -> None:
+def check_data(state: Mapping[str, Any], path: str | Path, data: str, remedy: str) -> None:
     """Make sure that a checkpoint was trained on what lies in the data folder now.
 
     Args:
         state: of :func:`load`; one of an older version, which says nothing, passes.
         path: where it is from.
-        found: :func:`fingerprint` of today's training part.
+        data: :func:`fingerprint` of today's training part.
         remedy: what to do where it is another.
 
     Raises:
         UsageError: the interactions or the order of the ids have changed.
     """
-    if state.get("data", found) != found:
+    if state.get("data", data) != data:
         raise UsageError(
             f"checkpoint '{path}': it was trained on other interactions of '{state['dataset']}', "
             "or they stood in another order (RecBole numbers users and items as they come), so "
@@ -148,9 +148,9 @@ def restore(model: Any, state: Mapping[str, Any], path: str | Path) -> None:
     Raises:
         UsageError: they are those of a model of another size.
     """
-    kept, own = state["state_dict"], model.state_dict()
-    for name in [*own, *kept]:
-        sizes = [f"{list(s[name].shape)}" if name in s else "missing" for s in (kept, own)]
+    kept, wanted = state["state_dict"], model.state_dict()
+    for name in [*wanted, *kept]:
+        sizes = [f"{list(s[name].shape)}" if name in s else "missing" for s in (kept, wanted)]
         if sizes[0] != sizes[1]:
             raise UsageError(
                 f"checkpoint '{path}': its weights do not fit the model, {name} is {sizes[0]}, "

@@ -37,10 +37,10 @@ def folder_of(path: str | Path, setting: str = "--resume") -> Path:
     Raises:
         UsageError: there is no run.
     """
-    folder = Path(path)
-    for place in (folder, folder.parent, folder.parent.parent):
-        if (place / SETTINGS).is_file():
-            return place
+    named = Path(path)
+    for folder in (named, named.parent, named.parent.parent):
+        if (folder / SETTINGS).is_file():
+            return folder
     other = "give --resume=auto" if setting == "--resume" else "a file in its checkpoints/"
     raise UsageError(
         f"{setting}: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "

@@ -182,13 +182,13 @@ def read_result(folder: Path) -> RunResult | None:
 
 def versions() -> dict[str, str]:
     """Versions of what decides a result."""
-    found = {"python": platform.python_version(), "recbole-bns": __version__}
+    numbers = {"python": platform.python_version(), "recbole-bns": __version__}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            numbers[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            numbers[package] = "not installed"
+    return numbers
 
 
 def plain_metrics(metrics: Mapping[str, Any] | None) -> Metrics | None:

@@ -39,7 +39,7 @@ def find(config: RunConfig) -> Path | None:
     """
     wanted = _compared(settings_of(config))
     epochs = config["epochs"]
-    found = []
+    candidates = []
     for folder in _runs(Path(".")):
         held = read_settings(folder)
         if (
@@ -50,8 +50,8 @@ def find(config: RunConfig) -> Path | None:
             continue
         done = is_finished(folder, epochs)
         if done or any((folder / CHECKPOINTS / name).is_file() for name in (FILE, PREVIOUS)):
-            found.append((not done, (folder / SETTINGS).stat().st_mtime, folder))
-    return max(found)[2] if found else None
+            candidates.append((not done, (folder / SETTINGS).stat().st_mtime, folder))
+    return max(candidates)[2] if candidates else None
 
 
 def is_finished(folder: Path, epochs: int) -> bool:
@@ -70,6 +70,11 @@ def check_same(folder: Path, config: RunConfig) -> None:
         UsageError: names the first setting that differs, or that there are to be fewer epochs.
     """
     held = read_settings(folder)
+    if not held:
+        raise UsageError(
+            f"--resume: the settings of the run in '{folder}' cannot be read ({SETTINGS}); begin a "
+            "new run."
+        )
     ours, theirs = flat(_compared(settings_of(config))), flat(_compared(held))
     for key in sorted(ours | theirs):
         if ours.get(key) != theirs.get(key):
@@ -94,12 +99,12 @@ def _compared(settings: Settings) -> Settings:
 
 
 def _runs(root: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(root):
-        depth = len(Path(place).parts)
+    for path, folders, files in os.walk(root):
+        depth = len(Path(path).parts)
         folders[:] = [f for f in folders if not f.startswith(".")] if depth < DEPTH else []
         if SETTINGS in files:
             folders[:] = []
-            yield Path(place)
+            yield Path(path)
 
 
 def alone(folder: Path) -> AbstractContextManager[None]:

@@ -72,14 +72,14 @@ def run_recbole_bns(
         check_file(result_file)
     for remark in [*config.remarks, *remarks(config)]:
         print(f"note: {remark}", file=sys.stderr)
-    found = held if going_on else find(config) if resume is not None else None
-    if found is None:
+    earlier = held if going_on else find(config) if resume is not None else None
+    if earlier is None:
         if resume is not None:
             print("--resume=auto: no unfinished run with these settings was found; a new one.")
         folder = make_folder(out, config)
         write_settings(config, folder)
     else:
-        folder = found
+        folder = earlier
         check_same(folder, config)
         if is_finished(folder, config["epochs"]):
             return finished(folder, result_file)

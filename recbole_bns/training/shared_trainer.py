@@ -61,16 +61,18 @@ class SharedTrainer(_Host):
         def weighted(batch: Any) -> Loss:
             loss, weight = whole(batch), train_data.weight
             return (
-                tuple(part * weight for part in loss) if isinstance(loss, tuple) else loss * weight
+                tuple(term * weight for term in loss) if isinstance(loss, tuple) else loss * weight
             )
 
-        own = super()._train_epoch(train_data, epoch_idx, loss_func=weighted, **kwargs)
+        share = super()._train_epoch(train_data, epoch_idx, loss_func=weighted, **kwargs)
         for values in self.model.buffers():
             if values.layout == torch.strided:
                 self.team.spread(values)
         self._check_equal(epoch_idx)
-        every = self.team.collect(own)
-        return tuple(map(sum, zip(*every, strict=True))) if isinstance(own, tuple) else sum(every)
+        losses = self.team.collect(share)
+        if isinstance(share, tuple):
+            return tuple(map(sum, zip(*losses, strict=True)))
+        return sum(losses)
 
     def _add_up(self, optimizer: Any, *_: Any) -> None:
         """Add up the gradients of all processes, then clip; before each step of the optimiser."""
@@ -81,8 +83,8 @@ class SharedTrainer(_Host):
         flat = torch.cat([head, *(grad.reshape(-1) for grad in grads)])
         self.team.add(flat)
         pieces = flat[len(weights) :].split([weight.numel() for weight in weights])
-        for place, (weight, piece) in enumerate(zip(weights, pieces, strict=True)):
-            if there[place] or bool(flat[place]):  # a weight that nobody uses keeps no gradient
+        for number, (weight, piece) in enumerate(zip(weights, pieces, strict=True)):
+            if there[number] or bool(flat[number]):  # a weight that nobody uses keeps no gradient
                 weight.grad = piece.view_as(weight).to(weight.dtype)
         if self._clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), **self._clip)
@@ -100,8 +102,8 @@ class SharedTrainer(_Host):
         """RecBole's ``evaluate`` of all batches, of which each process computes a share."""
         if not eval_data:
             return None
-        part = share_of(eval_data, self.team)
-        return self.team.collect(super().evaluate(part, *args, **kwargs))[0]
+        share = share_of(eval_data, self.team)
+        return self.team.collect(super().evaluate(share, *args, **kwargs))[0]
 
 
 class GatheringCollector(Collector):
@@ -114,9 +116,9 @@ class GatheringCollector(Collector):
     def get_data_struct(self) -> Any:
         """All rows, and what RecBole keeps beside them."""
         struct = super().get_data_struct()
-        every = self.team.collect({key: struct.get(key) for key in COLLECTED if key in struct})
-        for key in {key for part in every for key in part}:
-            struct.set(key, torch.cat([part[key] for part in every if key in part]))
+        structs = self.team.collect({key: struct.get(key) for key in COLLECTED if key in struct})
+        for key in {key for rows in structs for key in rows}:
+            struct.set(key, torch.cat([rows[key] for rows in structs if key in rows]))
         return struct
 
 
@@ -144,6 +146,6 @@ def _sharing(base: type) -> type:
 def share_of(loader: Any, team: Team) -> Any:
     """A copy of a loader for evaluation that gives this process's batches alone."""
     kind: Any = _sharing(loader.__class__)
-    part = kind.__new__(kind)
-    part.__dict__.update(loader.__dict__, team=team)
-    return part
+    share = kind.__new__(kind)
+    share.__dict__.update(loader.__dict__, team=team)
+    return share

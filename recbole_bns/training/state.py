@@ -28,7 +28,7 @@ PRIVATE = ("sampler", "random")
 
 def random_states() -> dict[str, Any]:
     """The global generators of torch, NumPy and Python."""
-    kind, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     version, numbers, cached = random.getstate()
     return {
         "torch": torch.get_rng_state(),
@@ -36,7 +36,7 @@ def random_states() -> dict[str, Any]:
         "numpy": [
             str(kind),
             torch.from_numpy(np.asarray(keys, np.int64)),
-            int(place),
+            int(position),
             int(has_gauss),
             float(gauss),
         ],
@@ -93,6 +93,7 @@ class Keeper:
         state = {
             **trainer.state_of(epoch - 1),
             **trainer.history(),
+            "device": trainer.device.type,
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
         }
@@ -121,8 +122,10 @@ class Keeper:
             (self.folder / PREVIOUS).unlink(missing_ok=True)
 
 
-def read_state(folder: Path, config: RunConfig, device: Any) -> tuple[dict[str, Any] | None, str]:
-    """The newest state in a folder that is whole, and what is to be said about the other.
+def read_state(
+    folder: Path, config: RunConfig, device: torch.device
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest state in a folder that is whole, and what is to be said about it and the other.
 
     Raises:
         UsageError: it is of another model, data set, sampler or format.
@@ -130,7 +133,7 @@ def read_state(folder: Path, config: RunConfig, device: Any) -> tuple[dict[str, 
     if current().rank == 0:
         for torn in folder.glob(".*.tmp"):
             torn.unlink(missing_ok=True)
-    remark = ""
+    remarks = []
     for name in (FILE, PREVIOUS):
         path = folder / name
         if not path.is_file():
@@ -138,12 +141,17 @@ def read_state(folder: Path, config: RunConfig, device: Any) -> tuple[dict[str, 
         try:
             state = checkpoint.load(path, device)
         except UsageError as error:
-            remark = f"{error} The one before it is used, if there is one."
+            remarks.append(f"{error} The one before it is used, if there is one.")
             continue
         checkpoint.check(state, path, config, "begin a new run")
         _check_size(state, path)
-        return state, remark
-    return None, remark
+        if (before := state.get("device", device.type)) != device.type:  # one of old does not say
+            remarks.append(
+                f"the run was trained on {before} so far and goes on on {device.type}: it comes to "
+                "other numbers than it would have there."
+            )
+        return state, remarks
+    return None, remarks
 
 
 def _check_size(state: Mapping[str, Any], path: Path) -> None:

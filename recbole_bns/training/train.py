@@ -48,17 +48,17 @@ def train(
     Raises:
         UsageError: bad data, no room to write, or a training that diverged.
     """
-    own = current().own(folder)
-    config["checkpoint_dir"] = str(own / CHECKPOINTS)
-    with quiet(), log_to(own / LOG):
+    output = current().output(folder)
+    config["checkpoint_dir"] = str(output / CHECKPOINTS)
+    with quiet(), log_to(output / LOG):
         try:
             if not current().rank:
                 extend(folder, config["epochs"])
             return _run(config, folder, result_file, per_user)
         except OSError as error:
-            place = f" '{error.filename}'" if error.filename else ""
+            file = f" '{error.filename}'" if error.filename else ""
             raise UsageError(
-                f"run: {error.strerror or error}{place}; what is done lies in {folder}, and goes "
+                f"run: {error.strerror or error}{file}; what is done lies in {folder}, and goes "
                 f"on with --resume={folder}."
             ) from error
         except ModuleNotFoundError as error:
@@ -68,16 +68,18 @@ def train(
 def _run(
     config: RunConfig, folder: Path, result_file: str | Path | None, per_user: str | Path | None
 ) -> RunResult:
-    team, own = current(), current().own(folder)
+    team = current()
     log_team()
+    state = _earlier_state(folder / CHECKPOINTS, config)
     opened = open_data(config)
     with refusals(f"data set '{config['dataset']}'"):
         loaders = make_loaders(config, opened)
     validates = "valid" in loaders and config["eval_step"] > 0
     weights = folder / CHECKPOINTS / (BEST if validates else LAST)
-    trainer = make_trainer(config, loaders["train"], own, weights)
+    trainer = make_trainer(config, loaders["train"], team.output(folder), weights)
     keeper = Keeper(trainer, loaders["train"], folder / CHECKPOINTS, config["checkpoint_every"])
-    _take_up(keeper, config)
+    if state is not None:
+        keeper.restore(state)
     team.wait()  # nobody writes before all have read
     core = core_of(loaders["train"])
     best = _fit(trainer, loaders["train"], loaders["valid"] if validates else None, keeper, folder)
@@ -102,13 +104,12 @@ def core_of(train_data: Any) -> NegativeSampler | None:
     return None if sampler is None else sampler.core
 
 
-def _take_up(keeper: Keeper, config: RunConfig) -> None:
-    """Go on from the state in the folder, if there is one."""
-    state, remark = read_state(keeper.folder, config, config["device"])
-    if remark:
+def _earlier_state(folder: Path, config: RunConfig) -> Mapping[str, Any] | None:
+    """The state that the run goes on from, if there is one; what is to be said is logged."""
+    state, remarks = read_state(folder, config, config["device"])
+    for remark in remarks:
         getLogger().warning(remark)
-    if state is not None:
-        keeper.restore(state)
+    return state
 
 
 def _fit(
@@ -132,7 +133,7 @@ def _fit(
             bigger=config["valid_metric_bigger"],
             shown=bool(config["show_progress"]),
         ) as progress,
-        (current().own(folder) / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
+        (current().output(folder) / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
     ):
         after_epoch = epochs_table(table, progress.epoch, trainer.reports)
         watch = Watch(keeper, progress.batch, after_epoch)

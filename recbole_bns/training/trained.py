@@ -121,13 +121,13 @@ def recommend(
     names, tables = np.array(trained.items), []
     with torch.no_grad(), scoring_mode(trained.model):
         scorer = best_scorer(trained.model, columns)(None)
-        for part in rows.split(max(STEP // train.item_num, 1)):
-            scores = scorer.catalogue(part.to(trained.config["device"])).cpu().float()
+        for numbers in rows.split(max(STEP // train.item_num, 1)):
+            scores = scorer.catalogue(numbers.to(trained.config["device"])).cpu().float()
             scores[:, 0] = float("-inf")
             if seen is not None:
-                scores = scores.masked_fill(seen.positive_mask(part), float("-inf"))
+                scores = scores.masked_fill(seen.positive_mask(numbers), float("-inf"))
             best = scores.topk(min(k, train.item_num - 1))
-            tables.append(_table(part, best.indices, best.values, names, trained.users))
+            tables.append(_table(numbers, best.indices, best.values, names, trained.users))
     table = pd.concat(tables, ignore_index=True)
     return table.rename(columns={"user": train.uid_field, "item": train.iid_field})
 
@@ -136,10 +136,10 @@ def _table(
     users: Tensor, items: Tensor, scores: Tensor, names: Any, tokens: Sequence[str]
 ) -> pd.DataFrame:
     kept = scores > float("-inf")
-    place, rank = kept.nonzero(as_tuple=True)
+    row, rank = kept.nonzero(as_tuple=True)
     return pd.DataFrame(
         {
-            "user": [tokens[user] for user in users[place].tolist()],
+            "user": [tokens[user] for user in users[row].tolist()],
             "item": names[items[kept].numpy()],
             "rank": rank.numpy() + 1,
             "score": scores[kept].numpy(),
@@ -161,14 +161,14 @@ def _seen(trained: Trained, exclude: str) -> Catalogue | None:
 def _numbers(tokens: Sequence[str], wanted: Sequence[str] | None) -> Tensor:
     if wanted is None:
         return torch.arange(1, len(tokens))
-    known = {token: number for number, token in enumerate(tokens) if number}
+    numbers = {token: number for number, token in enumerate(tokens) if number}
     for token in wanted:
-        if token not in known:
+        if token not in numbers:
             raise UsageError(
-                f"--users: '{token}' is no user of the data set{nearest(token, known)}; it has "
-                f"{len(known)} users, such as {', '.join(list(known)[:3])}."
+                f"--users: '{token}' is no user of the data set{nearest(token, numbers)}; it has "
+                f"{len(numbers)} users, such as {', '.join(list(numbers)[:3])}."
             )
-    return torch.tensor([known[token] for token in dict.fromkeys(wanted)])
+    return torch.tensor([numbers[token] for token in dict.fromkeys(wanted)])
 
 
 def embeddings(trained: Trained) -> dict[str, tuple[list[str], np.ndarray]]:
@@ -183,12 +183,12 @@ def embeddings(trained: Trained) -> dict[str, tuple[list[str], np.ndarray]]:
         UsageError: the model has no such vectors.
     """
     with torch.no_grad(), scoring_mode(trained.model):
-        found = factors(trained.model)
-    if found is None:
+        vectors = factors(trained.model)
+    if vectors is None:
         raise UsageError(
             f"model: {trained.config['model']} has no vectors whose dot products are its scores; "
             "allowed are BPR, LightGCN, SpectralCF and models registered with "
             "recbole_bns.factors; predict works for every model that scores by user and item."
         )
-    arrays = [vectors.detach().cpu().float().numpy()[1:] for vectors in found]
+    arrays = [rows.detach().cpu().float().numpy()[1:] for rows in vectors]
     return {"users": (trained.users[1:], arrays[0]), "items": (trained.items[1:], arrays[1])}

@@ -27,7 +27,7 @@ from recbole_bns.cli import main
 from recbole_bns.common import signals
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available
-from recbole_bns.training.resume import find
+from recbole_bns.training.resume import check_same, find
 from recbole_bns.training.run import run_recbole_bns
 from recbole_bns.training.state import FILE, PREVIOUS, Keeper, random_states, set_random_states
 from recbole_bns.training.trainer import TrainerMixin
@@ -242,6 +242,28 @@ def test_a_damaged_state_gives_way_to_the_one_before(settings, tmp_path, monkeyp
     assert "damaged" in capsys.readouterr().err
     assert_same(tmp_path / "whole", tmp_path / "ended")
     assert not (place / PREVIOUS).exists(), "one state is enough when all is done"
+
+
+def test_another_device_is_named(settings, tmp_path, capsys):
+    run(settings, tmp_path / "run", epochs=2)
+    path = tmp_path / "run" / "checkpoints" / FILE
+    capsys.readouterr()
+    for number, (device, words) in enumerate(
+        (("cuda", "was trained on cuda so far and goes on on cpu"), ("cpu", ""), (None, ""))
+    ):
+        state = checkpoint.load(path)
+        assert state.pop("device") == "cpu"
+        checkpoint.save(state | ({"device": device} if device else {}), path)
+        run(settings, None, epochs=3 + number, resume=tmp_path / "run")
+        said = capsys.readouterr().err
+        assert words in said
+        assert bool(said) is bool(words)
+
+
+def test_settings_that_cannot_be_read_are_named(make, tmp_path):
+    (tmp_path / "settings.yaml").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"^--resume: the settings of the run in .* cannot"):
+        check_same(tmp_path, make("BPR"))
 
 
 def test_a_state_of_something_else_says_what_differs(settings, tmp_path, monkeypatch):

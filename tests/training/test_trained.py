@@ -106,7 +106,9 @@ def test_the_command_line(folders, in_tmp, capsys):
         assert main(["predict", f"--checkpoint={run}", *words]) == 2
         assert f"recbole-bns: {sentence}" in capsys.readouterr().err
     assert main(["predict", "--checkpoint=nowhere"]) == 2
-    assert "--checkpoint: 'nowhere' is no folder of a run" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--checkpoint: 'nowhere' is no folder of a run" in said
+    assert "--resume" not in said
 
 
 @pytest.mark.parametrize("model", ["BPR", "LightGCN"])
@@ -301,3 +303,20 @@ def test_a_signal_leaves_what_was_there_and_nothing_half_written(
     assert "recbole-bns: stopped." in capsys.readouterr().err
     assert sorted(in_tmp.rglob("*")) == before
     assert Path(name).read_bytes() == whole
+
+
+def test_a_user_who_is_named_twice_is_served_once(folders):
+    table = serve.recommend(serve.load(folders["BPR"]), ["u3", "u1", "u3"], 2)
+    assert table["user_id"].tolist() == ["u3", "u3", "u1", "u1"]
+
+
+def test_data_that_have_moved_are_found_where_they_are_said_to_be(data_path, in_tmp):
+    shutil.copytree(data_path / "tiny", "here/tiny")
+    given = {"data_path": "here", "use_gpu": False, "epochs": 1, "show_progress": False}
+    run_recbole_bns("BPR", "tiny", None, given, out="run")
+    before = serve.recommend(serve.load("run"))
+    Path("here").rename("there")
+    with pytest.raises(UsageError):
+        serve.load("run")
+    after = serve.recommend(serve.load("run", data_path="there"))
+    pd.testing.assert_frame_equal(after, before)
