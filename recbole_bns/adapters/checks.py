@@ -14,6 +14,7 @@ from recbole_bns.sampling import get, parse
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.settings.properties import PROPERTIES, read_own
 
+from .dataset import ITEM_ONLY
 from .sampler_settings import sampler_settings
 
 
@@ -252,8 +253,15 @@ def check_metrics(final: Mapping[str, Any]) -> None:
         )
 
 
-def add_prior_column(final: dict[str, Any]) -> None:
-    """Have RecBole load the ``.user`` column that the sampler's parameters ask for."""
+def add_prior_column(final: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Have RecBole load the ``.user`` column that the sampler's parameters ask for.
+
+    A file that is loaded for this alone changes no interactions.
+
+    Args:
+        final: all settings; changed in place.
+        given: those of the user.
+    """
     name, args, _ = sampler_settings(final)
     if name == NO_SAMPLER or final.get("load_col") is None:
         return
@@ -264,3 +272,5 @@ def add_prior_column(final: dict[str, Any]) -> None:
     if wanted and columns != "*":
         load["user"] = list(dict.fromkeys([final["USER_ID_FIELD"], *columns, *wanted]))
         final["load_col"] = load
+        if not columns and "filter_inter_by_user_or_item" not in given:
+            final["filter_inter_by_user_or_item"] = ITEM_ONLY

@@ -19,7 +19,10 @@ from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
 from . import checks
+from .dataset import read_truly
+from .protocol import check_protocol
 from .sampler_settings import derive_train_neg_sample_args
+from .saved import keep_keyed
 
 UNSAMPLED = {
     "MultiDAE",
@@ -55,6 +58,9 @@ class BNSConfig(Config):
         UsageError: unknown key, model, sampler or parameter, or a contradiction.
     """
 
+    reads_truly = True
+    """For :mod:`.dataset`: a data set of this ``Config`` holds what its files say."""
+
     def __init__(
         self,
         model: str | type | None = None,
@@ -62,6 +68,8 @@ class BNSConfig(Config):
         config_file_list: list[str] | None = None,
         config_dict: Mapping[str, Any] | None = None,
     ) -> None:
+        read_truly()
+        keep_keyed()
         with refusals("settings"):
             super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
 
@@ -119,6 +127,7 @@ class BNSConfig(Config):
         final, given = self.final_config_dict, self.external_config_dict
         checks.check_ranges(final)
         checks.check_metrics(final)
+        check_protocol(final["eval_args"])
         self._check_trains_on_negatives()
         if final["neg_sampler"] != NO_SAMPLER:
             final["train_neg_sample_args"] = derive_train_neg_sample_args(final, given)
@@ -126,7 +135,7 @@ class BNSConfig(Config):
         super()._set_default_parameters()
         if self.dataset == "ml-100k" and "data_path" in given:
             final["data_path"] = os.path.join(root, self.dataset)
-        checks.add_prior_column(final)
+        checks.add_prior_column(final, given)
 
     def _init_device(self) -> None:
         final = self.final_config_dict

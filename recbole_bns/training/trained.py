@@ -69,7 +69,7 @@ def load(path: str | Path, model_class: type | None = None) -> Trained:
     if file is None:
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
     config = BNSConfig(model_class, None, [str(folder / SETTINGS)], {})
-    check_files(config)
+    check_files(config, keep=True)
     parts = open_data(config).parts
     with quiet(), refusals(f"model {config['model']}"):
         model = make_model(config, parts["train"])
