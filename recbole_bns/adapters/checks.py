@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,6 +15,7 @@ from recbole_bns.sampling.capabilities import UserColumn
 from recbole_bns.settings.declared import check_value, declared
 from recbole_bns.settings.values import epochs_of
 
+from .dataset import ITEM_ONLY
 from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 
 
@@ -61,7 +61,6 @@ def check_ranges(final: dict[str, Any]) -> None:
     for key, spec in declared().items():
         if key in final and not spec.metadata["computed"]:
             final[key] = check_value(spec, final[key])
-    check_eval_args(final["eval_args"])
     check_record(final)
 
 
@@ -82,79 +81,6 @@ def record_epochs(value: Any) -> tuple[int, ...]:
         UsageError: not epochs.
     """
     return epochs_of(value, "neg_record_scores")
-
-
-_ENTRIES = ("split", "group_by", "order", "mode")
-_EVALUATION: dict[str, tuple[str, ...]] = {
-    "order": ("RO", "TO"),
-    "group_by": ("user", "none"),
-    "LS": ("valid_and_test", "valid_only", "test_only"),
-}
-_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d*")
-
-
-def check_eval_args(args: Mapping[str, Any]) -> None:
-    """Check RecBole's ``eval_args``, of which it reads four entries and passes over others.
-
-    Raises:
-        UsageError: an unknown entry, or a value that RecBole does not know.
-    """
-    for name, value in args.items():
-        if name not in _ENTRIES:
-            raise UsageError(
-                f"eval_args.{name}: no such entry{nearest(name, _ENTRIES)}; allowed: "
-                f"{', '.join(_ENTRIES)}."
-            )
-        if name in _EVALUATION and not (name == "group_by" and value is None):
-            _check_word(value, _EVALUATION[name], f"eval_args.{name}")
-    for phase, mode in _modes(args.get("mode", "full")).items():
-        key = f"eval_args.mode.{phase}" if phase else "eval_args.mode"
-        if not isinstance(mode, str) or not _MODE.fullmatch(mode):
-            raise UsageError(
-                f"{key}: got {mode!r}, allowed is full, labeled, or uniN or popN with a number of "
-                "negatives an item, as in uni100."
-            )
-    _check_split(args.get("split", {"RS": [1]}))
-
-
-def _modes(mode: Any) -> Mapping[str, Any]:
-    """``eval_args.mode`` by phase; one for both is under no name."""
-    if not isinstance(mode, Mapping):
-        return {"": mode}
-    for phase in mode:
-        _check_word(phase, ("valid", "test"), "eval_args.mode", "a mapping of ")
-    return mode
-
-
-def _check_split(split: Any) -> None:
-    if split is None:  # beside files that fix the split
-        return None
-    if not isinstance(split, Mapping) or len(split) != 1 or not set(split) <= {"RS", "LS"}:
-        raise UsageError(
-            f"eval_args.split: got {split!r}, allowed is one of {{RS: [0.8, 0.1, 0.1]}} and "
-            "{LS: valid_and_test}."
-        )
-    if "LS" in split:
-        return _check_word(split["LS"], _EVALUATION["LS"], "eval_args.split.LS")
-    shares = split["RS"]
-    fits = isinstance(shares, list) and all(
-        isinstance(share, (int, float)) and not isinstance(share, bool) and share >= 0
-        for share in shares
-    )
-    if not fits or not sum(shares) > 0:
-        raise UsageError(
-            f"eval_args.split.RS: got {shares!r}, allowed are shares >= 0 of the parts, as in "
-            "[0.8, 0.1, 0.1]."
-        )
-    return None
-
-
-def _check_word(value: Any, words: tuple[str, ...], key: str, what: str = "one of ") -> None:
-    if value not in words:
-        raise UsageError(
-            f"{key}: got {value!r}{nearest(str(value), words)}, allowed is {what}"
-            f"{', '.join(words)}."
-        )
 
 
 def check_sampler(config: RunConfig) -> None:
@@ -218,8 +144,7 @@ def check_metrics(final: Mapping[str, Any]) -> None:
 def add_prior_column(config: RunConfig) -> None:
     """Have RecBole load the ``.user`` column that the sampler's parameters ask for.
 
-    A file that they alone load changes no interactions: RecBole would drop those of users without
-    a line in it.
+    A file that is loaded for this alone changes no interactions.
     """
     final = config.final_config_dict
     if not is_sampled(config) or final.get("load_col") is None:
@@ -229,8 +154,8 @@ def add_prior_column(config: RunConfig) -> None:
     wanted = [need.column for need in needs if isinstance(need, UserColumn)]
     load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
     columns = load.get("user", [])
-    if wanted and not columns and not load.get("item"):
-        final["filter_inter_by_user_or_item"] = False
     if wanted and columns != "*":
         load["user"] = list(dict.fromkeys([final["USER_ID_FIELD"], *columns, *wanted]))
         final["load_col"] = load
+        if not columns and "filter_inter_by_user_or_item" not in config.external_config_dict:
+            final["filter_inter_by_user_or_item"] = ITEM_ONLY

@@ -20,9 +20,12 @@ from recbole_bns.settings.words import merge, read_yaml, typed
 
 from . import checks
 from .acting import check_contradictions, idle_parameters
+from .dataset import read_truly
 from .keys import check_keys, drop_removed
+from .protocol import check_protocol
 from .reads import missing
 from .sampler_settings import derive_train_neg_sample_args
+from .saved import keep_keyed
 
 UNSAMPLED = {
     "MultiDAE",
@@ -63,6 +66,9 @@ class BNSConfig(Config):
         UsageError: unknown key, model, sampler or parameter, or a contradiction.
     """
 
+    reads_truly = True
+    """For :mod:`.dataset`: a data set of this ``Config`` holds what its files say."""
+
     def __init__(
         self,
         model: str | type | None = None,
@@ -71,6 +77,8 @@ class BNSConfig(Config):
         config_dict: Mapping[str, Any] | None = None,
     ) -> None:
         self.remarks: list[str] = []
+        read_truly()
+        keep_keyed()
         with refusals("settings"):
             super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
 
@@ -138,6 +146,7 @@ class BNSConfig(Config):
         checks.check_ranges(final)
         checks.check_sampler(self)
         checks.check_metrics(final)
+        check_protocol(final["eval_args"])
         self._check_trains_on_negatives()
         check_contradictions(self)
         if final["neg_sampler"] != NO_SAMPLER:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from logging import getLogger
 from typing import Any, NamedTuple
 
+import recbole.data.utils as host
 import torch
-from recbole.data import create_dataset
 from recbole.utils import init_seed
 from torch import Tensor
 
@@ -41,7 +41,7 @@ def open_data(config: RunConfig) -> Opened:
     """
     init_seed(config["seed"], config["reproducibility"])  # RecBole's split draws from it
     with quiet(), refusals(f"data set '{config['dataset']}'"):
-        dataset = create_dataset(config)
+        dataset = host.create_dataset(config)
         getLogger().info(dataset)
         check_cuts(config, dataset)
         return Opened(dataset, split(config, dataset))

@@ -203,7 +203,7 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     return Plan(words, samplers, seeds, reference, jobs, folder, config)
 
 
-def _config_of_first(words: Words, samplers: Sequence[str], seed: int) -> RunConfig:
+def _config_of_first(words: Words, samplers: Sequence[str], seed: int) -> BNSConfig:
     """The settings of the first row, resolved; those of all others are checked too.
 
     Raises:

@@ -408,6 +408,7 @@ class Data:
     filter_inter_by_user_or_item: bool = setting(
         True,
         "Leave out interactions of users or items without a line in their file.",
+        also=("item",),  # ours: of items alone, where a parameter loads the .user file
         in_sweep="data",
         beside_fixed_split=False,
     )

@@ -7,7 +7,6 @@ Two functions that RecBole's ``data_preparation`` looks up in its module, ``crea
 
 from __future__ import annotations
 
-from functools import wraps
 from logging import getLogger
 from typing import Any
 
@@ -16,20 +15,21 @@ from recbole.data.dataloader import TrainDataLoader
 from recbole.trainer import NCLTrainer, Trainer
 
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.dataset import read_truly
 from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
 from recbole_bns.adapters.keys import near_misses
 from recbole_bns.adapters.mends import mend
 from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, is_sampled
+from recbole_bns.adapters.saved import keep_keyed
 from recbole_bns.adapters.split import PHASES
+from recbole_bns.adapters.wraps import wrap
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
 
 from .loaders import create_samplers
 from .trainer import TrainerMixin
-
-_MARK = "_recbole_bns"
 
 
 def enable() -> None:
@@ -41,24 +41,13 @@ def enable() -> None:
     """
     mend()
     mend_quick_start()
-    _wrap(host, "create_samplers", _create_samplers)
-    _wrap(host, "get_dataloader", _get_dataloader)
+    read_truly(everybody=True)
+    keep_keyed()
+    wrap(host, "create_samplers", _create_samplers)
+    wrap(host, "get_dataloader", _get_dataloader)
     for trainer in (Trainer, NCLTrainer):  # NCL's has a loop of its own
-        _wrap(trainer, "fit", _fit)
-        _wrap(trainer, "_train_epoch", _train_epoch)
-
-
-def _wrap(owner: Any, name: str, around: Any) -> None:
-    original = vars(owner)[name]
-    if hasattr(original, _MARK):
-        return
-
-    @wraps(original)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return around(original, *args, **kwargs)
-
-    setattr(wrapper, _MARK, True)
-    setattr(owner, name, wrapper)
+        wrap(trainer, "fit", _fit)
+        wrap(trainer, "_train_epoch", _train_epoch)
 
 
 def _create_samplers(original: Any, config: RunConfig, dataset: Any, built_datasets: Any) -> Any:

@@ -67,7 +67,7 @@ def run_recbole_bns(
         config_file_list = [str(held / SETTINGS), *(config_file_list or [])]
     config = BNSConfig(model, dataset, config_file_list, config_dict)
     check_run(config)
-    check_files(config)
+    check_files(config, keep=number_of(config) == 1)
     if result_file is not None:
         check_file(result_file)
     for remark in [*config.remarks, *remarks(config)]:

@@ -74,7 +74,7 @@ def load(
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
     moved = {} if data_path is None else {"data_path": str(data_path)}
     config = BNSConfig(model_class, None, [str(folder / SETTINGS)], moved)
-    check_files(config)
+    check_files(config, keep=True)
     parts = open_data(config).parts
     with quiet(), refusals(f"model {config['model']}"):
         model = make_model(config, parts["train"])

@@ -84,7 +84,7 @@ def read_parts(recipe: Recipe) -> dict[str, Any]:
         UsageError: a file is missing or malformed, or there is no validation part.
     """
     config = recipe.config()
-    check_files(config)
+    check_files(config, keep=True)
     parts = open_data(config).parts
     if "valid" not in parts:
         raise UsageError(
