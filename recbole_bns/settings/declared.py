@@ -403,6 +403,11 @@ class Data:
         "Files that fix the split: [train, test] or [train, valid, test].",
         in_sweep="data",
     )
+    USER_ID_FIELD: str = setting("user_id", "The column of users.", text=True, in_sweep="data")
+    ITEM_ID_FIELD: str = setting("item_id", "The column of items.", text=True, in_sweep="data")
+    RATING_FIELD: str = setting("rating", "The column of ratings.", text=True, in_sweep="data")
+    TIME_FIELD: str = setting("timestamp", "The column of times.", text=True, in_sweep="data")
+    LABEL_FIELD: str = setting("label", "The column of labels.", text=True, in_sweep="data")
     field_separator: str = setting("\t", "Between the fields of a line.", in_sweep="data")
     seq_separator: str = setting(" ", "Between the values of a field.", in_sweep="data")
     filter_inter_by_user_or_item: bool = setting(
