@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import allowed, check_parameter, param
 
-from .values import anything, epochs_of, interval_of, intervals_of, one_of
+from .values import anything, columns_of, epochs_of, interval_of, intervals_of, one_of
 
 EXCLUDED = ("all", "train", "none")
 """``--exclude`` of ``predict``: items that a user has touched and is not recommended."""
@@ -380,6 +380,7 @@ class Data:
         None,
         "The columns that are read, by file.",
         optional=True,
+        check=columns_of,
         example="{inter: [user_id, item_id]}",
         in_sweep="data",
     )
@@ -387,6 +388,7 @@ class Data:
         None,
         "The columns that are not read, by file.",
         optional=True,
+        check=columns_of,
         example="{inter: [timestamp]}",
         in_sweep="data",
     )
@@ -394,6 +396,7 @@ class Data:
         None,
         "The columns that are read for filters alone, by file.",
         optional=True,
+        check=columns_of,
         example="{inter: [rating]}",
         in_sweep="data",
     )

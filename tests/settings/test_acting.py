@@ -171,6 +171,8 @@ AT_ODDS = [
     ("BPR", {"user_inter_num_interval": "[a,b]"}, "user_inter_num_interval: got '[a,b]', allowed"),
     ("BPR", {"user_inter_num_interval": "[9,3]"}, "user_inter_num_interval: got '[9,3]', allowed"),
     ("BPR", {"val_interval": {"rating": 3}}, "val_interval.rating: got 3, allowed is an interval"),
+    ("BPR", {"load_col": {"inter": 1}}, "load_col.inter: got 1, allowed is a list of columns"),
+    ("BPR", {"metrics": ["NDCG", "AUC"]}, "metrics: got ['NDCG', 'AUC'], allowed are metrics of"),
     ("BPR", {"shuffle": 3}, "shuffle: got 3, allowed is True or False."),
 ]
 
