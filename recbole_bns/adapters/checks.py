@@ -128,6 +128,11 @@ def check_metrics(final: Mapping[str, Any]) -> None:
                 f"metrics: got {metric!r}{nearest(str(metric), metric_types)}; allowed: "
                 f"{', '.join(metric_types)}."
             )
+    if len({metric_types[str(metric).lower()] for metric in metrics}) > 1:
+        raise UsageError(
+            f"metrics: got {metrics}, allowed are metrics of rankings (NDCG, Recall) or of values "
+            "(AUC, LogLoss), not both at once."
+        )
     for cut in cuts:
         if isinstance(cut, bool) or not isinstance(cut, int) or cut < 1:
             raise UsageError(f"topk: got {cut!r}, allowed are integers >= 1.")

@@ -74,7 +74,8 @@ def check_keys(
     remarks: list[str] = []
     for path, settings in files.items():
         unknown = [key for key in map(str, settings) if not _is_known(key, known, model)]
-        elsewhere = [key for key in unknown if key.partition(".")[0] in read_by_any()]
+        others = read_by_any() - set(having("computed"))
+        elsewhere = [key for key in unknown if key.partition(".")[0] in others]
         let_pass = lenient or _is_of_a_run(path)
         if elsewhere and not let_pass:
             remarks.append(_of_others(path, elsewhere, known, model, sampler))

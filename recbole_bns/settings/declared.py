@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import allowed, check_parameter, param
 
-from .values import anything, epochs_of, interval_of, intervals_of, one_of
+from .values import anything, columns_of, epochs_of, interval_of, intervals_of, one_of
 
 EXCLUDED = ("all", "train", "none")
 """``--exclude`` of ``predict``: items that a user has touched and is not recommended."""
@@ -380,6 +380,7 @@ class Data:
         None,
         "The columns that are read, by file.",
         optional=True,
+        check=columns_of,
         example="{inter: [user_id, item_id]}",
         in_sweep="data",
     )
@@ -387,6 +388,7 @@ class Data:
         None,
         "The columns that are not read, by file.",
         optional=True,
+        check=columns_of,
         example="{inter: [timestamp]}",
         in_sweep="data",
     )
@@ -394,6 +396,7 @@ class Data:
         None,
         "The columns that are read for filters alone, by file.",
         optional=True,
+        check=columns_of,
         example="{inter: [rating]}",
         in_sweep="data",
     )
@@ -403,6 +406,11 @@ class Data:
         "Files that fix the split: [train, test] or [train, valid, test].",
         in_sweep="data",
     )
+    USER_ID_FIELD: str = setting("user_id", "The column of users.", text=True, in_sweep="data")
+    ITEM_ID_FIELD: str = setting("item_id", "The column of items.", text=True, in_sweep="data")
+    RATING_FIELD: str = setting("rating", "The column of ratings.", text=True, in_sweep="data")
+    TIME_FIELD: str = setting("timestamp", "The column of times.", text=True, in_sweep="data")
+    LABEL_FIELD: str = setting("label", "The column of labels.", text=True, in_sweep="data")
     field_separator: str = setting("\t", "Between the fields of a line.", in_sweep="data")
     seq_separator: str = setting(" ", "Between the values of a field.", in_sweep="data")
     filter_inter_by_user_or_item: bool = setting(

@@ -72,6 +72,24 @@ def _ordered(low: str, high: str) -> bool:
     return not any(map(math.isnan, ends)) and ends[0] <= ends[1]
 
 
+def columns_of(value: Any, key: str) -> Any:
+    """File -> names of columns in a list, or ``*`` for all.
+
+    Raises:
+        UsageError: not a mapping, or a value of it is neither.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            f"{key}: got {value!r}, allowed is a mapping such as {{inter: [user_id, item_id]}}."
+        )
+    for file, columns in value.items():
+        if columns is not None and columns != "*" and not isinstance(columns, list):
+            raise UsageError(
+                f"{key}.{file}: got {columns!r}, allowed is a list of columns, or '*' for all."
+            )
+    return value
+
+
 def intervals_of(value: Any, key: str) -> Any:
     """Column -> interval, or for a column of words the list of those that stay.
 
