@@ -150,7 +150,7 @@ class BNSConfig(Config):
         self._check_trains_on_negatives()
         check_contradictions(self)
         if final["neg_sampler"] != NO_SAMPLER:
-            final["train_neg_sample_args"] = derive_train_neg_sample_args(final, given)
+            final["train_neg_sample_args"] = derive_train_neg_sample_args(self, given)
         root = final["data_path"]
         super()._set_default_parameters()
         if self.dataset == "ml-100k" and "data_path" in given:

@@ -7,19 +7,19 @@ from copy import copy
 from typing import Any, NamedTuple
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.runs.records import RunConfig
+from recbole_bns.runs.records import RunConfig, Settings
 from recbole_bns.sampling import get, parse
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.settings.words import merge
 
 
-def sampler_settings(config: Any) -> tuple[str, dict[str, Any], int]:
+def sampler_settings(config: RunConfig) -> tuple[str, Settings, int]:
     """Name, arguments and number of negatives from any ``Config``, also one RecBole built.
 
     Raises:
         UsageError: ``neg_sampler_args`` is not a mapping, or ``neg_sample_num`` not a count.
     """
-    source = getattr(config, "final_config_dict", config)
+    source = config.final_config_dict
     args = source.get("neg_sampler_args") or {}
     if not isinstance(args, Mapping):
         raise UsageError(f"neg_sampler_args: got {args!r}, allowed is a mapping of parameters.")
@@ -35,13 +35,13 @@ class Parsed(NamedTuple):
     """What a Config keeps of its sampler's parameters once they are parsed."""
 
     name: str
-    args: dict[str, Any]
+    args: Settings
     """As they were written: with others they are parsed anew."""
     params: Any
     """An instance of the sampler's ``Params``."""
 
 
-def parsed_settings(config: Any) -> tuple[str, Any, int]:
+def parsed_settings(config: RunConfig) -> tuple[str, Any, int]:
     """Name, parsed parameters and number of negatives from any ``Config``, which keeps them.
 
     Raises:
@@ -74,8 +74,8 @@ def is_sampled(config: RunConfig) -> bool:
 
 
 def derive_train_neg_sample_args(
-    config: Any, given: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+    config: RunConfig, given: Mapping[str, Any] | None = None
+) -> Settings:
     """RecBole's ``train_neg_sample_args`` that make its trainer hand over the model.
 
     Args:
