@@ -62,12 +62,12 @@ def _check_split(split: Any) -> None:
     kind, value = next(iter(split.items())) if _has_one(split) else (None, None)
     if kind == "LS" and value in LEFT_OUT:
         return
-    if kind == "RS" and isinstance(value, list) and len(value) in (2, 3):
-        if all(_is_share(share) for share in value) and sum(value) > 0:
-            return
+    if kind == "RS" and _are_shares(value):
+        return
     raise UsageError(
         f"eval_args.split: got {split!r}, allowed are {{RS: [0.8, 0.1, 0.1]}} (two or three shares "
-        f">= 0 of training, validation and test) and {{LS: WORD}} with one of {', '.join(LEFT_OUT)}."
+        ">= 0 of training, validation and test) and {LS: WORD} with one of "
+        f"{', '.join(LEFT_OUT)}."
     )
 
 
@@ -75,6 +75,8 @@ def _has_one(split: Any) -> bool:
     return isinstance(split, Mapping) and len(split) == 1
 
 
-def _is_share(share: Any) -> bool:
-    numeric = isinstance(share, (int, float)) and not isinstance(share, bool)
-    return numeric and 0 <= share < float("inf")
+def _are_shares(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) not in (2, 3):
+        return False
+    numeric = [isinstance(v, (int, float)) and not isinstance(v, bool) for v in value]
+    return all(numeric) and all(0 <= v < float("inf") for v in value) and sum(value) > 0
