@@ -153,9 +153,8 @@ def large_once(sampler: str, folder: Path) -> dict[str, dict[str, float]]:
     config = BNSConfig("BPR", "large", None, {**args, "data_path": str(folder)})
     config["checkpoint_dir"] = str(folder / sampler)
     with quiet():
-        with step(found, "check the file"):
-            check_files(config)
-        with step(found, "read it (RecBole)"):
+        with step(found, "read and check it"):
+            check_files(config, keep=True)
             dataset = create_dataset(config)
         with step(found, "split"):
             parts = split(config, dataset)

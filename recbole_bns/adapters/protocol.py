@@ -62,8 +62,7 @@ def _check_split(split: Any) -> None:
     kind, value = next(iter(split.items())) if _has_one(split) else (None, None)
     if kind == "LS" and value in LEFT_OUT:
         return
-    shares = value if kind == "RS" and isinstance(value, list) and len(value) in (2, 3) else []
-    if shares and all(map(_is_share, shares)) and sum(shares) > 0:
+    if kind == "RS" and _are_shares(value):
         return
     raise UsageError(
         f"eval_args.split: got {split!r}, allowed are {{RS: [0.8, 0.1, 0.1]}} (two or three "
@@ -76,6 +75,8 @@ def _has_one(split: Any) -> bool:
     return isinstance(split, Mapping) and len(split) == 1
 
 
-def _is_share(share: Any) -> bool:
-    numeric = isinstance(share, (int, float)) and not isinstance(share, bool)
-    return numeric and 0 <= share < float("inf")
+def _are_shares(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) not in (2, 3):
+        return False
+    numeric = [isinstance(v, (int, float)) and not isinstance(v, bool) for v in value]
+    return all(numeric) and all(0 <= v < float("inf") for v in value) and sum(value) > 0

@@ -140,6 +140,8 @@ def read_by(model: type) -> frozenset[str]:
         keys |= _keys(text) if host else _literals(text)
     for cls in (*_trainers(model), *_datasets(model)):
         keys |= _keys(_class_source(cls)) - {"reg_weight"}  # its trainer only warns with it
+    if model.__module__.startswith("recbole."):  # what our forms of RecBole's models add
+        keys |= read_own(PROPERTIES / "model" / f"{model.__name__}.yaml").keys()
     return frozenset(keys)
 
 

@@ -256,14 +256,24 @@ def _check_labels(config: Any, path: Path, columns: Mapping[str, Column]) -> Non
             f"{path}, line 1: got '{columns[label]}' for LABEL_FIELD, allowed is the type float: "
             f"{label}:float."
         )
-    sampler = config["neg_sampler"]
-    if has and sampler is not None and str(sampler).lower() != NO_SAMPLER:
-        key = "threshold" if config["threshold"] else "LABEL_FIELD"
-        got = config["threshold"] or label
+    if config["neg_sampler"] is not None and str(config["neg_sampler"]).lower() != NO_SAMPLER:
+        _check_unlabeled(config, label in columns)
+
+
+def _check_unlabeled(config: Any, has_label: bool) -> None:
+    """A sampler of ours takes every interaction for a positive.
+
+    A threshold that RecBole sets by itself, as for context-aware models on ML-100K, is passed over.
+    """
+    default = (getattr(config, "internal_config_dict", None) or {}).get("threshold")
+    given = config["threshold"] not in (None, default)
+    if given or has_label:
+        key, got = ("threshold", config["threshold"]) if given else ("LABEL_FIELD", "its column")
         raise UsageError(
-            f"{key}: got {got!r}, but with neg_sampler: {sampler} every interaction is a positive, "
-            "whatever its label; allowed is to keep the positives alone, such as val_interval: "
-            "{rating: '[4,inf)'}, or neg_sampler: none."
+            f"{key}: got {got!r}, but with neg_sampler: {config['neg_sampler']} every interaction "
+            "is a positive, whatever its label; allowed is to keep the positives alone, such as "
+            "val_interval: {rating: '[4,inf)'}, to leave the label out of load_col, or "
+            "neg_sampler: none."
         )
 
 

@@ -125,7 +125,7 @@ TABLE: list[tuple[str, str]] = [
     ("--valid_metric=5", r"valid_metric: got '5', allowed is one of metrics .*\."),
     (
         "--eval_args.mode=most",
-        r"eval_args\.mode: got 'most', allowed are full, labeled, uniN and .*",
+        r"eval_args\.mode: got 'most', allowed are full, labeled, uniN .*",
     ),
     ("--eval_args.order=XX", r"eval_args\.order: got 'XX', allowed are 'RO' .* and 'TO' .*\."),
     ("--user_inter_num_interval=[99,inf)", r"data set 'tiny': Some feat is empty, .*\."),

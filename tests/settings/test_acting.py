@@ -12,13 +12,13 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recbole_bns.cli.help_texts import COMPARE_HELP, RUN_HELP, TUNE_HELP
 
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.adapters.acting import check_commands, remarks
 from recbole_bns.adapters.keys import near_misses, parameters
 from recbole_bns.adapters.reads import known_keys
 from recbole_bns.cli import main
-from recbole_bns.cli.help_texts import COMPARE_HELP, RUN_HELP, TUNE_HELP
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get
 from recbole_bns.settings import hints
@@ -384,3 +384,8 @@ def test_each_setting_acts_or_is_refused_or_is_named(
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other) or str(one).lower() == str(other).lower()
+
+
+@pytest.mark.parametrize(("model", "key"), [("BPR", "reg_weight"), ("LightGCN", "reg_weight")])
+def test_what_our_form_of_a_model_reads_is_not_called_idle(model: str, key: str) -> None:
+    assert list(remarks(BNSConfig(model, "ml-100k", None, {key: 0.1}))) == []
