@@ -9,7 +9,7 @@ from typing import Any
 
 
 def is_boolean(key: str) -> bool:
-    """Whether a setting is yes or no, by its values in the property files, ours and RecBole's.
+    """Whether a setting is yes or no, by its declaration or its values in the property files.
 
     Nothing is imported for it but the reader of YAML. Models that share a name for things of
     different kinds make it no boolean.
@@ -17,6 +17,11 @@ def is_boolean(key: str) -> bool:
     Args:
         key: as a flag has it, with dots: ``neg_sampler_args.replacement``, ``dns.replacement``.
     """
+    from recbole_bns.settings.declared import declared
+
+    spec = declared().get(key)
+    if spec is not None and spec.metadata["like"] is not None:
+        return isinstance(spec.metadata["like"], bool)
     for values in _sources(key):
         if values:
             return all(isinstance(value, bool) for value in values)

@@ -8,13 +8,10 @@ from typing import Any
 from .parser import Parser
 
 SETTINGS = """\
-  --neg_sampler=NAME      bns, bns_plus, dns, srns, aobpr, ahns, rns, pns; none: RecBole's own
-  --neg_sampler_args.KEY=VALUE   a parameter of the sampler
-  --KEY=VALUE             any setting of RecBole (also --KEY VALUE; --KEY alone says True)
-  --neg_record            measure the negatives of every epoch (negatives.csv, items.csv);
-                          --neg_record_scores=1,10,50: score histograms at these epochs
-  --nproc=N               N processes train together, on the CPU or a GPU each (--gpu_id=0,1);
-                          train_batch_size stays a step's batch, which they share
+  --KEY=VALUE             any setting of RecBole or the model (also --KEY VALUE; --KEY alone: True)
+  --neg_sampler_args.KEY=VALUE   a parameter of the sampler (recbole-bns samplers NAME)
+
+settings of this package (docs/settings.md has all, and how each is treated):
 """
 
 EXAMPLES = """\
@@ -27,11 +24,13 @@ recbole-bns samplers lists the samplers with their parameters."""
 
 def parser() -> Parser:
     """The flags of ``run`` that are no settings, and its help."""
+    from recbole_bns.settings.reference import help_lines
+
     made = Parser(
         "run",
         "Train a RecBole model with a negative sampler and test it.\n"
         "Without any flag: LightGCN on ml-100k (inside RecBole) with BNS.",
-        SETTINGS + "\n" + EXAMPLES,
+        SETTINGS + "\n".join(help_lines()) + "\n\n" + EXAMPLES,
         usage=False,
     )
     made.add("--model", "BPR, LightGCN, or another model of RecBole", metavar="NAME")

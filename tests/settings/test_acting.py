@@ -12,13 +12,12 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recbole_bns.cli.help_texts import COMPARE_HELP, RUN_HELP, TUNE_HELP
 
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.adapters.acting import check_commands, remarks
 from recbole_bns.adapters.keys import near_misses, parameters
 from recbole_bns.adapters.reads import known_keys
-from recbole_bns.cli import main
+from recbole_bns.cli import compare, main, predict, run, tune
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get
 from recbole_bns.settings import hints
@@ -318,9 +317,10 @@ def test_enable_warns_of_near_misses_of_our_settings_alone() -> None:
 
 
 def test_the_flags_that_are_hinted_at_are_those_of_the_commands() -> None:
-    for command, text in (("run", RUN_HELP), ("compare", COMPARE_HELP), ("tune", TUNE_HELP)):
-        for flag in hints.FLAGS[command]:
-            assert f"--{flag}" in text, (command, flag)
+    for command in (run, compare, tune, predict):
+        name = command.__name__.rpartition(".")[2]
+        for flag in hints.FLAGS[name]:
+            assert f"--{flag}" in command.parser().format_help(), (name, flag)
 
 
 # --- Drawn settings ------------------------------------------------------------------------------
