@@ -140,6 +140,7 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     jobs = rest.pop("jobs", None)
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"--jobs: got {jobs!r}, allowed is an integer >= 1.")
+    _check_words(flags)
     _check_parameters(rest, samplers)
     settings, own = _split(rest, samplers)
     own |= {name: variants[name] for name in samplers if name in variants}
@@ -152,7 +153,6 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
         with _named_after(sampler):
             config = BNSConfig(own.get(sampler, {}).get("model", model), dataset, files, words)
         check_alone(config, "compare trains a run in each process and --jobs=N of them at once")
-    _check_words(flags, config)
     check_files(config)
     folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")
     return Plan(
@@ -267,9 +267,9 @@ def _check_parameters(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> No
             )
 
 
-def _check_words(flags: Mapping[str, Any], config: Any) -> None:
+def _check_words(flags: Mapping[str, Any]) -> None:
     """Refuse ``--dsn.candidate_num``, which as a setting of a run would be read by nobody."""
-    known = known_keys(config["model"])
+    known = {*declared(), *read_by_any()}
     for key in flags:
         head, dot, _ = key.partition(".")
         if dot and head not in known and head not in available():
