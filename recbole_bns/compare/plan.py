@@ -17,7 +17,7 @@ from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import defaults
 from recbole_bns.datasets.check import check_files, digest
 from recbole_bns.runs.folder import settings_of
-from recbole_bns.runs.records import RunConfig, Settings
+from recbole_bns.runs.records import Settings
 from recbole_bns.sampling import available, get
 from recbole_bns.settings.declared import NO_SAMPLER, having
 from recbole_bns.settings.properties import PROPERTIES, read_own
@@ -188,6 +188,7 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     seeds = _seeds(rest.pop("seeds", 5))
     reference = _reference(rest.pop("reference", None), samplers)
     jobs = _jobs(rest.pop("jobs", None))
+    _check_heads(flags)
     settings, own = _split(rest, samplers)
     own |= {name: variants[name] for name in samplers if name in variants}
     in_files = merge({}, {k: v for path in files or [] for k, v in read_yaml(path).items()})
@@ -197,7 +198,6 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
             settings.setdefault(key, default)
     words = Words(model, dataset, files, settings, own)
     config = _config_of_first(words, samplers, seeds[0])
-    _check_heads(flags, config)
     check_files(config)
     folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")
     return Plan(words, samplers, seeds, reference, jobs, folder, config)
@@ -335,9 +335,9 @@ def _split(flags: Mapping[str, Any], samplers: tuple[str, ...]) -> tuple[Setting
     return settings, own
 
 
-def _check_heads(flags: Mapping[str, Any], config: RunConfig) -> None:
+def _check_heads(flags: Mapping[str, Any]) -> None:
     """Refuse ``--dsn.candidate_num``, which as a setting of a run would be read by nobody."""
-    known = known_keys(config["model"])
+    known = {*declared(), *read_by_any()}
     for key in flags:
         head, dot, _ = key.partition(".")
         if dot and head not in known and head not in available():
