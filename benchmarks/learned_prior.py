@@ -99,7 +99,7 @@ VARIANTS: dict[str, dict[str, Change]] = {
     },
     "inside other samplers": {name: {"of": name} for name in ("dns", "ahns", "srns")}
     | {
-        f"{name}{', m 20' * (name == 'dns')}, {how} {gamma:g}": {
+        f"{name}{', m 20' if name == 'dns' else ''}, {how} {gamma:g}": {
             "of": name,
             "neg_sampler": f"prior_{name}",
             "prior_gamma": gamma,

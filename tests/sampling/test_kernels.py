@@ -213,7 +213,7 @@ def test_the_greatest_gain_where_scores_are_no_numbers(catalogue: Catalogue, n: 
 
 def test_rows_that_were_left_out_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal at the start of a callback of C is swallowed there, and nothing is computed."""
-    if kernels._team() is None or torch.get_num_threads() < 2:
+    if kernels._openmp() is None or torch.get_num_threads() < 2:
         pytest.skip("one thread does the work")
     real, out = kernels._BODY, torch.zeros(8, dtype=torch.long)
 

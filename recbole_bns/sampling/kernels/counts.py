@@ -1,4 +1,4 @@
-"""Fused loops that count scores, for distribution functions; see :mod:`.kernels`."""
+"""Fused loops that count scores, for distribution functions; see :mod:`.engine`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def count(
 
     Args:
         rows: ``(S, I)`` float32, contiguous; padding, in column 0, is not counted.
-        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.pairs.group`.
         lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
         items: ``(B, K)``.
         values: ``(B, K)`` float32, written: the scores.
@@ -51,7 +51,7 @@ def score_and_count(
 
     Args:
         vectors: ``(U, D)`` and ``(I, D)`` float32.
-        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.pairs.group`.
         lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
         items: ``(B, K)``.
 
@@ -85,7 +85,7 @@ def score_reference(
 
     Args:
         vectors: ``(U, D)`` and ``(I, D)`` float32.
-        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.kernels.group`.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.pairs.group`.
         catalogue: who interacted with what.
         reference: ``(R,)`` item ids, ascending.
         items: ``(B, K)``.

@@ -44,21 +44,29 @@ def available(*tensors: Tensor) -> bool:
 
 
 @cache
-def _team() -> Any:
-    """The OpenMP library that torch has loaded, or None where it is not GNU's."""
-    found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
-    if len(found) != 1:
+def _openmp() -> Any:
+    """The OpenMP library whose threads torch uses, or None where it is not GNU's.
+
+    torch ships its own copy, which is loaded already: opening the same file gives the library that
+    torch calls, and with it the same threads. Another one, of the system or of a conda
+    environment, would start threads of its own. Where torch was built with LLVM's or Intel's, or
+    where what was found says another number of threads than torch does, it is not that library.
+    """
+    files = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
+    if len(files) != 1:
         return None
     try:
-        library = ctypes.CDLL(str(found[0]))
+        library = ctypes.CDLL(str(files[0]))
         return library if library.omp_get_max_threads() == torch.get_num_threads() else None
     except (OSError, AttributeError):
         return None
 
 
 _BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+"""The C function that ``GOMP_parallel`` calls on each thread: ``void body(void *data)``."""
 
 _PROCESS = os.getpid()
+"""Where the threads live: a forked child has the library, but none of its threads."""
 
 
 def spread(
@@ -66,14 +74,22 @@ def spread(
 ) -> None:
     """Run ``loop(*shared, *rows)`` with the rows split over torch's own OpenMP threads.
 
-    Those are awake between two operations of torch. Threads of our own, numba's or Python's, would
-    fight with them for the cores. Waking them is worth it from :data:`SPREAD_FROM` ``steps`` on; a
-    forked child has lost them, and where torch has another library one thread does the work.
+    Why those: a step of training alternates between torch's operations and these loops. After an
+    operation torch's threads spin for a while, waiting for the next one. Threads of our own,
+    numba's or Python's, would find the cores taken by them, and would have to be woken each time.
+
+    How: ``GOMP_parallel(body, data, threads, flags)`` is what a compiler makes of ``#pragma omp
+    parallel``: it calls ``body`` on every thread of the team and returns when all are done. Our
+    body is Python. ctypes takes the interpreter's lock for it, and the compiled loop gives the lock
+    back for as long as it runs (``nogil``), so that the loops do run at once.
+
+    One thread does the work where the loop is shorter than :data:`SPREAD_FROM` ``steps``, for which
+    waking the others costs more, in a forked child, and where torch has another library.
     """
     size, threads = len(rows[0]), torch.get_num_threads()
     alone = threads < 2 or size < threads or steps < SPREAD_FROM or os.getpid() != _PROCESS
-    team = None if alone else _team()
-    if team is None:
+    openmp = None if alone else _openmp()
+    if openmp is None:
         loop(*shared, *rows)
         return
     step = -(-size // threads)
@@ -83,17 +99,18 @@ def spread(
 
     def body(_: Any) -> None:
         try:
-            first, apart = team.omp_get_thread_num(), team.omp_get_num_threads()
+            # The team may be smaller than asked for, so each thread takes every so many-th part.
+            first, apart = openmp.omp_get_thread_num(), openmp.omp_get_num_threads()
             for number in range(first, len(parts), apart):
                 loop(*shared, *parts[number])
                 done.append(number)
-        except BaseException as error:  # ctypes would swallow it, Ctrl-C too
+        except BaseException as error:  # there is no C code to pass it on; Ctrl-C comes here too
             errors.append(error)
 
-    team.GOMP_parallel(_BODY(body), None, threads, 0)
+    openmp.GOMP_parallel(_BODY(body), None, threads, 0)
     if errors:
         raise errors[0]
-    if len(done) < len(parts):  # swallowed all the same: a signal came before the try
+    if len(done) < len(parts):  # a signal came before the try, and ctypes swallowed it
         raise KeyboardInterrupt
 
 

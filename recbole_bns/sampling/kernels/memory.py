@@ -1,4 +1,4 @@
-"""Fused loops over the memory of SRNS; see :mod:`.kernels` and :mod:`.methods.srns`."""
+"""Fused loops over the memory of SRNS; see :mod:`.engine` and :mod:`.methods.srns`."""
 
 from __future__ import annotations
 

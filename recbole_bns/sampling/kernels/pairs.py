@@ -1,4 +1,4 @@
-"""The fused loops over pairs and their priors; see :mod:`.kernels` and :mod:`.pair_priors`."""
+"""The fused loops over pairs and their priors; see :mod:`.engine` and :mod:`.priors.pairs`."""
 
 from __future__ import annotations
 

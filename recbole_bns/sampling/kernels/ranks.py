@@ -1,4 +1,4 @@
-"""Fused loops over ranks, for AOBPR; see :mod:`.kernels`."""
+"""Fused loops over ranks, for AOBPR; see :mod:`.engine`."""
 
 from __future__ import annotations
 

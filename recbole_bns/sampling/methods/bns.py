@@ -17,9 +17,9 @@ BNS-4 ``prior: occupation`` (or any other column of the data set's ``.user`` fil
 ``prior: oracle``, which sees the held-out labels and says so in every output.
 
 ``bns_plus`` is our own: P(u, l) from an item-item model of the training interactions (``prior:
-ease``; :mod:`..item_models`), F = 1/2 (``likelihood: flat``, so that unbias = 1 - P and no score
-beyond the candidates' is needed) and the gain, which is the risk's limit for a great lambda with
-an exponent for how far the prior is trusted. P = clip(prior_scale · value, 0, 0.98).
+ease``; :mod:`..priors.item_models`), F = 1/2 (``likelihood: flat``, so that unbias = 1 - P and no
+score beyond the candidates' is needed) and the gain, which is the risk's limit for a great lambda
+with an exponent for how far the prior is trusted. P = clip(prior_scale · value, 0, 0.98).
 
 Cost a positive with the exact F: one row of scores (I·D) and m counts over it; with
 ``cdf: estimated`` the scores of ``cdf_items`` reference items, whatever the catalogue's size; with

@@ -2,7 +2,7 @@
 
 X is the (U, I) matrix of training interactions, 1 where there is one; G = X'X counts the users
 that two items share. A model is a matrix of weights whose column l says what each item of a user's
-history adds to the value of item l; :mod:`.pair_priors` makes probabilities of values.
+history adds to the value of item l; :mod:`.pairs` makes probabilities of values.
 
     EASE        B = I - P / diag(P), P = (G + l2 I)^-1: ridge regression of each item on all others
     neighbours  the same regression of item l on the k items of the greatest cosine with it,
@@ -20,6 +20,7 @@ Item-Based Top-N Recommendation Algorithms, TOIS 2004 (cosine, normalised neighb
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -94,18 +95,18 @@ class Nearest(NamedTuple):
 def nearest(catalogue: Catalogue, k: int) -> Nearest:
     """The k items of the greatest cosine with each item, fewer where fewer share a user."""
     matrix = interactions(catalogue)
-    turned, items = matrix.T.tocsr(), catalogue.item_num
-    users = np.diff(turned.indptr).astype(np.float64)
+    users_by_item = matrix.T.tocsr()
+    users = np.diff(users_by_item.indptr).astype(np.float64)
     norm = np.sqrt(np.maximum(users, 1))
-    work = (turned @ np.diff(matrix.indptr).astype(np.float64)).cumsum()  # counts, at most
-    edges = np.searchsorted(work, np.arange(COUNTS_AT_ONCE, work[-1], COUNTS_AT_ONCE))
     ids, counts, sizes = [np.empty(0, np.int32)], [np.empty(0, np.float32)], [0]
-    for low, high in pairwise(np.unique([0, *(edges + 1), items])):
-        block = turned[low:high] @ matrix
+    for low, high in _blocks(users_by_item, np.diff(matrix.indptr)):
+        shared = users_by_item[low:high] @ matrix
         for row in range(high - low):
-            part = slice(block.indptr[row], block.indptr[row + 1])
-            other, count = block.indices[part], block.data[part]
+            entries = slice(shared.indptr[row], shared.indptr[row + 1])
+            other, count = shared.indices[entries], shared.data[entries]
+            # Its own norm would not change the order; an item is not near itself.
             cosine = np.where(other == low + row, -1.0, count / norm[other])
+            # A partition leaves few to be sorted; all that equal the k-th are kept for the tie.
             least = np.partition(cosine, -k)[-k] if len(other) > k else 0.0
             best = np.flatnonzero((cosine >= least) & (cosine > 0))
             best = best[np.lexsort((other[best], -cosine[best]))][:k]
@@ -113,6 +114,16 @@ def nearest(catalogue: Catalogue, k: int) -> Nearest:
             counts.append(count[best])
             sizes.append(len(best))
     return Nearest(np.cumsum(sizes), np.concatenate(ids), np.concatenate(counts), users)
+
+
+def _blocks(users_by_item: Any, items_of_user: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Ranges of items whose co-occurrences fit in :data:`COUNTS_AT_ONCE`.
+
+    An item has at most as many as its users have items; that is what can be known beforehand.
+    """
+    most = (users_by_item @ items_of_user.astype(np.float64)).cumsum()
+    edges = np.searchsorted(most, np.arange(COUNTS_AT_ONCE, most[-1], COUNTS_AT_ONCE))
+    return pairwise(np.unique([0, *(edges + 1), users_by_item.shape[0]]))
 
 
 def item_knn(catalogue: Catalogue, k: int) -> Neighbours:
@@ -131,24 +142,36 @@ def neighbour_ease(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
 
 
 def _regress(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
-    found = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num))
-    ids, _ = found.first(k)
+    # More than k are kept of each item, since the system of an item holds the counts of its
+    # neighbours with one another, which are looked up in the neighbours' own lists.
+    kept = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num))
+    ids, _ = kept.first(k)
     weights = np.zeros(ids.shape, np.float32)
-    place = np.full(len(ids), -1)
+    column_of = np.full(len(ids), -1)  # of each item in the system at hand; -1 is none
     for item in np.flatnonzero(ids[:, 0]):
-        mine = ids[item][ids[item] > 0]
-        size = len(mine)
-        place[mine] = np.arange(size)
-        parts = [slice(found.starts[i], found.starts[i + 1]) for i in mine]
-        row = np.repeat(np.arange(size), [part.stop - part.start for part in parts])
-        column = place[np.concatenate([found.ids[part] for part in parts])]
-        inside = column >= 0
-        row, column = row[inside], column[inside]
-        system = np.zeros((size, size))
-        system[row, column] = np.concatenate([found.counts[part] for part in parts])[inside]
-        system = np.maximum(system, system.T)  # one of the two may not have been kept
-        system.flat[:: size + 1] = found.users[mine] + l2
-        own = slice(found.starts[item], found.starts[item] + size)
-        weights[item, :size] = np.linalg.solve(system, found.counts[own])
-        place[mine] = -1
+        neighbours = ids[item][ids[item] > 0]
+        size = len(neighbours)
+        column_of[neighbours] = np.arange(size)
+        system = _system(kept, neighbours, column_of)
+        system.flat[:: size + 1] = kept.users[neighbours] + l2
+        target = slice(kept.starts[item], kept.starts[item] + size)  # the list begins with them
+        weights[item, :size] = np.linalg.solve(system, kept.counts[target])
+        column_of[neighbours] = -1
     return Neighbours(torch.from_numpy(ids), torch.from_numpy(weights))
+
+
+def _system(kept: Nearest, neighbours: np.ndarray, column_of: np.ndarray) -> np.ndarray:
+    """Counts ``(k, k)`` of users that two neighbours share, 0 on the diagonal.
+
+    All their lists are laid end to end and looked up at once: a loop over them would cost more than
+    solving the system does.
+    """
+    size = len(neighbours)
+    lists = [slice(kept.starts[i], kept.starts[i + 1]) for i in neighbours]
+    row = np.repeat(np.arange(size), [each.stop - each.start for each in lists])
+    column = column_of[np.concatenate([kept.ids[each] for each in lists])]
+    inside = column >= 0
+    row, column = row[inside], column[inside]
+    system = np.zeros((size, size))
+    system[row, column] = np.concatenate([kept.counts[each] for each in lists])[inside]
+    return np.maximum(system, system.T)  # one of the two may not have been kept

@@ -1,4 +1,4 @@
-"""The compiled loops of :mod:`.kernels`; only that module imports this one."""
+"""What the compiled loops share; only :mod:`.kernels` imports this package."""
 
 import numba
 import numpy as np

@@ -132,6 +132,15 @@ def count_panel(row, left, batch, items, values, counts):
                 counts[m, k] += 1 - np.int64(row[place] <= values[m, k])
 
 
+@numba.njit(inline="always")
+def leave_skipped(skipped, batch, values, counts):
+    """Take those not counted out of the counts of infinity, which their places hold too."""
+    for m in batch:
+        for k in range(values.shape[1]):
+            if values[m, k] == np.inf:
+                counts[m, k] -= skipped
+
+
 @numba.njit(cache=True, nogil=True)
 def score_and_count(
     vectors,
@@ -173,10 +182,7 @@ def score_and_count(
                 count_panel(row, left, order[starts[s] : ends[s]], items, values, counts)
     for s in range(len(users)):
         skipped = 1 + indptr[users[s] + 1] - indptr[users[s]]
-        for m in order[starts[s] : ends[s]]:
-            for k in range(items.shape[1]):
-                if values[m, k] == np.inf:  # which the places of those not counted hold too
-                    counts[m, k] -= skipped
+        leave_skipped(skipped, order[starts[s] : ends[s]], values, counts)
 
 
 @numba.njit(inline="always")

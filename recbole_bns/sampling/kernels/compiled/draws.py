@@ -38,7 +38,7 @@ def draw(bitmap, indptr, positives, item_num, key, users, index, out):
 
 @numba.njit(cache=True, nogil=True)
 def draw_distinct(indptr, positives, item_num, key, users, index, out):
-    """See :func:`.kernels.draw`."""
+    """See :func:`.kernels.draws.draw`."""
     before = np.empty(out.shape[1], np.int64)
     for b in range(len(users)):
         own = positives[indptr[users[b]] : indptr[users[b] + 1]]
@@ -47,7 +47,7 @@ def draw_distinct(indptr, positives, item_num, key, users, index, out):
 
 @numba.njit(cache=True, nogil=True)
 def positives_before(indptr, free_before, keys, users, out):
-    """See :func:`.kernels.positives_before`."""
+    """See :func:`.kernels.draws.positives_before`."""
     batch, width = keys.shape
     for b in range(batch):
         first, last = indptr[users[b]], indptr[users[b] + 1]

@@ -1,4 +1,4 @@
-"""The compiled loops over the memory of SRNS; see :mod:`._numba`."""
+"""The compiled loops over the memory of SRNS; see :mod:`.basics`."""
 
 import math
 
@@ -22,7 +22,7 @@ def sigmoid(x):
 def values(
     user_vectors, item_vectors, user_history, item_history, alpha, memory, users, items, out
 ):
-    """See :func:`.memory_kernels.values`."""
+    """See :func:`.kernels.memory.values`."""
     epochs, width = user_history.shape[1], memory.shape[1]
     past = np.empty((epochs, width), np.float32)
     for b in range(len(users)):
@@ -50,6 +50,15 @@ def values(
             out[b, k] = value if known[k] else np.float32(-np.inf)
 
 
+@numba.njit(inline="always")
+def among(row, item):
+    """Whether an item is in a memory already."""
+    found = False
+    for k in range(len(row)):
+        found |= row[k] == item
+    return found
+
+
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def redraw(
     user_vectors,
@@ -64,7 +73,7 @@ def redraw(
     memory,
     users,
 ):
-    """See :func:`.memory_kernels.redraw`."""
+    """See :func:`.kernels.memory.redraw`."""
     size, width = memory.shape[1], memory.shape[1] + new_num
     new, before = np.empty(new_num, np.int64), np.empty(new_num, np.int64)
     ids, keys = np.empty(width, np.int64), np.empty(width, np.float64)
@@ -74,10 +83,8 @@ def redraw(
         distinct_row(own, item_num, drawing, user, new, before)
         for k in range(width):
             item = row[k] if k < size else new[k - size]
-            if k >= size:
-                for other in range(size):
-                    if row[other] == item:
-                        item = 0
+            if k >= size and among(row, item):
+                item = 0
             ids[k], keys[k] = item, -np.inf
             if item > 0:
                 score = np.float64(dot(user_vectors[user], item_vectors[item]))

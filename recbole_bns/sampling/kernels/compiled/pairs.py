@@ -1,4 +1,4 @@
-"""The compiled loops over pairs and their priors; see :mod:`._numba`."""
+"""The compiled loops over pairs and their priors; see :mod:`.basics`."""
 
 import numba
 import numpy as np
@@ -8,7 +8,7 @@ from .basics import STEP, dot
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def pairs(user_vectors, item_vectors, users, items, out):
-    """See :func:`.kernels.pairs`."""
+    """See :func:`.kernels.pairs.pairs`."""
     batch, width = items.shape
     for b in range(batch):
         user = user_vectors[users[b]]
@@ -18,7 +18,7 @@ def pairs(user_vectors, item_vectors, users, items, out):
 
 @numba.njit(cache=True, nogil=True)
 def group(users, different, order, starts):
-    """See :func:`.kernels.group`; gives how many different users there are."""
+    """See :func:`.kernels.pairs.group`; gives how many different users there are."""
     batch = len(users)
     bits = 1
     while (1 << bits) < 2 * batch:
@@ -50,7 +50,7 @@ def group(users, different, order, starts):
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def choose_nearest(user_vectors, item_vectors, users, targets, candidates, out):
-    """See :func:`.kernels.choose_nearest`."""
+    """See :func:`.kernels.pairs.choose_nearest`."""
     width = candidates.shape[1]
     scores = np.empty(width, np.float32)
     for b in range(len(users)):
@@ -71,7 +71,7 @@ def choose_nearest(user_vectors, item_vectors, users, targets, candidates, out):
 
 @numba.njit(cache=True, nogil=True)
 def neighbour_values(bitmap, indptr, positives, ids, weights, users, items, out):
-    """See :func:`.pair_kernels.neighbour_values`."""
+    """See :func:`.kernels.pairs.neighbour_values`."""
     tabled = len(bitmap) > 0
     for b in range(len(users)):
         user = users[b]
@@ -96,7 +96,7 @@ LOG_2 = np.float32(np.log(2))
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def choose_gain(user_vectors, item_vectors, codes, logs, users, positives, candidates, out):
-    """See :func:`.pair_kernels.choose_gain`."""
+    """See :func:`.kernels.pairs.choose_gain`."""
     zero, half, one = np.float32(0), np.float32(0.5), np.float32(1)
     width = candidates.shape[1]
     values = np.empty(width, np.float32)

@@ -1,4 +1,4 @@
-"""The compiled loops over ranks; see :mod:`._numba`."""
+"""The compiled loops over ranks; see :mod:`.basics`."""
 
 import math
 
@@ -89,6 +89,29 @@ def by_factor(
         out[b, found:] = 0
 
 
+@numba.njit(inline="always")
+def walk(ranks, weights, membership, user, row, found, u):
+    """An item of what is left of a user's list, by the same law; 0 where nothing is left.
+
+    Once to the end for the mass, once until ``u`` of it is passed.
+    """
+    first, total = -1, 0.0
+    for r in range(len(ranks)):
+        if fresh(membership, user, ranks[r], row, found):
+            first = r if first < 0 else first
+            total += weights[r - first]
+    if first < 0:
+        return 0
+    goal, total, chosen = u * total, 0.0, 0
+    for r in range(first, len(ranks)):
+        if fresh(membership, user, ranks[r], row, found):
+            total += weights[r - first]
+            chosen = ranks[r]
+            if total > goal:
+                break
+    return chosen
+
+
 @numba.njit(cache=True, nogil=True)
 def by_rank(ranked, lambda_, reach, tries, weights, membership, key, users, index, out):
     """See :func:`.ranks.by_rank`: a few tries, then a walk over what is left."""
@@ -104,23 +127,10 @@ def by_rank(ranked, lambda_, reach, tries, weights, membership, key, users, inde
                 if found == width:
                     break
         while found < width:
-            first, total = -1, 0.0
-            for r in range(last + 1):
-                item = ranked[user, r]
-                if fresh(membership, user, item, out[b], found):
-                    first = r if first < 0 else first
-                    total += weights[r - first]
-            if first < 0:
+            u = uniform(key, start + tries + found)
+            item = walk(ranked[user], weights, membership, user, out[b], found, u)
+            if item == 0:
                 out[b, found:] = 0
                 break
-            goal = uniform(key, start + tries + found) * total
-            total, chosen = 0.0, 0
-            for r in range(first, last + 1):
-                item = ranked[user, r]
-                if fresh(membership, user, item, out[b], found):
-                    total += weights[r - first]
-                    chosen = item
-                    if total > goal:
-                        break
-            out[b, found] = chosen
+            out[b, found] = item
             found += 1
