@@ -11,13 +11,15 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from types import ModuleType
 
 import pytest
 from tiny import ROOT
 
-from recbole_bns.cli.samplers import sampler_table
+from recbole_bns.cli import main
 from recbole_bns.sampling import NegativeSampler, available, get, register, registry
 from recbole_bns.settings.words import read_yaml
 
@@ -61,7 +63,9 @@ def has_page(name: str) -> bool:
     """``recbole-bns samplers NAME`` shows idea, paper and the chapter of its module."""
     sampler = get(name)
     chapter = inspect.getdoc(inspect.getmodule(sampler)) or ""
-    page = without_spaces(sampler_table([name]))
+    with redirect_stdout(StringIO()) as output:
+        assert main(["samplers", name]) == 0
+    page = without_spaces(output.getvalue())
     parts = [sampler.idea, sampler.paper, chapter]
     return all(part and without_spaces(part) in page for part in parts)
 

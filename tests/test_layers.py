@@ -1,13 +1,15 @@
-"""What an import must not bring along; who may import whom is import-linter's (pyproject.toml)."""
+"""Who may import whom (import-linter's contracts in the pyproject), and what stays light."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tiny import ROOT, run_fresh
 
 import recbole_bns
 
@@ -40,3 +42,55 @@ def test_an_import_stays_light(module: str, unwanted: list[str]) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+HELP = """
+import sys
+from contextlib import redirect_stdout, suppress
+from io import StringIO
+from recbole_bns.cli import main
+
+with redirect_stdout(StringIO()) as output, suppress(SystemExit):
+    main(sys.argv[1:])
+assert "recbole-bns" in output.getvalue(), output.getvalue()
+heavy = {"torch", "recbole", "ray", "pandas", "numba", "sklearn", "scipy", "plotly", "matplotlib"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "words", ["--help", "run --help", "compare --help", "tune --help", "report --help"]
+)
+def test_help_brings_nothing_heavy(words: str, tmp_path: Path) -> None:
+    run_fresh(HELP, tmp_path, *words.split())
+
+
+LINT = """
+import sys
+from importlinter.cli import lint_imports
+
+sys.exit(lint_imports(config_filename=sys.argv[1], no_cache=True))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not find_spec("importlinter"), reason="import-linter is missing")
+def test_the_contracts_of_the_layers_hold(tmp_path: Path) -> None:
+    """In a process of its own, since it sets up logging for all."""
+    run_fresh(LINT, tmp_path, str(ROOT / "pyproject.toml"))
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not find_spec("importlinter"), reason="import-linter is missing")
+def test_a_broken_layer_is_seen(tmp_path: Path) -> None:
+    """With ``common`` above all others, every import of it runs upward."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    config = tmp_path / "pyproject.toml"
+    turned = text.replace('\n  "common",\n]', "\n]").replace(
+        "layers = [", 'layers = [\n  "common",'
+    )
+    assert turned != text
+    config.write_text(turned, encoding="utf-8")
+    with pytest.raises(AssertionError, match="BROKEN"):
+        run_fresh(LINT, tmp_path, str(config))

@@ -6,6 +6,7 @@ import re
 import signal
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def some_pairs(users: int, items: int, each: int = 8, first: int = 1) -> list[tu
     ]
 
 
+@cache
 def bns_pairs() -> list[tuple[int, int, int]]:
     """Users 0 to 29 of ML-100K under the BNS authors' ids, with their ratings."""
     places: tuple[dict[str, int], dict[str, int]] = {}, {}

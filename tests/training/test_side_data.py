@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,15 @@ def parts_of(**settings: Any) -> tuple[Any, dict[str, Any]]:
             **settings,
         },
     )
-    init_seed(config["seed"], True)
-    return config, split(config, create_dataset(config))
+    return config, data_of(config["seed"])
+
+
+@cache
+def data_of(seed: int) -> dict[str, Any]:
+    """Parts of ML-100K, which no prior changes."""
+    config = recbole_bns.BNSConfig("BPR", "ml-100k", None, {"neg_sampler": "rns", "seed": seed})
+    init_seed(seed, True)
+    return split(config, create_dataset(config))
 
 
 def prior_of(prior: Any, **settings: Any) -> tuple[torch.Tensor, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from importlib.util import find_spec
+from operator import mul
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ class Reference:
         self.prior = [count / sum(popularity) for count in popularity]
 
     def score(self, user: int, item: int) -> float:
-        return math.fsum(a * b for a, b in zip(self.users[user], self.items[item], strict=True))
+        return math.fsum(map(mul, self.users[user], self.items[item]))
 
     def choose(self, user: int, item: int, candidates: list[int]) -> int:
         """Eq. 4, 15, 16, 17 and 32; ranks over n + 1 as the authors' program has them."""
