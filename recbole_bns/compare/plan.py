@@ -19,7 +19,7 @@ from recbole_bns.datasets.check import check_files, digest
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.runs.records import Settings
 from recbole_bns.sampling import available, get
-from recbole_bns.settings.declared import NO_SAMPLER, having
+from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import flat, merge, read_yaml
 from recbole_bns.training.limits import check_alone
@@ -230,14 +230,14 @@ def _check_parameters(settings: Settings, samplers: Sequence[str], model: str) -
     """
     known = known_keys(model)
     for key, value in settings.items():
-        having = [
+        rows = [
             name
             for name in samplers
             if name in available() and key in defaults(get(name).Params) and key not in known
         ]
-        if having:
-            remedy = " or ".join(f"--{name}.{key}={value}" for name in having)
-            raise UsageError(f"--{key}: is a parameter of {', '.join(having)}; write {remedy}.")
+        if rows:
+            remedy = " or ".join(f"--{name}.{key}={value}" for name in rows)
+            raise UsageError(f"--{key}: is a parameter of {', '.join(rows)}; write {remedy}.")
 
 
 @contextmanager
