@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.signals import terminated_is_interrupted
-from recbole_bns.settings.declared import EXCLUDED
+from recbole_bns.settings.declared import EXCLUDED, refuse_unread
 
 from .flags import parse_flags
 from .help_texts import COMPARE_HELP, MAIN_HELP, PREPARE_HELP, REPORT_HELP, RUN_HELP, TUNE_HELP
@@ -67,6 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         print(RUN_HELP)
         return 0
     flags = parse_flags(arguments)
+    refuse_unread(flags)
     names = ("model", "dataset", "out", "result_file", "resume")
     own = {name: flags.pop(name, None) for name in names}
     files = flags.pop("config_files", None)
