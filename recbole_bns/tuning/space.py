@@ -136,11 +136,18 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     """``neg_sampler_args: {lambda: ...}`` as ``neg_sampler_args.lambda: ...``."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        if key == "neg_sampler_args" and isinstance(value, Mapping) and not set(value) & set(SIZES):
+        if key == "neg_sampler_args" and isinstance(value, Mapping) and not _is_dimension(value):
             flat |= {f"{key}.{name}": inner for name, inner in value.items()}
         else:
             flat[str(key)] = value
     return flat
+
+
+def _is_dimension(value: Mapping[str, Any]) -> bool:
+    """Whether a mapping is ``{KIND: VALUES}``, and not parameters one of which is a kind's name."""
+    return len(value) == 1 and all(
+        kind in SIZES and not isinstance(inner, Mapping) for kind, inner in value.items()
+    )
 
 
 def _check_key(key: str, here: str, model: str, sampler: str) -> None:
