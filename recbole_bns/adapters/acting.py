@@ -13,17 +13,10 @@ from recbole.utils import ModelType
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import idle
 from recbole_bns.sampling import get, parse
-from recbole_bns.settings.declared import NO_SAMPLER, declared, having, ours
+from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, having, ours
 
 from .reads import check_packages, known_keys, read_by
 from .sampler_settings import sampler_settings
-
-NOT_IN_A_RUN = {
-    "checkpoint_dir": "a run keeps its checkpoints in its own folder; name that with --out=DIR",
-    "save_dataloaders": "the data are read anew for each run, so that they are the files'",
-    "dataloaders_save_path": "the data are read anew for each run, so that they are the files'",
-}
-"""Settings of RecBole's own quick start that no command of ours reads, and why."""
 
 _BY_OTHER_WAYS = (
     "model",
@@ -161,12 +154,9 @@ def check_commands(config: Any) -> None:
     """What a command of ours cannot do for the settings it was given, before the data are read.
 
     Raises:
-        UsageError: a setting that no command reads, a GPU or a package that is not there.
+        UsageError: labels, histories, a GPU or a package that are not there.
     """
     given = config.variable_config_dict
-    for key, reason in NOT_IN_A_RUN.items():
-        if key in given and given[key] not in (None, False, config.internal_config_dict.get(key)):
-            raise UsageError(f"{key}: got {given[key]!r}, which is not read here: {reason}.")
     check_packages(config)
     _check_labels(config)
     _check_histories(config)

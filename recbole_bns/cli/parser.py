@@ -95,6 +95,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: no flag, a value is missing, or a flag given twice.
         """
+        from recbole_bns.settings.declared import refuse_unread
         from recbole_bns.settings.words import typed
 
         flags, unknown, others = self._sorted(words)
@@ -102,6 +103,7 @@ class Parser(argparse.ArgumentParser):
         values = {key: typed(value, key) for key, value in own.items() if value is not None}
         for key, value in parse_flags([*others, *unknown]).items():
             add_flag(values, key, value)
+        refuse_unread(values)
         return values
 
     def error(self, message: str) -> NoReturn:

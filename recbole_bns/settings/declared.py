@@ -54,6 +54,25 @@ REMOVED: dict[str, Removed] = {
 }
 
 
+NOT_IN_A_RUN: dict[str, str] = {
+    "checkpoint_dir": "a run keeps its checkpoints in its own folder; name that with --out=DIR",
+    "save_dataloaders": "the data are read anew for each run, so that they are the files'",
+    "dataloaders_save_path": "the data are read anew for each run, so that they are the files'",
+}
+"""Settings of RecBole's own quick start that no command of ours reads, and why."""
+
+
+def refuse_unread(flags: Mapping[str, Any]) -> None:
+    """Refuse flags of the command line that none of our commands reads.
+
+    Raises:
+        UsageError: one is given and is not off.
+    """
+    for key, reason in NOT_IN_A_RUN.items():
+        if flags.get(key) not in (None, False):
+            raise UsageError(f"{key}: got {flags[key]!r}, which is not read here: {reason}.")
+
+
 def setting(
     default: Any,
     help: str,

@@ -10,7 +10,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import count_cores
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, refuse_unread
 
 AT_LEAST = 4
 """Processes that a machine with fewer cores may still start."""
@@ -123,6 +123,7 @@ def check_alone(config: RunConfig, what: str) -> None:
         UsageError: ``nproc`` is more than 1.
     """
     check_commands(config)
+    refuse_unread(config.variable_config_dict)
     if number_of(config) > 1:
         raise UsageError(f"nproc: got {number_of(config)}, but {what}; allowed is 1.")
 

@@ -77,6 +77,7 @@ def _trained(need: ModelValues, config: RunConfig, train: Any) -> Tensor:
             None,
             {
                 "neg_sampler": NO_SAMPLER,
+                "allow_unknown": True,  # refused below, with the parameter's name
                 "USER_ID_FIELD": train.uid_field,
                 "ITEM_ID_FIELD": train.iid_field,
                 **settings,

@@ -168,8 +168,10 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_dimension(value: Mapping[str, Any]) -> bool:
-    """Whether this is ``{KIND: [...]}``; ``choice`` is the name of a parameter of dns too."""
-    return len(value) == 1 and all(k in SIZES and isinstance(v, list) for k, v in value.items())
+    """Whether a mapping is ``{KIND: VALUES}``, and not parameters one of which is a kind's name."""
+    return len(value) == 1 and all(
+        kind in SIZES and not isinstance(inner, Mapping) for kind, inner in value.items()
+    )
 
 
 def _check_key(key: str, here: str, model: str, sampler: str) -> None:

@@ -186,8 +186,6 @@ def test_a_contradiction_is_refused(
 
 
 IN_COMMANDS = [
-    ({"checkpoint_dir": "ck"}, "checkpoint_dir: got 'ck', which is not read here"),
-    ({"save_dataloaders": True}, "save_dataloaders: got True, which is not read here"),
     ({"gpu_id": "0", "use_gpu": True}, "gpu_id: got '0', but PyTorch sees no such GPU"),
     ({"use_gpu": True}, "use_gpu: got True, but PyTorch sees no such GPU"),
     ({"log_wandb": True}, "log_wandb: got True, which needs the package wandb"),
@@ -209,6 +207,23 @@ def test_what_a_command_cannot_do_is_refused_before_the_data_are_read(
     with pytest.raises(UsageError) as error:
         check_commands(make(**given))
     assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("--checkpoint_dir=ck", "checkpoint_dir: got 'ck', which is not read here: a run keeps"),
+        ("--save_dataloaders=True", "save_dataloaders: got True, which is not read here: the data"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "compare", "tune"])
+def test_a_flag_that_no_command_reads_is_refused(
+    data_path: Path, in_tmp: Path, capsys: pytest.CaptureFixture[str], command, flag, sentence
+) -> None:
+    words = [f"--data_path={data_path}", "--dataset=tiny", "--model=BPR", "--use_gpu=False"]
+    assert main([command, *words, flag]) == 2
+    assert capsys.readouterr().err.startswith(f"recbole-bns: {sentence}")
+    assert not list(in_tmp.iterdir())
 
 
 def test_a_package_that_a_model_imports_is_missed_before_the_data_are_read(

@@ -333,7 +333,7 @@ def test_epochs_of_histograms(value: Any, epochs: tuple[int, ...]) -> None:
         (["--neg_record=True", "--neg_record_scores=0,5"], "neg_record_scores: got"),
         (["--neg_record=True", "--neg_record_scores=often"], "neg_record_scores: got 'often'"),
         (["--neg_record_scores=5"], "needs neg_record: True"),
-        (["--neg_record=True", "--neg_record_format=parquet"], "CSV files: leave it out"),
+        (["--neg_record=True", "--neg_record_format=parquet"], "it has gone, the files are CSV"),
         (["--neg_recrod=True"], "did you mean 'neg_record'?"),
     ],
 )
