@@ -21,6 +21,8 @@ class RunConfig(Protocol):
     """What RecBole's and our files say."""
     external_config_dict: Settings
     """What the user wrote."""
+    variable_config_dict: Settings
+    """That part of it that is in no file."""
     model_class: type[Any]
 
     def __getitem__(self, item: str) -> Any: ...

@@ -540,3 +540,17 @@ def test_the_loader_is_recboles_and_says_how_many_batches(make):
     assert isinstance(train, TrainDataLoader)
     assert isinstance(train, BNSTrainDataLoader)
     assert len(epoch(train)) == len(train)
+
+
+def test_features_of_users_change_no_negatives(make):
+    """Joining them puts a copy of the ids in the batch's place of them."""
+    drawn = []
+    for columns in ({}, {"user": ["user_id", "occupation"]}):
+        config = make(
+            neg_sampler="rns", load_col={"inter": ["user_id", "item_id"], **columns}, seed=3
+        )
+        loader = prepare(config)[0]
+        batches = [batch["neg_item_id"] for batch in loader]
+        assert ("occupation" in loader._dataset.field2type) is bool(columns)
+        drawn.append(torch.cat(batches))
+    assert torch.equal(*drawn)
