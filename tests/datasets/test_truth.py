@@ -63,9 +63,8 @@ def test_no_word_is_a_missing_value_and_no_mark_a_quote(word, config, tmp_path):
     odd = [(word if u == "u3" else u, word if i == "i5" else i, r, t) for u, i, r, t in rows()]
     write(tmp_path, odd)
     parts = open_data(config()).parts
-    assert sorted(functools.reduce(operator.iadd, map(pairs_of, parts.values()), [])) == sorted(
-        (u, i) for u, i, *_ in odd
-    )
+    seen = [pair for part in parts.values() for pair in pairs_of(part)]
+    assert sorted(seen) == sorted((user, item) for user, item, *_ in odd)
     assert "[PAD]" not in {user for user, _ in pairs_of(parts["train"])}
 
 
@@ -171,6 +170,17 @@ def test_settings_that_do_not_fit_the_data_are_refused(more, sentence, config, t
     write(tmp_path, rows())
     with pytest.raises(UsageError, match=sentence):
         open_data(config(**more))
+
+
+def test_columns_of_the_defaults_may_be_missing(tmp_path):
+    """ML-1M's settings load ratings; a file without them is trained on, and its run repeated."""
+    write_atomic(tmp_path / "ml-1m" / "ml-1m.inter", "user_id:token item_id:token", [("a", "b")])
+    given = {"data_path": str(tmp_path), "use_gpu": False}
+    check_files(first := BNSConfig("BPR", "ml-1m", None, given))
+    check_files(BNSConfig("BPR", "ml-1m", None, {**given, "load_col": first["load_col"]}))
+    with pytest.raises(UsageError, match=r"load_col\.inter: got 'rating', which is no column"):
+        more = {"load_col": {"inter": ["user_id", "item_id", "rating"]}}
+        check_files(BNSConfig("BPR", "ml-1m", None, {**given, **more}))
 
 
 def test_an_interval_of_a_list_filters(config, tmp_path):
