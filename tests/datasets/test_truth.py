@@ -178,9 +178,10 @@ def test_columns_of_the_defaults_may_be_missing(tmp_path):
     given = {"data_path": str(tmp_path), "use_gpu": False}
     check_files(first := BNSConfig("BPR", "ml-1m", None, given))
     check_files(BNSConfig("BPR", "ml-1m", None, {**given, "load_col": first["load_col"]}))
+    more = {"load_col": {"inter": ["user_id", "item_id", "rating"]}}
+    asked = BNSConfig("BPR", "ml-1m", None, {**given, **more})
     with pytest.raises(UsageError, match=r"load_col\.inter: got 'rating', which is no column"):
-        more = {"load_col": {"inter": ["user_id", "item_id", "rating"]}}
-        check_files(BNSConfig("BPR", "ml-1m", None, {**given, **more}))
+        check_files(asked)
 
 
 def test_an_interval_of_a_list_filters(config, tmp_path):
