@@ -240,7 +240,9 @@ def _augment(original: Any, dataset: Any) -> None:
     original(dataset)
     dataset.sort(by=name)
     for column in (name, f"{name}{dataset.config['LIST_SUFFIX']}"):
-        dataset.inter_feat[column] = times[dataset.inter_feat[column]]
+        sorted_by = dataset.inter_feat[column]  # DIEN keeps its list in float64
+        kind = sorted_by.dtype if sorted_by.is_floating_point() else times.dtype
+        dataset.inter_feat[column] = times[sorted_by.long()].to(kind)
 
 
 def _dataframe_to_interaction(original: Any, dataset: Any, frame: pd.DataFrame) -> Any:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import recbole.data
 import recbole.data.dataset
 import recbole.data.utils as host
 from recbole.data.dataset import Dataset
@@ -26,7 +24,7 @@ from recbole_bns.common.files import write_text
 from recbole_bns.datasets.check import digest
 
 from .dataset import is_served
-from .wraps import wrap
+from .wraps import wrap, wrap_everywhere
 
 READING = 1
 """Version of how files are read; what another has read is read anew."""
@@ -75,13 +73,8 @@ OF_DATA = {
 def keep_keyed() -> None:
     """Have RecBole's saved data sets and loaders checked before they are used."""
     wrap(Dataset, "save", _save_dataset)
-    wrap(host, "create_dataset", _create_dataset)
-    wrap(host, "save_split_dataloaders", _save_loaders)
-    wrap(host, "load_split_dataloaders", _load_loaders)
-    for module in (recbole.data, sys.modules.get("recbole.quick_start.quick_start")):
-        for name in ("create_dataset", "save_split_dataloaders", "load_split_dataloaders"):
-            if hasattr(module, name):
-                setattr(module, name, getattr(host, name))
+    for name, around in _AROUND.items():
+        wrap_everywhere(host, name, around)
 
 
 def _key(config: Any, names: Collection[str]) -> dict[str, str]:
@@ -192,3 +185,10 @@ def _save_loaders(original: Any, config: Any, dataloaders: Any) -> None:
         each.generator, each.sampler.generator = outer, inner
     if is_served(config):
         _write_key(_loaders_file(config), _key(config, set(config.final_config_dict) - HARMLESS))
+
+
+_AROUND: dict[str, Callable[..., Any]] = {
+    "create_dataset": _create_dataset,
+    "save_split_dataloaders": _save_loaders,
+    "load_split_dataloaders": _load_loaders,
+}

@@ -139,12 +139,17 @@ def _check_parts(files: Mapping[Path, Columns]) -> None:
 
 
 def _check_named(config: Any, headers: Mapping[str, Mapping[Path, Columns]]) -> None:
-    """Columns that the user has asked for are in the files."""
+    """Columns that the user has asked for are in the files; those of our own defaults need not be.
+
+    The settings of a run hold its defaults too, so that it is the value that tells.
+    """
+    layers = ("external_config_dict", "internal_config_dict")
+    given, default = (getattr(config, layer, None) or {} for layer in layers)
     for key in ("load_col", "unload_col"):
-        given = (getattr(config, "external_config_dict", None) or {}).get(key) or {}
-        for suffix, names in given.items():
+        for suffix, names in (given.get(key) or {}).items():
             files = headers.get(suffix)
-            if names in ("*", None) or files is None:
+            usual = (default.get(key) or {}).get(suffix)
+            if names in ("*", None, usual) or files is None:
                 continue
             path, columns = next(iter(files.items()))
             known = [column.name for column in columns]

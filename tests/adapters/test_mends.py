@@ -213,6 +213,7 @@ else:
     )
 
 
+@pytest.mark.process
 def test_a_quick_start_that_was_imported_early_is_mended(tmp_path):
     run_fresh(
         START

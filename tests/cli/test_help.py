@@ -149,6 +149,7 @@ def test_sigterm_ends_every_command_but_tune_as_ctrl_c_does(command, monkeypatch
     assert capsys.readouterr().err == ("" if command == "tune" else "recbole-bns: stopped.\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", ["--help", "samplers --markdown"])
 def test_a_closed_pipe_ends_quietly(words):
     """Nobody reads: status 141, as of a program that SIGPIPE ends, and not a word."""
@@ -176,6 +177,7 @@ def test_the_console_command_is_this_function():
     assert getattr(import_module(module), name) is main
 
 
+@pytest.mark.process
 def test_samplers_and_help_need_neither_recbole_nor_torch_to_start():
     code = (
         "import sys; from recbole_bns.cli import main; "
@@ -191,6 +193,7 @@ def test_samplers_and_help_need_neither_recbole_nor_torch_to_start():
     assert get("bns")
 
 
+@pytest.mark.process
 def test_help_and_refusals_bring_neither_torch_nor_pandas(tmp_path):
     """All in one process: what any of them imports is found at the end."""
     wrong = [

@@ -39,6 +39,7 @@ def test_a_second_one_is_refused_until_the_first_is_gone(tmp_path):
         pass
 
 
+@pytest.mark.process
 def test_a_killed_process_holds_nothing(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)])
     try:

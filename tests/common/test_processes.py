@@ -71,6 +71,7 @@ def ended(child: Child) -> int | None:
     return child.status()
 
 
+@pytest.mark.process
 def test_a_child_gets_its_job_the_path_and_modules_of_its_owner(tmp_path, module, monkeypatch):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "childs_plugin.py").write_text("", encoding="utf-8")
@@ -92,6 +93,7 @@ def test_a_child_gets_its_job_the_path_and_modules_of_its_owner(tmp_path, module
     assert child.complaint() == "first line x y"
 
 
+@pytest.mark.process
 def test_a_module_that_is_not_there_is_told_by_the_child(tmp_path, module):
     child = Child(module, job_of(tmp_path), log=tmp_path / "log", modules=["no_such_module"])
     assert ended(child) == 3
@@ -106,6 +108,7 @@ def test_a_job_that_cannot_be_sent_starts_no_process(tmp_path, module):
     assert psutil.Process().children() == before
 
 
+@pytest.mark.process
 def test_who_says_nothing_is_told_by_its_status(tmp_path, module):
     (tmp_path / "says_nothing.py").write_text("import sys; sys.exit(4)", encoding="utf-8")
     child = Child("says_nothing", job_of(tmp_path), log=tmp_path / "log")
@@ -124,6 +127,7 @@ def environment_of(number: int) -> list[str]:
     return text.split("\0")
 
 
+@pytest.mark.process
 def test_a_child_has_its_threads_and_a_crash_is_told(tmp_path, monkeypatch):
     waiting = tmp_path / "python"  # the job is none that a worker could do: it would end by itself
     waiting.write_text("#!/bin/sh\nexec sleep 600\n", encoding="utf-8")
@@ -142,6 +146,7 @@ def test_a_child_has_its_threads_and_a_crash_is_told(tmp_path, monkeypatch):
     assert ended_by(0) == ended_by(2) == ""
 
 
+@pytest.mark.process
 def test_stop_ends_a_child_at_once(tmp_path, module):
     child = Child(module, job_of(tmp_path, wait=True), log=tmp_path / "log")
     wait_for(tmp_path / "out.json", child)
@@ -166,6 +171,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.process
 def test_a_child_ends_with_its_owner_and_cleans_up_before(tmp_path, module):
     run_fresh(OWNER, tmp_path, str(tmp_path))
     number = int((tmp_path / "pid").read_text())

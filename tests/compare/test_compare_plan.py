@@ -180,6 +180,7 @@ def test_help_fits_on_a_screen_and_its_examples_are_read(capsys):
         assert parse_flags(example.split()[2:])
 
 
+@pytest.mark.process
 def test_the_command_is_wired_and_light():
     code = (
         "import sys; from recbole_bns.cli import main; "

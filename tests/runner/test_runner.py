@@ -71,6 +71,7 @@ def record_of(folder: Path, name: str) -> dict[str, Any]:
     return dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
 
 
+@pytest.mark.process
 def test_jobs_are_done_in_their_order_once_with_their_threads(tmp_path):
     what: Jobs = {"b": {}, "a.5": {}, "c": {}}
     assert go(tmp_path, what, threads=3) == [("b", "done"), ("a.5", "done"), ("c", "done")]
@@ -83,6 +84,7 @@ def test_jobs_are_done_in_their_order_once_with_their_threads(tmp_path):
     assert go(tmp_path, what) == [("a.5", "done")], "a file that it leaves was lost"
 
 
+@pytest.mark.process
 def test_so_many_are_under_way_at_once(tmp_path):
     """Each of three waits for a file that the last of them finds, which a row would not."""
     gate = str(tmp_path / "c")
@@ -90,6 +92,7 @@ def test_so_many_are_under_way_at_once(tmp_path):
     assert dict(go(tmp_path, what, at_once=3)) == dict.fromkeys("abc", "done")
 
 
+@pytest.mark.process
 def test_one_jobs_end_ends_no_other_and_it_is_tried_again(tmp_path):
     what: Jobs = {
         "crash": {"end": "crash"},
@@ -124,6 +127,7 @@ def test_a_file_that_is_none_of_the_journals_is_named_before_anything_runs(tmp_p
     assert not (tmp_path / "order.txt").exists()
 
 
+@pytest.mark.process
 def test_whatever_ends_the_call_ends_the_trainings(tmp_path):
     numbers = []
 
@@ -154,6 +158,7 @@ go(Path(sys.argv[1]), {{"a": {{}}, "b": {{"wait_for": sys.argv[2]}}, "c": {{}}}}
 """
 
 
+@pytest.mark.process
 def test_a_killed_owner_leaves_no_process_and_the_same_call_goes_on(tmp_path):
     gate = tmp_path / "gate"
     folder = tmp_path / "jobs"
@@ -193,6 +198,7 @@ def test_how_much_is_done_is_told_by_the_epochs(tmp_path):
     assert job.share_done == 0.75
 
 
+@pytest.mark.process
 def test_progress_counts_what_was_done_before(tmp_path, capsys):
     def tell(job: Job, record: Mapping[str, Any]) -> str:
         return f"{job.name} is {record['status']}"

@@ -199,6 +199,7 @@ class TestMine(SamplerContract):
 """
 
 
+@pytest.mark.process
 def test_a_failure_names_its_case(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(MINE, encoding="utf-8")
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rA", "test_mine.py"]
@@ -221,5 +222,6 @@ def test_a_failure_names_its_case(tmp_path: Path) -> None:
     assert all("-3" in name for name in failed)
 
 
+@pytest.mark.process
 def test_the_contract_is_imported_without_pytest(tmp_path: Path) -> None:
     run_fresh("import sys, recbole_bns.testing; assert 'pytest' not in sys.modules", tmp_path)

@@ -188,6 +188,7 @@ def test_the_sets_hold_what_they_held() -> None:
     assert "nproc" in ours()
 
 
+@pytest.mark.process
 def test_the_declaration_and_the_help_lines_load_nothing_slow() -> None:
     code = (
         "import sys; from recbole_bns.settings import reference, declared, hints; "
