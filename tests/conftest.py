@@ -30,6 +30,12 @@ def _no_process_is_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _autograd_at_full_speed() -> None:
+    """RecBole's SINE switches anomaly detection on when imported: all is five times slower then."""
+    torch.autograd.set_detect_anomaly(False)
+
+
+@pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what RecBole's Config reads (sys.argv) and writes (an environment variable) apart."""
     monkeypatch.setattr(sys, "argv", ["pytest"])

@@ -311,7 +311,7 @@ def evaluation(loader: Any) -> list[tuple[list[int], ...]]:
     ]
 
 
-@pytest.mark.parametrize("mode", ["uni100", "pop100"])
+@pytest.mark.parametrize("mode", ["uni20", "pop20"])
 def test_evaluation_negatives_are_the_same_whatever_trains(make, mode):
     expected = None
     for name in [*sorted(available()), "none"]:

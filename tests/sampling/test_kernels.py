@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,11 +20,20 @@ USERS, ITEMS, SIZE = 31, 30, 7
 ROWS = [1, 5, 301]
 
 
+class Twins:
+    """What torch draws, by case; a case is a test and its parameters but the number of threads."""
+
+    case = ""
+    drawn: ClassVar[dict[str, Any]] = {}
+
+
 @pytest.fixture(params=[1, 2, 4], autouse=True)
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     monkeypatch.setattr(kernels, "SPREAD_FROM", 0)
+    others = {k: v for k, v in request.node.callspec.params.items() if k != request.fixturename}
+    monkeypatch.setattr(Twins, "case", f"{request.node.originalname} {others}")
     yield
     torch.set_num_threads(before)
 
@@ -58,11 +67,15 @@ def scorer_of(seed: int = 3, coarse: bool = True) -> FactorScorer:
 
 
 def both_ways(draw: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
-    """What is drawn with the loops and without them."""
-    compiled = draw()
-    with monkeypatch.context() as patch:
-        patch.setattr(kernels, "available", lambda *tensors: False)
-        return compiled, draw()
+    """What is drawn with the loops on some threads, and without them on the first number of these.
+
+    The twin without loops is slow, and one number of threads is as good as another for it.
+    """
+    if Twins.case not in Twins.drawn:
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, "available", lambda *tensors: False)
+            Twins.drawn[Twins.case] = draw()
+    return draw(), Twins.drawn[Twins.case]
 
 
 @pytest.mark.parametrize("rows", ROWS)
