@@ -12,10 +12,9 @@ from recbole_bns.common.params import check_schedules
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import UserColumn
-from recbole_bns.settings.declared import check_value, declared
+from recbole_bns.settings.declared import ITEM_ONLY, check_value, declared
 from recbole_bns.settings.values import epochs_of
 
-from .dataset import ITEM_ONLY
 from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 
 

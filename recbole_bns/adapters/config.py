@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from recbole.config import Config
 from recbole.utils import ModelType
 
@@ -106,10 +107,13 @@ class BNSConfig(Config):
         dataset = dataset or given.get("dataset") or "ml-100k"
         if isinstance(model, str):
             checks.check_model(model)
+        anomalies = torch.is_anomaly_enabled()
         try:
             return super()._get_model_and_dataset(model, str(dataset))
         except ModuleNotFoundError as error:
             raise UsageError(missing(str(model), str(error.name))) from error
+        finally:  # RecBole's SINE switches it on for everybody when it is imported: training is slow
+            torch.autograd.set_detect_anomaly(anomalies)
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)

@@ -23,12 +23,10 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_headers, table_of
 from recbole_bns.datasets.columns import orders_by_time
 from recbole_bns.datasets.intervals import admits_all, intervals
+from recbole_bns.settings.declared import ITEM_ONLY
 
 from .wraps import wrap
 
-ITEM_ONLY = "item"
-"""``filter_inter_by_user_or_item`` where a sampler's parameter, not the user, loads the ``.user``
-file: it takes no interaction away and adds no user. RecBole reads it as off."""
 _RANKS = "_recbole_bns_ranks"
 """Of a data set in the order of time: the rank of each row's exact time among all, from 1."""
 

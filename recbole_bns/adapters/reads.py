@@ -213,6 +213,11 @@ def read_by_any() -> frozenset[str]:
     return frozenset(keys)
 
 
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, or has been."""
+    return package in sys.modules or find_spec(package) is not None
+
+
 def check_packages(config: Any) -> None:
     """Make sure that the packages are there which a model of RecBole imports while it trains.
 
@@ -225,9 +230,9 @@ def check_packages(config: Any) -> None:
         texts += [_class_source(cls) for cls in _trainers(model)]
     for package in sorted({name for text in texts for name in _imported(text)}):
         key, value = _ONLY_WITH.get(package, ("model", config["model"]))
-        if config[key] == value and find_spec(package) is None:
+        if config[key] == value and not is_installed(package):
             raise UsageError(missing(model.__name__, package))
-    if config["log_wandb"] and find_spec("wandb") is None:
+    if config["log_wandb"] and not is_installed("wandb"):
         raise UsageError(
             "log_wandb: got True, which needs the package wandb, which is not installed; pip "
             "install wandb, or leave it out."

@@ -65,7 +65,8 @@ class Format(NamedTuple):
                     f"{key}: got {word!r}, allowed is a word of one character or more that ends no "
                     'line, such as "\\t".'
                 )
-        return cls(words[0], words[1], config["encoding"] or "utf-8")
+        separators = config["field_separator"], config["seq_separator"]
+        return cls(*separators, config["encoding"] or "utf-8")
 
 
 @dataclass

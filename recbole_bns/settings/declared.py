@@ -27,6 +27,10 @@ EXCLUDED = ("all", "train", "none")
 NO_SAMPLER = "none"
 """``neg_sampler: none`` leaves sampling to RecBole."""
 
+ITEM_ONLY = "item"
+"""``filter_inter_by_user_or_item`` where a sampler's parameter, not the user, loads the ``.user``
+file: it takes no interaction away and adds no user. RecBole reads it as off."""
+
 Spec = dataclasses.Field[Any]
 """A setting: its name, its default and, in ``metadata``, the rest of its declaration."""
 
@@ -435,7 +439,7 @@ class Data:
     filter_inter_by_user_or_item: bool = setting(
         True,
         "Leave out interactions of users or items without a line in their file.",
-        also=("item",),  # ours: of items alone, where a parameter loads the .user file
+        also=(ITEM_ONLY,),
         in_sweep="data",
         beside_fixed_split=False,
     )

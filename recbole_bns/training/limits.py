@@ -22,15 +22,17 @@ def number_of(config: RunConfig) -> int:
 
 
 def check_run(config: RunConfig) -> None:
-    """Make sure that several processes can do this run.
+    """Make sure that a run can be done here, by several processes where they are asked for.
 
     Raises:
-        UsageError: they cannot; the sentence says why.
+        UsageError: it cannot; the sentence says why.
     """
+    if number_of(config) > 1:
+        _check_divided(config, number_of(config))
     check_commands(config)
-    nproc = number_of(config)
-    if nproc == 1:
-        return
+
+
+def _check_divided(config: RunConfig, nproc: int) -> None:
     reason = _reason(config, nproc)
     if reason:
         raise UsageError(f"nproc: got {nproc}, but {reason}.")

@@ -72,14 +72,10 @@ def run_recbole_bns(
         check_file(result_file)
     for remark in [*config.remarks, *remarks(config)]:
         print(f"note: {remark}", file=sys.stderr)
-    earlier = held if going_on else find(config) if resume is not None else None
-    if earlier is None:
-        if resume is not None:
-            print("--resume=auto: no unfinished run with these settings was found; a new one.")
-        folder = make_folder(out, config)
-        write_settings(config, folder)
+    folder = held if going_on else find(config) if resume is not None else None
+    if folder is None:
+        folder = _new_folder(config, out, asked_to_resume=resume is not None)
     else:
-        folder = earlier
         check_same(folder, config)
         if is_finished(folder, config["epochs"]):
             return finished(folder, result_file)
@@ -95,6 +91,15 @@ def run_recbole_bns(
                 f"stopped; all that is done lies in {folder}; go on with: "
                 f"recbole-bns run --resume={shlex.quote(str(folder))}"
             ) from None
+
+
+def _new_folder(config: RunConfig, out: str | Path | None, *, asked_to_resume: bool) -> Path:
+    """The folder of a new run, with its settings in it."""
+    if asked_to_resume:
+        print("--resume=auto: no unfinished run with these settings was found; a new one.")
+    folder = make_folder(out, config)
+    write_settings(config, folder)
+    return folder
 
 
 class Stopped(KeyboardInterrupt):

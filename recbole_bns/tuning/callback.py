@@ -75,7 +75,7 @@ _now: Recorder | None = None
 """Of the running sweep: what Ray keeps and restores of a callback is not it."""
 
 
-class Callback(tune.Callback):  # type: ignore[misc]
+class Callback(tune.Callback):
     """Of Ray; tells the recorder of the running sweep, and has no state of its own."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -327,7 +327,7 @@ def test_compare_records_all_runs_and_goes_on_from_those_before_recording(
     ]
     assert main(["compare", *words, "--record"]) == 0
     assert main(["compare", *words]) == 0
-    assert all(plans[0].given((name, 1))["neg_record"] is True for name in ("rns", "dns"))
+    assert all(plans[0].words.given((name, 1))["neg_record"] is True for name in ("rns", "dns"))
     assert plans[0].resolved("dns", {})["neg_record"] is True
     assert not [key for key in plans[1].resolved("dns", {}) if key.startswith("neg_record")]
 

@@ -13,10 +13,10 @@ from recbole_bns import BNSConfig, UsageError, run_recbole_bns
 from recbole_bns.cli import main
 from recbole_bns.compare.plan import read_plan
 from recbole_bns.compare.records import check_held
-from recbole_bns.runs import folder as folders
 from recbole_bns.runs.folder import SETTINGS, put_settings, read_settings, settings_of
 from recbole_bns.runs.records import RunResult
 from recbole_bns.runs.results import read_result
+from recbole_bns.settings.declared import REMOVED
 
 BUNDLED = [
     "--model=BPR",
@@ -33,8 +33,8 @@ BUNDLED = [
 def test_the_result_has_the_keys_of_its_type(settings: Settings, tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run_recbole_bns("BPR", "tiny", None, {**settings, "epochs": 1}, out=out)
-    assert {*result, "nproc"} == set(RunResult.__annotations__)
-    assert "nproc" not in result
+    assert {*result, "nproc", "idle"} == set(RunResult.__annotations__)
+    assert not {"nproc", "idle"} & set(result)
     assert read_result(out) == result
     (out / "result.json").unlink()
     assert read_result(out) is None
@@ -71,7 +71,7 @@ def test_settings_that_cannot_be_read_are_none(tmp_path: Path, content: bytes) -
 
 def test_settings_that_have_gone_are_not_written(settings: Settings) -> None:
     given = {**settings, "neg_record_format": "csv"}  # as folders of old have it
-    assert not set(folders.GONE) & set(settings_of(BNSConfig("BPR", "tiny", None, given)))
+    assert not set(REMOVED) & set(settings_of(BNSConfig("BPR", "tiny", None, given)))
 
 
 def test_the_users_own_ml_100k_is_named(settings: Settings, tmp_path: Path) -> None:
