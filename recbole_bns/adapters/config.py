@@ -112,7 +112,7 @@ class BNSConfig(Config):
             return super()._get_model_and_dataset(model, str(dataset))
         except ModuleNotFoundError as error:
             raise UsageError(missing(str(model), str(error.name))) from error
-        finally:  # RecBole's SINE switches it on for everybody when it is imported: training is slow
+        finally:  # importing RecBole's SINE switches it on for everybody, and training is slow
             torch.autograd.set_detect_anomaly(anomalies)
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:

@@ -13,7 +13,7 @@ from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs.folder import SETTINGS, check_file, folder_of, make_folder, write_settings
-from recbole_bns.runs.records import RunResult
+from recbole_bns.runs.records import RunConfig, RunResult
 
 from .launch import launch
 from .limits import check_run, number_of
