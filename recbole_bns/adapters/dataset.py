@@ -22,8 +22,8 @@ from recbole.utils import FeatureSource, FeatureType
 from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_headers, table_of
 from recbole_bns.datasets.columns import orders_by_time
-from recbole_bns.datasets.intervals import admits_all, intervals
 from recbole_bns.settings.declared import ITEM_ONLY
+from recbole_bns.settings.intervals import admits_all, intervals
 
 from .wraps import wrap
 

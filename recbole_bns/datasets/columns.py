@@ -11,8 +11,8 @@ from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.intervals import intervals
 
-from .intervals import intervals
 from .read import Column
 
 COUNTS = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
+
+from .intervals import intervals
 
 
 def anything(value: Any, key: str) -> Any:
@@ -45,31 +45,14 @@ def epochs_of(value: Any, key: str) -> tuple[int, ...]:
     return epochs
 
 
-_INTERVAL = re.compile(r"[\[(]([^,;]+),([^,;]+)[\])]")
-
-
 def interval_of(value: Any, key: str) -> Any:
     """An interval as RecBole reads it: ``[5,inf)``, or several with ``;`` between them.
 
     Raises:
-        UsageError: it is none, or its ends are the wrong way round.
+        UsageError: it is none, or holds no number.
     """
-    for word in str(value).split(";"):
-        found = _INTERVAL.fullmatch(word.strip())
-        if not found or not _ordered(found[1], found[2]):
-            raise UsageError(
-                f"{key}: got {value!r}, allowed is an interval such as [5,inf), or several with ; "
-                "between them."
-            )
+    intervals(value, key)
     return value
-
-
-def _ordered(low: str, high: str) -> bool:
-    try:
-        ends = float(low), float(high)
-    except ValueError:
-        return False
-    return not any(map(math.isnan, ends)) and ends[0] <= ends[1]
 
 
 def columns_of(value: Any, key: str) -> Any:

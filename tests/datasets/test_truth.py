@@ -143,8 +143,8 @@ LIST = "benchmark_filename with SASRec, a sequential model, needs"
     [
         ({"user_inter_num_interval": "5"}, r"user_inter_num_interval: got '5', .* \[5,inf\)"),
         ({"item_inter_num_interval": ["a", "b"]}, r"item_inter_num_interval: got \['a', 'b'\]"),
-        ({"user_inter_num_interval": "[9,2]"}, "user_inter_num_interval: .* hold a number"),
-        ({"user_inter_num_interval": "(5,5)"}, "user_inter_num_interval: .* hold a number"),
+        ({"user_inter_num_interval": "[9,2]"}, "user_inter_num_interval: .* holds a number"),
+        ({"user_inter_num_interval": "(5,5)"}, "user_inter_num_interval: .* holds a number"),
         ({"user_inter_num_interval": "[1,2];[3"}, "user_inter_num_interval: got"),
         ({"val_interval": {"stars": "[4,inf)"}}, r"val_interval\.stars: there is no loaded column"),
         ({"val_interval": {"rating": "4"}, "load_col": ALL}, r"val_interval\.rating: got '4'"),
@@ -277,6 +277,7 @@ for change in changes:
 """
 
 
+@pytest.mark.process
 def test_saved_loaders_are_used_where_all_is_equal_and_only_there(tmp_path):
     write(tmp_path, rows())
     same: dict[str, Any] = {"neg_sampler": "dns"}
@@ -315,6 +316,7 @@ def test_a_saved_data_set_is_not_used_after_its_file_has_changed(config, tmp_pat
     assert "nothing beside it says what it was made with" in caplog.text
 
 
+@pytest.mark.process
 def test_a_stock_config_is_left_alone_until_enable(tmp_path):
     write(tmp_path, [("NA", *line[1:]) if line[0] == "u3" else line for line in rows()])
     script = """

@@ -30,8 +30,8 @@ def intervals(value: Any, key: str) -> list[Endpoints]:
     found = [each for each in ends if each is not None]
     if not found or len(found) < len(ends):
         raise UsageError(
-            f"{key}: got {value!r}, allowed are intervals that hold a number, such as [5,inf), "
-            "(0,10] or [1,2];[5,9]."
+            f"{key}: got {value!r}, allowed is an interval that holds a number, such as [5,inf) or "
+            "(0,10], or several of them: [1,2];[5,9]."
         )
     return found
 
