@@ -277,6 +277,7 @@ for change in changes:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_saved_loaders_are_used_where_all_is_equal_and_only_there(tmp_path):
     write(tmp_path, rows())

@@ -338,6 +338,7 @@ def fail() -> None:
     raise ValueError("something is wrong.")
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("act", "sentence"),

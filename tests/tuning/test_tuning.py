@@ -529,6 +529,7 @@ def test_optuna_searches_where_it_is_installed(settings, in_tmp):
     assert [row["status"] for row in lines_of(Path("sweep"))] == ["finished"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_from_python(settings, tmp_path, request):
     import ray
