@@ -60,7 +60,7 @@ def _read(file: str, changed: int, loader: type) -> dict[str, Any] | None:
 class BNSConfig(Config):
     """RecBole's ``Config`` for this package.
 
-    The command line is not read; :mod:`.cli` hands it over in ``config_dict``.
+    The command line is not read; :mod:`recbole_bns.cli` hands it over in ``config_dict``.
 
     Attributes:
         remarks: sentences about settings of files that nothing reads here.

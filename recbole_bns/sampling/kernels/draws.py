@@ -16,7 +16,7 @@ def draw(
 
     Args:
         catalogue: the training interactions.
-        key: of :mod:`.streams`.
+        key: of :mod:`recbole_bns.sampling.streams`.
         users: ``(B,)``.
         index: ``(B,)`` row of random numbers that each user takes.
         k: draws a user.

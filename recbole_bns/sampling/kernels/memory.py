@@ -1,4 +1,5 @@
-"""Fused loops over the memory of SRNS; see :mod:`.engine` and :mod:`.methods.srns`."""
+"""Fused loops over the memory of SRNS; see :mod:`.engine`,
+:mod:`recbole_bns.sampling.methods.srns`."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ def redraw(
     Args:
         vectors: ``(U, D)`` and ``(I, D)`` float32.
         tau: temperature.
-        keys: of :mod:`.streams`, for the new items and for the memory.
+        keys: of :mod:`recbole_bns.sampling.streams`, for the new items and for the memory.
         catalogue: the training interactions.
         new_num: items that may enter; those in the memory already do not.
         memory: ``(U, S)`` item ids, written.

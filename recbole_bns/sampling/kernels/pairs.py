@@ -1,4 +1,5 @@
-"""The fused loops over pairs and their priors; see :mod:`.engine` and :mod:`.priors.pairs`."""
+"""The fused loops over pairs and their priors; see :mod:`.engine`,
+:mod:`recbole_bns.sampling.priors.pairs`."""
 
 from __future__ import annotations
 

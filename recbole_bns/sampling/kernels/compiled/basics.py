@@ -1,4 +1,4 @@
-"""What the compiled loops share; only :mod:`.kernels` imports this package."""
+"""What the compiled loops share; only :mod:`recbole_bns.sampling.kernels` imports this package."""
 
 import numba
 import numpy as np
