@@ -92,8 +92,9 @@ def test_the_example_of_the_short_help_runs(monkeypatch, capsys):
     assert seen == [{"model": "LightGCN", "dataset": "ml-100k", "neg_sampler": "bns"}]
 
 
-def test_the_version(capsys):
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize("words", [["--version"], ["run", "--version"], ["tune", "--version"]])
+def test_the_version(words, capsys):
+    assert main(words) == 0
     assert capsys.readouterr().out == f"recbole-bns {recbole_bns.__version__}\n"
 
 
