@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _answer(words: list[str]) -> int:
     """Print the help or the version, or run a command."""
     first, *rest = words or ["help"]
-    if "--version" in (first, *rest[:1]):  # also after a command: run_recbole_bns.py puts `run` first
+    if "--version" in (first, *rest[:1]):  # run_recbole_bns.py puts `run` first
         print(f"recbole-bns {__version__}")
         return 0
     if first in {"-h", "--help", "help"}:
