@@ -109,6 +109,7 @@ class EvalSampler(Sampler):
     def get_used_ids(self) -> dict[str, np.ndarray]:
         """For each phase and user the items of this phase and those before it.
 
+        This decides what full ranking masks: RecBole's loader masks these but the phase's own.
         Unlike RecBole's, a user who has interacted with every item is no error here.
         """
         used: dict[str, np.ndarray] = {}
