@@ -19,7 +19,7 @@ from types import ModuleType
 import pytest
 from tiny import ROOT
 
-from recbole_bns.cli import main
+from recbole_bns.cli import main, run
 from recbole_bns.sampling import NegativeSampler, available, get, register, registry
 from recbole_bns.settings.words import read_yaml
 
@@ -75,6 +75,11 @@ def without_spaces(text: str) -> str:
     return "".join(text.split())
 
 
+def is_in_help(name: str) -> bool:
+    """Named among the samplers of ``run --help``."""
+    return re.search(rf"\b{name}\b", run.SETTINGS) is not None
+
+
 def keeps_the_contract(name: str) -> bool:
     """The contract's tests have cases of it."""
     return name in contract_names()
@@ -97,6 +102,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "properties/sweep/<name>.yaml": has_sweep,
     "a row in the README's table of samplers": has_row,
     "idea, paper and a docstring of its module (recbole-bns samplers <name>)": has_page,
+    "its name in SETTINGS of recbole_bns/cli/run.py (run --help)": is_in_help,
     "cases in tests/sampling/test_contract.py": keeps_the_contract,
     "its name in SAMPLERS of scripts/golden_bits.py": has_golden_bits,
 }
@@ -125,7 +131,7 @@ def names_in(item: pytest.Item) -> Iterator[str]:
 def contract_names() -> frozenset[str]:
     """Names of the samplers that the contract's tests run over, as pytest collects them."""
     collected = Collected()
-    words = ["--collect-only", "-qq", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    words = ["--collect-only", "-qq", "-n", "0", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
     status = pytest.main([*words, str(CONTRACT)], plugins=[collected])
     assert status == pytest.ExitCode.OK
     return frozenset(name for item in collected.items for name in names_in(item))

@@ -133,7 +133,7 @@ TABLE: list[tuple[str, str]] = [
     (
         "--model=NeuMF --neg_sampler=aobpr",
         r"neg_sampler 'aobpr' needs user and item vectors, which NeuMF does not have; allowed "
-        r"with this model: (\w+, ){6}\w+ \(aobpr works with "
+        r"with this model: (\w+, )+\w+ \(aobpr works with "
         r"neg_sampler_args\.definition: global\); a dot-product model of your own is made known "
         r"with recbole_bns\.factors\.",
     ),

@@ -133,10 +133,11 @@ def test_an_added_setting_is_treated_by_the_commands_as_it_says(
 
 
 def test_the_yaml_and_the_reference_are_those_of_the_declaration() -> None:
-    """``python scripts/write_settings.py`` writes both."""
+    remedy = "python scripts/write_settings.py writes both anew"
     text = (PROPERTIES / "overall.yaml").read_text(encoding="utf-8")
-    assert text == reference.overall_yaml()
-    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == reference.markdown()
+    assert text == reference.overall_yaml(), remedy
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page == reference.markdown(), remedy
     for name, value in yaml.safe_load(text).items():
         default = declared.declared()[name].default
         assert value == ({} if default is None and value == {} else _plain(default)), name
