@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from copy import deepcopy
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from recbole.config import Config
 from recbole.utils import ModelType
 
@@ -49,12 +46,6 @@ UNSAMPLED = {
     "SASRecCPR",
 }
 """Models that RecBole trains without negatives: on whole rows, or in closed form."""
-
-
-@lru_cache(maxsize=256)
-def _read(file: str, changed: int, loader: type) -> dict[str, Any] | None:
-    """RecBole's property file; parsing it anew is most of what a ``Config`` costs."""
-    return yaml.load(Path(file).read_text(encoding="utf-8"), Loader=loader)
 
 
 class BNSConfig(Config):
@@ -125,9 +116,9 @@ class BNSConfig(Config):
         finally:  # importing RecBole's SINE switches it on for everybody, and training is slow
             torch.autograd.set_detect_anomaly(anomalies)
 
-    def _update_internal_config_dict(self, file: str) -> dict[str, Any] | None:
-        settings = deepcopy(_read(file, os.stat(file).st_mtime_ns, self.yaml_loader))
-        self.internal_config_dict.update(settings or {})
+    def _update_internal_config_dict(self, file: str) -> dict[str, Any]:
+        settings = read_own(Path(file))  # parses it once; anew it is most of what a Config costs
+        self.internal_config_dict.update(settings)
         return settings
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:

@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, check_value, declared
 from recbole_bns.settings.intervals import intervals
 
 from .read import Column
 
-COUNTS = (
-    "user_inter_num_interval",
-    "item_inter_num_interval",
-    "entity_kg_num_interval",
-    "relation_kg_num_interval",
-)
-"""Settings that hold intervals of counts."""
+DECLARED = ("user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "val_interval")
+"""Checked as declared: a ``Config`` of RecBole's own (``enable()``) has not done it."""
+OF_GRAPHS = ("entity_kg_num_interval", "relation_kg_num_interval")
+"""Settings of RecBole's that hold intervals of counts, too."""
 Columns = tuple[Column, ...]
 
 
@@ -64,17 +61,17 @@ def check_settings(config: Any) -> None:
             f"benchmark_filename: got {parts!r}, allowed are two parts [train, test] or three "
             "[train, valid, test]."
         )
-    for key in COUNTS:
+    settings = declared()
+    for key in DECLARED:
+        check_value(settings[key], config[key])
+    for key in OF_GRAPHS:
         if config[key] is not None:
             intervals(config[key], key)
-    if config["rm_dup_inter"] not in (None, "first", "last"):
+    threshold = config["threshold"]
+    if threshold is not None and not isinstance(threshold, Mapping):
         raise UsageError(
-            f"rm_dup_inter: got {config['rm_dup_inter']!r}, allowed are 'first' and 'last' (which "
-            "of a pair's interactions stays), or ~ to keep all."
+            f"threshold: got {threshold!r}, allowed is a mapping such as {{rating: 4}}."
         )
-    for key, example in (("val_interval", "{rating: '[4,inf)'}"), ("threshold", "{rating: 4}")):
-        if config[key] is not None and not isinstance(config[key], Mapping):
-            raise UsageError(f"{key}: got {config[key]!r}, allowed is a mapping such as {example}.")
     ids = _ids(config)
     if len(set(ids)) < len(ids):
         raise UsageError(

@@ -261,7 +261,7 @@ class Training:
     learner: str = setting(
         "adam",
         "The optimizer.",
-        check=one_of("adam", "sgd", "adagrad", "rmsprop", "sparse_adam"),
+        check=one_of("adam", "sgd", "adagrad", "rmsprop", "sparse_adam", any_case=True),
         words="one of adam, sgd, adagrad, rmsprop, sparse_adam",
     )
     learning_rate: float = setting(0.001, "Learning rate.", low=0)

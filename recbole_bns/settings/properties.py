@@ -1,4 +1,4 @@
-"""The shipped property files, in a checkout or in an installed wheel."""
+"""The shipped property files, in a checkout or in an installed wheel, and RecBole's."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PROPERTIES = _find_properties()
 
 
 def read_own(path: Path) -> dict[str, Any]:
-    """One of our property files; nothing where we have none."""
+    """A property file that ships with us or with RecBole; nothing where there is none."""
     return deepcopy(_parsed(path, path.stat().st_mtime_ns)) if path.is_file() else {}
 
 
 @lru_cache(maxsize=256)
 def _parsed(path: Path, changed: int) -> dict[str, Any]:
-    """A file's content; each is parsed once, though every Config reads half a dozen of them."""
+    """A file's content; each is parsed once, though every Config reads a dozen of them."""
     return read_yaml(path)

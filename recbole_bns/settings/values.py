@@ -15,11 +15,11 @@ def anything(value: Any, key: str) -> Any:
     return value
 
 
-def one_of(*words: str) -> Callable[[Any, str], Any]:
-    """A check that takes these words, in upper or lower case."""
+def one_of(*words: str, any_case: bool = False) -> Callable[[Any, str], Any]:
+    """A check that takes these words, perhaps in upper case, too."""
 
     def check(value: Any, key: str) -> Any:
-        if str(value).lower() not in words:
+        if (str(value).lower() if any_case else value) not in words:
             raise UsageError(
                 f"{key}: got {value!r}{nearest(str(value), words)}, allowed is one of "
                 f"{', '.join(words)}."
@@ -61,10 +61,7 @@ def columns_of(value: Any, key: str) -> Any:
     Raises:
         UsageError: not a mapping, or a value of it is neither.
     """
-    if not isinstance(value, Mapping):
-        raise UsageError(
-            f"{key}: got {value!r}, allowed is a mapping such as {{inter: [user_id, item_id]}}."
-        )
+    _check_mapping(value, key, "{inter: [user_id, item_id]}")
     for file, columns in value.items():
         if columns is not None and columns != "*" and not isinstance(columns, list):
             raise UsageError(
@@ -79,11 +76,13 @@ def intervals_of(value: Any, key: str) -> Any:
     Raises:
         UsageError: not a mapping, or a value of it is neither.
     """
-    if not isinstance(value, Mapping):
-        raise UsageError(
-            f"{key}: got {value!r}, allowed is a mapping such as {{rating: '[3,inf)'}}."
-        )
+    _check_mapping(value, key, "{rating: '[3,inf)'}")
     for column, each in value.items():
         if not isinstance(each, list):
             interval_of(each, f"{key}.{column}")
     return value
+
+
+def _check_mapping(value: Any, key: str, example: str) -> None:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{key}: got {value!r}, allowed is a mapping such as {example}.")

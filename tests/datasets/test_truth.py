@@ -150,6 +150,7 @@ LIST = "benchmark_filename with SASRec, a sequential model, needs"
         ({"val_interval": {"rating": "4"}, "load_col": ALL}, r"val_interval\.rating: got '4'"),
         ({"val_interval": {"item_id": [1]}}, r"val_interval\.item_id: got \[1\], .* quotes"),
         ({"rm_dup_inter": False}, "rm_dup_inter: got False, allowed is one of first, last"),
+        ({"rm_dup_inter": "FIRST"}, "rm_dup_inter: got 'FIRST'.* allowed is one of first, last"),
         ({"threshold": {"stars": 4}}, "threshold: got 'stars', which is no loaded column"),
         ({"threshold": {"rating": 4}, "load_col": ALL}, "threshold: .* every interaction is a pos"),
         ({"load_col": {"inter": ["user_id", "item_id", "tim"]}}, r"load_col\.inter: got 'tim', .*"),
