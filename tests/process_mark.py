@@ -1,8 +1,7 @@
 """The mark ``process``: a test that starts another process has it, one that starts none has not.
 
 What a test starts is seen by an audit hook of the interpreter, so that the mark stays true without
-anyone keeping it: ``pytest -m "not process and not slow"`` stays quick. Slow tests are not watched;
-they are not in that selection anyhow.
+anyone keeping it: ``pytest -m "not process and not slow"`` stays quick.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class ProcessMark:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Watch one test, its fixtures included."""
-        self._test, self._started = None if _slow(item) else item, False
+        self._test, self._started = item, False
         try:
             return (yield)
         finally:
@@ -75,8 +74,6 @@ class ProcessMark:
         result = yield
         fixtures = self._starting_fixtures.intersection(getattr(item, "fixturenames", ()))
         started = self._started or bool(fixtures)
-        if _slow(item):
-            return result
         if started and not _marked(item):
             pytest.fail(NO_MARK, pytrace=False)
         if _marked(item) and not started:
@@ -86,7 +83,3 @@ class ProcessMark:
 
 def _marked(test: pytest.Item) -> bool:
     return test.get_closest_marker("process") is not None
-
-
-def _slow(test: pytest.Item) -> bool:
-    return test.get_closest_marker("slow") is not None
