@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-import recbole_bns
+from recbole_bns.common.processes import package_path
 
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS, EACH = 40, 60, 22
@@ -86,12 +86,10 @@ def run_fresh(script: str, folder: Path, *words: str) -> None:
 
     The package under test is on its path, installed or not.
     """
-    home = str(Path(recbole_bns.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-c", script, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": package_path()},
         capture_output=True,
         text=True,
         timeout=300,
@@ -112,13 +110,11 @@ def start(words: Sequence[str], folder: Path, **kwargs: Any) -> subprocess.Popen
         folder: where it works.
         kwargs: for ``Popen``; ``env`` is added to this process's.
     """
-    home = str(Path(recbole_bns.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         [sys.executable, "-m", "recbole_bns.cli", *words],
         cwd=folder,
         start_new_session=True,
-        **{**kwargs, "env": {**os.environ, "PYTHONPATH": path, **kwargs.get("env", {})}},
+        **{**kwargs, "env": {**os.environ, "PYTHONPATH": package_path(), **kwargs.get("env", {})}},
     )
     STARTED.append(process)
     return process

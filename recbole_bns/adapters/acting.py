@@ -12,11 +12,10 @@ from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import idle
-from recbole_bns.sampling import get, parse
 from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, having, ours
 
 from .reads import check_packages, known_keys, read_by
-from .sampler_settings import sampler_settings
+from .sampler_settings import is_sampled, parsed_settings
 
 _BY_OTHER_WAYS = (
     "model",
@@ -105,11 +104,10 @@ def idle_parameters(config: Any) -> dict[str, str]:
     Returns:
         ``neg_sampler_args.beta`` -> with what it acts: ``choice linear``.
     """
-    name, args, _ = sampler_settings(config)
     given = config.external_config_dict.get("neg_sampler_args") or {}
-    if name == NO_SAMPLER or not isinstance(given, Mapping):
+    if not is_sampled(config) or not isinstance(given, Mapping):
         return {}
-    params = parse(get(name).Params, args, "neg_sampler_args")
+    _, params, _ = parsed_settings(config)
     return {f"neg_sampler_args.{key}": words for key, words in idle(params, given).items()}
 
 

@@ -60,26 +60,9 @@ def check_ranges(final: dict[str, Any]) -> None:
     for key, spec in declared().items():
         if key in final and not spec.metadata["computed"]:
             final[key] = check_value(spec, final[key])
-    check_record(final)
-
-
-def check_record(final: Mapping[str, Any]) -> None:
-    """Check what is to be recorded of the negatives.
-
-    Raises:
-        UsageError: where, what was got, what is allowed.
-    """
-    if record_epochs(final.get("neg_record_scores")) and not final.get("neg_record"):
+    scores = epochs_of(final.get("neg_record_scores"), "neg_record_scores")
+    if scores and not final.get("neg_record"):
         raise UsageError("neg_record_scores: it needs neg_record: True, which records.")
-
-
-def record_epochs(value: Any) -> tuple[int, ...]:
-    """Epochs of ``neg_record_scores``: ``1,10,50``, a list, a single one, or None.
-
-    Raises:
-        UsageError: not epochs.
-    """
-    return epochs_of(value, "neg_record_scores")
 
 
 def check_sampler(config: RunConfig) -> None:

@@ -21,6 +21,7 @@ from recbole_bns.sampling.proposals import Announced
 
 from .models import upgrade
 from .sampler import BNSSampler
+from .scorers import on_device
 from .team import current
 
 
@@ -209,8 +210,3 @@ def served(announced: Announced | None, rows: slice, users: Tensor) -> AbstractC
     if announced is None:  # a sampler whose announce() says nothing
         return nullcontext()
     return announced.rows(rows.start, rows.stop, users)
-
-
-def on_device(features: Interaction | None, device: torch.device) -> Interaction | None:
-    """Features of users or items on ``device``; None where the data set has none."""
-    return None if features is None else features.to(device)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from recbole.evaluator import Evaluator, smaller_metrics
@@ -23,6 +22,7 @@ from recbole_bns.runs.results import Values
 from recbole_bns.sampling import Catalogue
 
 from .sampler import user_sets
+from .split import pairs_of
 
 SMALLER_IS_BETTER = frozenset(smaller_metrics)
 """Metrics, without a cut, of which less is better."""
@@ -113,13 +113,9 @@ class EvalSampler(Sampler):
         Unlike RecBole's, a user who has interacted with every item is no error here.
         """
         used: dict[str, np.ndarray] = {}
-        users, items = [], []
-        for phase, dataset in zip(self.phases, self.datasets, strict=True):
-            users.append(dataset.inter_feat[self.uid_field])
-            items.append(dataset.inter_feat[self.iid_field])
-            joined = Catalogue(
-                torch.cat(users), torch.cat(items), self.user_num, self.item_num, bitmap=False
-            )
+        for number, phase in enumerate(self.phases, 1):
+            users, items = pairs_of(self.datasets[:number])
+            joined = Catalogue(users, items, self.user_num, self.item_num, bitmap=False)
             used[phase] = user_sets(joined)
         return used
 

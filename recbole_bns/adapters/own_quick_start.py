@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from .wraps import wrap
 
 
 def mend_quick_start() -> None:
@@ -37,18 +38,14 @@ def mend_quick_start() -> None:
 
 
 def _let_load(owner: Any, name: str) -> None:
-    """Wrap ``owner.name`` in ``_full_loads``, unless it is inherited or already wrapped."""
-    inner = vars(owner).get(name)
-    if inner is None or hasattr(inner, "_may_load"):
-        return
+    """Wrap ``owner.name`` in ``_full_loads``, unless it is inherited."""
+    if name in vars(owner):
+        wrap(owner, name, _loading)
 
-    @functools.wraps(inner)
-    def outer(*args: Any, **kwargs: Any) -> Any:
-        with _full_loads():
-            return inner(*args, **kwargs)
 
-    outer._may_load = True  # type: ignore[attr-defined]
-    setattr(owner, name, outer)
+def _loading(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with _full_loads():
+        return original(*args, **kwargs)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
@@ -73,16 +72,10 @@ def read_by_transforms() -> frozenset[str]:
     return frozenset(_keys((_root() / "data" / "transform.py").read_text(encoding="utf-8")))
 
 
-def _source(module: ModuleType | None) -> str:
+def _source(thing: Any) -> str:
+    """Of a module or a class, where it can be had."""
     try:
-        return inspect.getsource(module) if module else ""
-    except (OSError, TypeError):
-        return ""
-
-
-def _class_source(cls: type) -> str:
-    try:
-        return inspect.getsource(cls)
+        return inspect.getsource(thing)
     except (OSError, TypeError):
         return ""
 
@@ -101,11 +94,11 @@ def _model_sources(model: type) -> Iterator[tuple[str, bool]]:
         if host:
             waiting += [each for each in _IMPORTS.findall(text) if each in sys.modules]
         if not text and not host:
-            text = "\n".join(_class_source(c) for c in model.__mro__ if c.__module__ == name)
+            text = "\n".join(_source(c) for c in model.__mro__ if c.__module__ == name)
         yield text, host
     for cls in model.__mro__:
         if cls.__module__ in _BY_CLASS:
-            yield _class_source(cls), True
+            yield _source(cls), True
 
 
 def _trainers(model: type) -> tuple[type, ...]:
@@ -116,20 +109,22 @@ def _trainers(model: type) -> tuple[type, ...]:
     return trainer.__mro__[:-1]
 
 
-def _datasets(model: type) -> tuple[type, ...]:
-    """The class of RecBole that holds a model's data, with what it extends."""
+def dataset_class(model: str, kind: Any) -> type:
+    """The class of RecBole that holds a model's data, by the model's name and type."""
     import recbole.data.dataset as datasets
     from recbole.utils import ModelType
 
-    kind = getattr(model, "type", None)
-    names = {
+    kinds = {
         ModelType.SEQUENTIAL: "SequentialDataset",
         ModelType.KNOWLEDGE: "KnowledgeBasedDataset",
-        ModelType.DECISIONTREE: "DecisionTreeDataset",
     }
-    dataset = getattr(datasets, f"{model.__name__}Dataset", None)
-    dataset = dataset or getattr(datasets, names.get(kind, "Dataset"))
-    return tuple(dataset.__mro__[:-1])
+    own: type | None = getattr(datasets, f"{model}Dataset", None)
+    return own or getattr(datasets, kinds.get(kind, "Dataset"))
+
+
+def _datasets(model: type) -> tuple[type, ...]:
+    """The class of RecBole that holds a model's data, with what it extends."""
+    return dataset_class(model.__name__, getattr(model, "type", None)).__mro__[:-1]
 
 
 @cache
@@ -139,7 +134,7 @@ def read_by(model: type) -> frozenset[str]:
     for text, host in _model_sources(model):
         keys |= _keys(text) if host else _literals(text)
     for cls in (*_trainers(model), *_datasets(model)):
-        keys |= _keys(_class_source(cls)) - {"reg_weight"}  # its trainer only warns with it
+        keys |= _keys(_source(cls)) - {"reg_weight"}  # its trainer only warns with it
     if model.__module__.startswith("recbole."):  # what our forms of RecBole's models add
         keys |= read_own(PROPERTIES / "model" / f"{model.__name__}.yaml").keys()
     return frozenset(keys)
@@ -227,7 +222,7 @@ def check_packages(config: Any) -> None:
     model = config.model_class
     texts = [text for text, host in _model_sources(model) if host]
     if model.__module__.startswith("recbole."):
-        texts += [_class_source(cls) for cls in _trainers(model)]
+        texts += [_source(cls) for cls in _trainers(model)]
     for package in sorted({name for text in texts for name in _imported(text)}):
         key, value = _ONLY_WITH.get(package, ("model", config["model"]))
         if config[key] == value and not is_installed(package):

@@ -14,16 +14,15 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import recbole.data.dataset
 import recbole.data.utils as host
 from recbole.data.dataset import Dataset
-from recbole.utils import ModelType
 from recbole.utils.argument_list import dataset_arguments
 
-from recbole_bns.common.files import write_text
+from recbole_bns.common.files import beside, write_json
 from recbole_bns.datasets.check import digest
 
 from .dataset import is_served
+from .reads import dataset_class
 from .wraps import wrap, wrap_everywhere
 
 READING = 1
@@ -87,24 +86,20 @@ def _key(config: Any, names: Collection[str]) -> dict[str, str]:
     return settings | {"(the data set's files)": digest(config), "(reading)": str(READING)}
 
 
-def _sidecar(file: Path) -> Path:
-    return file.with_name(file.name + ".json")
-
-
 def _write_key(file: Path, key: Mapping[str, str]) -> None:
     content = {"digest": sha256(file.read_bytes()).hexdigest(), "key": key}
-    write_text(_sidecar(file), json.dumps(content, indent=1) + "\n")
+    write_json(beside(file, ".json"), content)
 
 
 def _misfit(file: Path, key: Mapping[str, str]) -> str | None:
     """Why a saved file is not to be used, or None."""
     try:
-        content = json.loads(_sidecar(file).read_text(encoding="utf-8"))
+        content = json.loads(beside(file, ".json").read_text(encoding="utf-8"))
         before, mark = content["key"], content["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         return "nothing beside it says what it was made with"
     if mark != sha256(file.read_bytes()).hexdigest():
-        return f"it is not the file that {_sidecar(file).name} describes"
+        return f"it is not the file that {file.name}.json describes"
     other = sorted(name for name in {*before, *key} if before.get(name) != key.get(name))
     if not other:
         return None
@@ -129,13 +124,7 @@ def _is_usable(file: Path, config: Any, names: Collection[str], setting: str) ->
 
 def _dataset_file(config: Any) -> Path:
     """Where RecBole looks for the saved data set."""
-    special = f"{config['model']}Dataset"
-    kinds = {
-        ModelType.SEQUENTIAL: "SequentialDataset",
-        ModelType.KNOWLEDGE: "KnowledgeBasedDataset",
-    }
-    known = hasattr(recbole.data.dataset, special)
-    name = special if known else kinds.get(config["MODEL_TYPE"], "Dataset")
+    name = dataset_class(config["model"], config["MODEL_TYPE"]).__name__
     default = os.path.join(config["checkpoint_dir"], f"{config['dataset']}-{name}.pth")
     return Path(config["dataset_save_path"] or default)
 

@@ -7,10 +7,11 @@ call the model in eval mode, without gradients and without its train/eval side e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Any
 
 import torch
 from recbole.data.interaction import Interaction
@@ -244,3 +245,33 @@ def _vectors(model: nn.Module) -> tuple[Tensor, Tensor]:
         found = factors(model)
     assert found is not None
     return found
+
+
+SCORES_AT_ONCE = 1 << 22
+
+
+def columns_of(train: Any, device: torch.device) -> Columns:
+    """What scorers are told of a training part; the features of items lie on ``device``."""
+    features = on_device(train.item_feat, device)
+    return Columns(train.uid_field, train.iid_field, train.item_num, features)
+
+
+def all_scores(
+    model: Any, train: Any, users: Tensor, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Users (S,) of ``users`` and their scores of all items (S, I), some at a time.
+
+    Args:
+        model: on ``device``, as it is left to score (``scoring_mode``).
+        train: the part that it was trained on.
+        users: numbers, on the CPU.
+        device: of the model.
+    """
+    scorer = best_scorer(model, columns_of(train, device))(None)
+    for part in users.split(max(SCORES_AT_ONCE // train.item_num, 1)):
+        yield part, scorer.catalogue(part.to(device)).float()
+
+
+def on_device(features: Interaction | None, device: torch.device) -> Interaction | None:
+    """Features of users or items on ``device``; None where the data set has none."""
+    return None if features is None else features.to(device)

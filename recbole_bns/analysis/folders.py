@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.common.files import beside
 from recbole_bns.runs.folder import RESULT, SETTINGS
 from recbole_bns.settings.words import read_yaml
 
@@ -223,7 +224,7 @@ def _tables(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
 def _read_record(run: RunData) -> None:
     """Add what the record of a comparison, beside the run's folder, says of it."""
     folder = Path(os.path.abspath(run.folder))
-    record = folder.with_name(f"{folder.name}.json")
+    record = beside(folder, ".json")
     if folder.parent.name != "runs" or not record.is_file():
         return
     content = json.loads(record.read_text(encoding="utf-8"))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.files import whole_file
+from recbole_bns.common.files import write_text
+from recbole_bns.common.tables import spread
 
 from .chart import Chart, Charts
 from .figures import charts_of
@@ -84,8 +85,7 @@ def write_report(
         ) from error
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(text.encode())
+        write_text(Path(path), text)
     except OSError as error:
         raise UsageError(f"--out: cannot write '{path}': {error.strerror}.") from error
 
@@ -183,7 +183,10 @@ def metrics_of(data: str, runs: Sequence[RunData]) -> Numbers:
     for metric in metrics:
         best = _best(metric, means.loc[metric])
         values = [(means.loc[metric, label], spreads.loc[metric, label]) for label in labels]
-        cells = [Cell(plus_minus(mean, std), mean == best) for mean, std in values]
+        cells = [
+            Cell("" if math.isnan(mean) else spread(f"{mean:.4f}", std), mean == best)
+            for mean, std in values
+        ]
         lines.append(Line(metric, cells))
     notes = [
         "Mean ± standard deviation over the seeds." if (table["count"] > 1).any() else "",
@@ -201,13 +204,6 @@ def _best(metric: str, means: pd.Series) -> float:
         return math.nan
     less = metric.partition("@")[0] in SMALLER_IS_BETTER
     return float(means.min() if less else means.max())
-
-
-def plus_minus(mean: float, std: float) -> str:
-    """``0.2150 ± 0.0071``; without a spread where there is one seed, "" where there is none."""
-    if math.isnan(mean):
-        return ""
-    return f"{mean:.4f}" if math.isnan(std) else f"{mean:.4f} ± {std:.4f}"
 
 
 def shown(folder: Path) -> str:

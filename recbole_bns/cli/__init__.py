@@ -104,7 +104,3 @@ def _drop_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     sys.stderr.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

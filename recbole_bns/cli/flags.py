@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
     """``--key=value`` and ``--key value`` as a mapping; values become what they spell.
 
-    ``--config_files`` takes one or more paths; a setting that is yes or no needs no value.
+    A setting that is yes or no needs no value.
 
     Raises:
         UsageError: not a flag, no value, or a flag given twice with different values.
@@ -30,12 +30,6 @@ def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"argument '{word}': allowed are flags, --key=value or --key value.")
         key, equals, value = word[2:].partition("=")
         key = with_underscores(key)
-        if key == "config_files":
-            paths = value.split() if equals else []
-            while not equals and rest and not rest[0].startswith("--"):
-                paths.append(rest.pop(0))
-            add_flag(flags, key, given_value(key, paths))
-            continue
         if not equals and rest and not rest[0].startswith("--"):
             value = given_value(key, rest.pop(0))
         elif not equals:

@@ -30,6 +30,12 @@ def count_cores() -> int:
     return int(joblib.cpu_count())
 
 
+def package_path() -> str:
+    """``PYTHONPATH`` with which another process finds this package, installed or not."""
+    package = str(Path(__file__).parents[2])
+    return os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+
+
 class Child:
     """A process that runs a module with one job; :func:`read_job` is its other end.
 
@@ -56,15 +62,13 @@ class Child:
     ) -> None:
         self.log = log
         said = pickle.dumps((sys.path, list(modules))) + pickle.dumps(job)
-        package = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *words],
                 stdin=subprocess.PIPE,
                 stdout=None if shown else file,
                 stderr=None if shown else file,
-                env={**os.environ, **(environment or {}), "PYTHONPATH": path},
+                env={**os.environ, **(environment or {}), "PYTHONPATH": package_path()},
                 start_new_session=True,  # Ctrl-C comes to the parent, which ends its children
             )
         assert self._process.stdin is not None

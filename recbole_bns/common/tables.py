@@ -17,5 +17,9 @@ def draw(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
 
 def plus_minus(pair: pd.Series, digits: int) -> str:
     """Mean ± standard deviation, the latter left out where there is none."""
-    mean = f"{pair['mean']:.{digits}f}"
-    return mean if math.isnan(pair["std"]) else f"{mean} ± {pair['std']:.{digits}f}"
+    return spread(f"{pair['mean']:.{digits}f}", pair["std"], digits)
+
+
+def spread(mean: str, std: float, digits: int = 4) -> str:
+    """``0.2150 ± 0.0071`` of a mean in words; without a spread where there is one value."""
+    return mean if math.isnan(std) else f"{mean} ± {std:.{digits}f}"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from recbole_bns.common.tables import draw, plus_minus
+from recbole_bns.common.tables import draw, plus_minus, spread
 from recbole_bns.runs.records import RunRecord, Settings
 
 from .statistics import (
@@ -53,7 +53,7 @@ def mean_cell(row: pd.Series) -> str:
     """``**0.1234** ± 0.0010`` of a row of the table of means."""
     mean = f"{row['mean']:.4f}"
     mean = {1: f"**{mean}**", 2: f"<u>{mean}</u>"}.get(int(row["rank"]), mean)
-    return mean if math.isnan(row["std"]) else f"{mean} ± {row['std']:.4f}"
+    return spread(mean, row["std"])
 
 
 def test_cell(row: pd.Series) -> str:

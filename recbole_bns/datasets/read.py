@@ -84,10 +84,6 @@ class Table:
     columns: tuple[Column, ...]
     frame: pd.DataFrame
 
-    def line(self, row: int) -> int:
-        """Number of a row's line in the file, from 1."""
-        return row + 2
-
 
 def read_header(path: Path, form: Format) -> tuple[Column, ...]:
     """The columns of a file.

@@ -49,9 +49,10 @@ def validate(job: Job) -> dict[str, Any]:
     from recbole_bns.runs.results import epochs_table
     from recbole_bns.training.loaders import loaders
     from recbole_bns.training.train import make_trainer
+    from recbole_bns.training.trainer import Watch
 
     config = BNSConfig(job.model, job.dataset, job.config_files, job.settings)
-    check_files(config)
+    check_files(config, keep=True)
     parts = open_data(config).parts
     if "valid" not in parts:
         raise UsageError(
@@ -63,9 +64,9 @@ def validate(job: Job) -> dict[str, Any]:
     with quiet(), (job.folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table:
         made = loaders(config, {phase: parts[phase] for phase in ("train", "valid")})
         trainer = make_trainer(config, made["train"], job.folder)
-        trainer.on_epoch = epochs_table(table, lambda report: None, trainer.reports)
+        watch = Watch(after_epoch=epochs_table(table, lambda report: None, trainer.reports))
         began = perf_counter()
-        trainer.fit(made["train"], made["valid"], verbose=False, saved=False)
+        trainer.fit(made["train"], made["valid"], verbose=False, saved=False, watch=watch)
         trainer.tensorboard.close()
     return {
         "evaluations": [[r.epoch, r.valid_result] for r in trainer.reports if r.valid_result],

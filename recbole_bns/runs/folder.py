@@ -134,10 +134,11 @@ def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
         args: the sampler's parameters where they are not those of ``config``.
     """
     stock = config["neg_sampler"] == NO_SAMPLER
+    unwritten = having("written", "never")
     values = {
         key: value
         for key, value in config.final_config_dict.items()
-        if key not in having("written", "never") or (stock and key == "train_neg_sample_args")
+        if key not in unwritten or (stock and key == "train_neg_sample_args")
     }
     for key in having("written", "changed"):
         if key in values and values[key] == declared()[key].default:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.files import whole_file
+from recbole_bns.common.files import whole_file, write_text
 from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
@@ -145,8 +145,7 @@ def write_result(result: RunResult, folder: Path, copy: str | Path | None = None
         folder: of the run.
         copy: a second place; see :func:`write_copy`.
     """
-    with whole_file(folder / RESULT) as file:
-        file.write(_text(result).encode())
+    write_text(folder / RESULT, _text(result))
     if copy is not None:
         write_copy(result, copy)
 

@@ -45,6 +45,12 @@ class ProposingSampler(NegativeSampler):
             ``(B, n)`` item ids; 0 where none can be told from the others.
         """
 
+    def choose_directly(
+        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor | None:
+        """The negatives ``(B, n)`` where a faster way than :meth:`pick` is open, else None."""
+        return None
+
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Propose and pick; see :meth:`NegativeSampler.sample`."""
         if self.warming_up():
@@ -52,7 +58,8 @@ class ProposingSampler(NegativeSampler):
             return self.complete(ids, users)
         assert scorer is not None, f"{self.name} needs a scorer"
         candidates = self.propose(users, n)
-        ids = self.pick(candidates, users, items, scorer)
+        direct = self.choose_directly(candidates, users, items, scorer)
+        ids = self.pick(candidates, users, items, scorer) if direct is None else direct
         ids = torch.where(ids > 0, ids, candidates.amax(2))
         return ids if n == 1 else self.complete(ids, users)
 
@@ -102,17 +109,8 @@ class CandidateSampler(ProposingSampler):
         """Scores of candidates (B, M), the same shape. The scorer's by default."""
         return scorer.pairs(users, candidates)
 
-    def choose_directly(
-        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
-    ) -> Tensor | None:
-        """The negatives ``(B, n)`` where a faster way than :meth:`choose` is open, else None."""
-        return None
-
     def pick(self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
         """Score, choose, gather; see :meth:`ProposingSampler.pick`."""
-        direct = self.choose_directly(candidates, users, items, scorer)
-        if direct is not None:
-            return direct
         scores = self.score(users, candidates.flatten(1), scorer).view(candidates.shape)
         scores = usable(scores, candidates)
         return gathered(candidates, self.choose(candidates, scores, users, items, scorer))

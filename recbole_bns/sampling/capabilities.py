@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from recbole_bns.common.errors import UsageError
@@ -216,32 +217,35 @@ class Asking(Resumable):
         named = (side_data_by(name, params) for name in cls.side_data(params))
         return (*scores_by(cls.needs), *negatives_by(params), *named)
 
+    @cached_property
+    def _stated(self) -> tuple[Requirement, ...]:
+        """What is the same in every step, in which it is asked for several times."""
+        return type(self).requirements_of(self.params)
+
     def requirements(self) -> tuple[Requirement, ...]:
         """What this sampler needs; where a method below says something else, the method counts."""
-        stated = type(self).requirements_of(self.params)
-        scores = of_type(stated, Scores)
+        scores = of_type(self._stated, Scores)
         if self.scorer_needed() is not (scores and scores.scorer):
             scores = of_type(scores_by(self.scorer_needed()), Scores)
         if scores and self.warming_up() and scores.since <= self.epoch:
             scores = replace(scores, since=self.epoch + 1)
-        between = of_type(stated, ScoresBetweenBatches) or ScoresBetweenBatches()
-        rest = (x for x in stated if not isinstance(x, (Scores, ScoresBetweenBatches)))
+        between = of_type(self._stated, ScoresBetweenBatches) or ScoresBetweenBatches()
+        rest = (x for x in self._stated if not isinstance(x, (Scores, ScoresBetweenBatches)))
         asked = (scores, between if self.looks_between_batches() else None, *rest)
         return tuple(each for each in asked if each is not None)
 
     def scorer_needed(self) -> type[Scorer] | None:
         """The least capable scorer that serves it with its parameters."""
-        scores = of_type(type(self).requirements_of(self.params), Scores)
+        scores = of_type(self._stated, Scores)
         return scores.scorer if scores else None
 
     def looks_between_batches(self) -> bool:
         """Whether its ``begin_epoch`` looks at scores."""
-        stated = type(self).requirements_of(self.params)
-        return of_type(stated, ScoresBetweenBatches) is not None
+        return of_type(self._stated, ScoresBetweenBatches) is not None
 
     def warming_up(self) -> bool:
         """True while negatives are drawn without a look at scores."""
-        scores = of_type(type(self).requirements_of(self.params), Scores)
+        scores = of_type(self._stated, Scores)
         return scores is not None and self.epoch < scores.since
 
     @classmethod

@@ -38,7 +38,7 @@ def draw_ranks(u: Tensor, item_num: int, lambda_: float) -> Tensor:
 
     The inverse of the truncated geometric distribution function, O(1) a draw.
     """
-    reach = -math.expm1(-item_num / lambda_)
+    reach = RankLaw(lambda_, 1).reach(item_num)
     return (-lambda_ * torch.log1p(-u * reach)).clamp_(max=item_num - 1).long()
 
 

@@ -567,14 +567,20 @@ def check_value(spec: Spec, value: Any) -> Any:
 
 
 def _check_one(spec: Spec, value: Any) -> Any:
-    meta = spec.metadata
-    like = meta["like"][0] if meta["listed"] else meta["like"]
+    one = _one_value(spec)
     try:
-        read = check_parameter(dataclasses.field(default=like, metadata=meta), value, spec.name)
+        read = check_parameter(one, value, spec.name)
     except UsageError:  # with the value as it was written
-        are = "allowed are" if meta["listed"] else "allowed is"
+        are = "allowed are" if spec.metadata["listed"] else "allowed is"
         raise UsageError(f"{spec.name}: got {value!r}, {are} {allowed_words(spec)}.") from None
-    return read if isinstance(like, int) else value
+    return read if isinstance(one.default, int) else value
+
+
+def _one_value(spec: Spec) -> Spec:
+    """A single value of a setting, as a parameter of :mod:`recbole_bns.common.params`."""
+    like = spec.metadata["like"]
+    like = like[0] if spec.metadata["listed"] else like
+    return dataclasses.field(default=like, metadata=spec.metadata)
 
 
 def allowed_words(spec: Spec) -> str:
@@ -586,8 +592,7 @@ def allowed_words(spec: Spec) -> str:
         return f"a mapping such as {meta['example']}"
     if meta["check"] or meta["like"] is None:
         return ""
-    like = meta["like"][0] if meta["listed"] else meta["like"]
-    return allowed(dataclasses.field(default=like, metadata=meta))
+    return allowed(_one_value(spec))
 
 
 def ours() -> tuple[str, ...]:

@@ -8,12 +8,11 @@ from typing import Any
 
 from recbole.data import data_preparation as recbole_data_preparation
 
-from recbole_bns.adapters.checks import record_epochs
-from recbole_bns.adapters.dataloader import BNSTrainDataLoader, on_device
+from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, parsed_settings
-from recbole_bns.adapters.scorers import Columns, check_served
+from recbole_bns.adapters.scorers import check_served, columns_of
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
 from recbole_bns.common.params import check_schedules
@@ -21,6 +20,7 @@ from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import NegativeSampler, build, get
 from recbole_bns.sampling.capabilities import Negatives, SideData, of_type
 from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.values import epochs_of
 
 from .limits import check_team
 from .recording.recorder import NegativeRecorder
@@ -79,7 +79,7 @@ def recorder_of(config: RunConfig, parts: dict[str, Any], sampler: BNSSampler) -
         sampler.core.catalogue,
         pairs_of([part for phase, part in parts.items() if phase != "train"]),
         sampler.columns,
-        record_epochs(config["neg_record_scores"]),
+        epochs_of(config["neg_record_scores"], "neg_record_scores"),
         config["seed"],
     )
 
@@ -131,12 +131,7 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     check_served(core, config.model_class)
     if current().size > 1:
         core.divide(current())
-    columns = Columns(
-        train.uid_field,
-        train.iid_field,
-        train.item_num,
-        on_device(train.item_feat, config["device"]),
-    )
+    columns = columns_of(train, config["device"])
     for note in shortfalls(core, train, num):
         getLogger().warning(note)
     return BNSSampler(core, columns, config)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.files import whole_file
+from recbole_bns.common.files import write_text
 from recbole_bns.common.processes import end_with_parent, read_job
 
 
@@ -72,8 +72,7 @@ def _failure(error: Exception) -> str:
 
 def say(outcome: Path, how: str, text: str) -> None:
     """Write how a process ended; see :func:`work`."""
-    with whole_file(outcome) as file:
-        file.write(json.dumps([how, text]).encode())
+    write_text(outcome, json.dumps([how, text]))
 
 
 def _train(job: Job) -> None:

@@ -12,10 +12,9 @@ from recbole.utils import FeatureType, get_model
 from torch import Tensor
 
 from recbole_bns.adapters.config import BNSConfig
-from recbole_bns.adapters.dataloader import on_device
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import scoring_mode
-from recbole_bns.adapters.scorers import Columns, best_scorer
+from recbole_bns.adapters.scorers import all_scores
 from recbole_bns.adapters.split import pairs_of
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.runs.records import RunConfig
@@ -27,8 +26,6 @@ from recbole_bns.settings.declared import NO_SAMPLER
 MODELS = ("EASE", "ItemKNN", "SLIMElastic", "ADMMSLIM")
 """RecBole's models that are made by their constructor. (Pop counts an item once a batch.)"""
 
-STEP = 1 << 22
-"""Scores at once."""
 
 PAIRS = 1_000_000
 """Pairs that a checkpoint's scores are made probabilities by."""
@@ -96,17 +93,10 @@ def _trained(need: ModelValues, config: RunConfig, train: Any) -> Tensor:
 
 def _values(model: Any, config: RunConfig, train: Any) -> Tensor:
     """All scores of a model ``(U, I)``; the padding user's are 0."""
-    columns = Columns(
-        train.uid_field,
-        train.iid_field,
-        train.item_num,
-        on_device(train.item_feat, config["device"]),
-    )
     table = torch.zeros((train.user_num, train.item_num), dtype=torch.half)
     with torch.no_grad(), scoring_mode(model):
-        scorer = best_scorer(model, columns)(None)
-        for users in torch.arange(1, train.user_num).split(max(STEP // train.item_num, 1)):
-            scores = scorer.catalogue(users.to(config["device"])).float()
+        everyone = torch.arange(1, train.user_num)
+        for users, scores in all_scores(model, train, everyone, config["device"]):
             table[users] = scores.nan_to_num(0.0).cpu().half()
     return table
 

@@ -14,10 +14,9 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from torch import Tensor
 
 from recbole_bns.adapters.config import BNSConfig
-from recbole_bns.adapters.dataloader import on_device
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import make_model, scoring_mode
-from recbole_bns.adapters.scorers import Columns, best_scorer, factors
+from recbole_bns.adapters.scorers import all_scores, factors
 from recbole_bns.adapters.split import open_data, pairs_of
 from recbole_bns.common.errors import UsageError, nearest, refusals
 from recbole_bns.datasets.check import check_files
@@ -26,9 +25,6 @@ from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, SETTINGS, folder_of
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 from recbole_bns.settings.declared import EXCLUDED
-
-STEP = 1 << 22
-"""Scores at once."""
 
 
 @dataclass
@@ -112,17 +108,11 @@ def recommend(
     train = trained.parts["train"]
     rows = _numbers(trained.users, users)
     seen = _seen(trained, exclude)
-    columns = Columns(
-        train.uid_field,
-        train.iid_field,
-        train.item_num,
-        on_device(train.item_feat, trained.config["device"]),
-    )
     names, tables = np.array(trained.items), []
     with torch.no_grad(), scoring_mode(trained.model):
-        scorer = best_scorer(trained.model, columns)(None)
-        for numbers in rows.split(max(STEP // train.item_num, 1)):
-            scores = scorer.catalogue(numbers.to(trained.config["device"])).cpu().float()
+        device = trained.config["device"]
+        for numbers, found in all_scores(trained.model, train, rows, device):
+            scores = found.cpu()
             scores[:, 0] = float("-inf")
             if seen is not None:
                 scores = scores.masked_fill(seen.positive_mask(numbers), float("-inf"))

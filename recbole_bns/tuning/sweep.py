@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.files import whole_file
+from recbole_bns.common.files import write_json
+from recbole_bns.common.processes import package_path
 
 from . import records
 from .plan import FILE, Plan, default_folder, read_plan, resumed_plan
@@ -60,8 +60,7 @@ def tune(plan: Plan, *, resume: bool) -> int:
     _claim(plan, resume)
     parts = read_parts(plan.recipe)
     with _cluster(plan):
-        over = _run(plan, parts, resume)
-    found = records.read(plan.out)
+        found, over = _run(plan, parts, resume)
     return conclude(plan, found, stopped=not over)
 
 
@@ -75,9 +74,7 @@ def _claim(plan: Plan, resume: bool) -> None:
         )
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            text = json.dumps({"held": plan.held, "free": plan.free}, indent=2)
-            file.write(text.encode() + b"\n")
+        write_json(path, {"held": plan.held, "free": plan.free})
     except OSError as error:
         raise UsageError(f"--out: cannot write '{plan.out}': {error.strerror}.") from error
 
@@ -91,13 +88,11 @@ def _cluster(plan: Plan) -> Iterator[None]:
         yield
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     try:
         if plan.address:
             ray.init(address=plan.address, **quiet)
         else:
-            os.environ["PYTHONPATH"] = path  # for the trials' processes
+            os.environ["PYTHONPATH"] = package_path()  # for the trials' processes
             ray.init(include_dashboard=False, **quiet)
     except Exception as error:  # Ray raises this very class where a node does not come up in time
         text = str(error).strip().splitlines() or [type(error).__name__]
@@ -120,15 +115,17 @@ def _check_storage(plan: Plan) -> None:
         )
 
 
-def _run(plan: Plan, parts: Mapping[str, Any], resume: bool) -> bool:
-    """Run the trials; whether the sweep is over."""
+def _run(
+    plan: Plan, parts: Mapping[str, Any], resume: bool
+) -> tuple[Mapping[str, records.Record], bool]:
+    """Run the trials; what is known of each, and whether the sweep is over."""
     from .callback import Recorder
 
     _check_storage(plan)
     with Recorder(plan, records.read(plan.out), shown=plan.shown) as recorder, _silent():
         _tuner(plan, _work(plan, parts), resume).fit()
-    ended = [r for r in records.read(plan.out).values() if r.status != records.RUNNING]
-    return len(ended) >= plan.trials or recorder.out_of_time
+    ended = [r for r in recorder.records.values() if r.status != records.RUNNING]
+    return recorder.records, len(ended) >= plan.trials or recorder.out_of_time
 
 
 def _work(plan: Plan, parts: Mapping[str, Any]) -> Any:

@@ -290,6 +290,11 @@ def test_none_leaves_recboles_sampling_alone(make):
 
 METRICS = [
     ({"topk": [3, 7]}, "NDCG@7"),
+    ({"topk": [5, 10]}, "NDCG@10"),
+    ({"topk": 3}, "NDCG@3"),
+    ({"metrics": ["Recall", "Hit"]}, "Recall@20"),
+    ({"metrics": ["Recall", "ndcg"], "topk": [7]}, "ndcg@7"),
+    ({"topk": [5, 10], "valid_metric": "Hit@5"}, "Hit@5"),
     ({"topk": 4}, "NDCG@4"),
     ({"metrics": ["Recall", "MRR"]}, "Recall@20"),
     ({"metrics": "Hit", "topk": "[1]"}, "Hit@1"),
@@ -453,21 +458,6 @@ def test_tiny_data_is_what_the_tests_count_on(tmp_path):
     lines = (tmp_path / "tiny" / "tiny.inter").read_text(encoding="utf-8").splitlines()
     assert len(set(lines)) == 881
     assert len({line.split("\t")[1] for line in lines}) == 61
-
-
-@pytest.mark.parametrize(
-    ("given", "metric"),
-    [
-        ({"topk": [5, 10]}, "NDCG@10"),
-        ({"topk": 3}, "NDCG@3"),
-        ({"metrics": ["Recall", "Hit"]}, "Recall@20"),
-        ({"metrics": ["Recall", "ndcg"], "topk": [7]}, "ndcg@7"),
-        ({"topk": [5, 10], "valid_metric": "Hit@5"}, "Hit@5"),
-        ({}, "NDCG@20"),
-    ],
-)
-def test_validation_metric_follows_what_is_measured(make, given, metric):
-    assert make(**given)["valid_metric"] == metric
 
 
 def test_model_without_a_settings_file_is_known(make):

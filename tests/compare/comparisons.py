@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from tiny import Settings
 
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.compare.plan import Plan, read_plan
-from recbole_bns.runner.jobs import Job
-from recbole_bns.runner.worker import work
 
 
 def words_of(settings: Settings, *more: str) -> list[str]:
@@ -29,37 +27,6 @@ def words_of(settings: Settings, *more: str) -> list[str]:
 
 def plan_of(settings: Settings, *more: str) -> Plan:
     return read_plan(parse_flags(words_of(settings, *more)))
-
-
-class Ended:
-    """A training that is over."""
-
-    def __init__(self, status: int) -> None:
-        self._status = status
-
-    def status(self) -> int:
-        return self._status
-
-    def complaint(self) -> str:
-        return "no memory left"
-
-    def stop(self) -> None:
-        pass
-
-
-class InProcess:
-    """A pool whose jobs are done when they are started, in this process."""
-
-    started: ClassVar[list[str]] = []
-    failing: ClassVar[set[str]] = set()
-    stopping: ClassVar[set[str]] = set()
-
-    def start(self, job: Job) -> Ended:
-        job.log.write_text("", encoding="utf-8")
-        self.started.append(job.folder.name)
-        if job.folder.name in self.stopping:
-            raise KeyboardInterrupt
-        return Ended(1 if job.folder.name in self.failing else work(job))
 
 
 VARIANTS = """

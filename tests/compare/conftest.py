@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from comparisons import InProcess
+from pools import InProcess
 
 from recbole_bns.compare import command
 from recbole_bns.runner import run
 
 
 @pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> type[InProcess]:
-    for name, value in (("started", []), ("failing", set()), ("stopping", set())):
-        monkeypatch.setattr(InProcess, name, value)
-    monkeypatch.setattr(command, "LocalProcesses", InProcess)
+def in_process(monkeypatch: pytest.MonkeyPatch) -> InProcess:
+    made = InProcess()
+    monkeypatch.setattr(command, "LocalProcesses", lambda: made)
     monkeypatch.setattr(run, "PAUSE", 0)
-    return InProcess
+    return made

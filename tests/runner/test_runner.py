@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 from tiny import ROOT, alive
@@ -242,6 +243,11 @@ def test_validation_alone_is_that_of_a_run_and_the_test_part_is_put_away(
     assert result["epochs"] == whole["epochs"] == 3
     assert result["seconds"] > 0
     assert [path.name for path in job.folder.iterdir() if path.is_file()] == ["epochs.csv"]
+    table = pd.read_csv(job.folder / "epochs.csv")
+    assert table["epoch"].tolist() == [1, 2, 3]
+    ours = pd.read_csv(tmp_path / "run" / "epochs.csv")
+    metric = ours.columns.intersection(valid.keys())[0]
+    assert table[metric].tolist() == ours[metric].tolist()
 
 
 def test_a_refusal_is_a_status_of_its_own(settings, tmp_path, capsys):

@@ -15,39 +15,13 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 import learned_prior
 import search
+from pools import InProcess
 
 from recbole_bns.runner import journal, run
 from recbole_bns.runner.jobs import Job
-from recbole_bns.runner.worker import work
 from recbole_bns.tuning.space import default_space
 
 CELL = ("tiny", "BPR")
-
-
-class Ended:
-    def __init__(self, status: int) -> None:
-        self._status = status
-
-    def status(self) -> int:
-        return self._status
-
-    def complaint(self) -> str:
-        return "no memory left"
-
-    def stop(self) -> None:
-        pass
-
-
-class InProcess:
-    """A pool that trains in this process; a job may be made to fail."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        self.failing: set[str] = set()
-
-    def start(self, job: Job) -> Ended:
-        self.started.append(job.folder.name)
-        return Ended(1 if job.folder.name in self.failing else work(job))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class AHNS(CandidateSampler):
     def choose_directly(
         self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor | None:
-        """The candidates nearest to the target; see :meth:`CandidateSampler.choose_directly`."""
+        """The candidates nearest to the target; see :meth:`ProposingSampler.choose_directly`."""
         if candidates.shape[1] > 1:
             return None
         ids = scorer.nearest(users, candidates[:, 0], self._target(users, items, scorer))

@@ -203,9 +203,6 @@ class BayesianSampler(ProposingSampler):
 
     def pick(self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
         """The best by the criterion; see :meth:`ProposingSampler.pick`."""
-        direct = self.choose_directly(candidates, users, items, scorer)
-        if direct is not None:
-            return direct
         scores, cdf = self.score(users, candidates.flatten(1), scorer)
         scores = usable(scores.view(candidates.shape), candidates)
         return gathered(candidates, self.choose(candidates, scores, users, items, scorer, cdf))

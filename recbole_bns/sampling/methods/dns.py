@@ -99,7 +99,7 @@ class DNS(CandidateSampler):
     def choose_directly(
         self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor | None:
-        """The highest-scored candidates; see :meth:`CandidateSampler.choose_directly`."""
+        """The highest-scored candidates; see :meth:`ProposingSampler.choose_directly`."""
         if self.params.choice == "linear" or self.params.best_num > 1 or candidates.shape[1] > 1:
             return None
         highest = torch.full(users.shape, torch.inf, device=users.device)

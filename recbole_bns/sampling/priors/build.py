@@ -11,11 +11,18 @@ from torch import Tensor, nn
 from ..capabilities import HeldOutPairs, ModelValues, SideData, UserColumn
 from ..catalogue import Catalogue
 from .pairs import PairTable, learned, sparse_pairs
-from .tables import OraclePrior, TablePrior, group_prior, own_prior, popularity_prior, uniform_prior
+from .tables import (
+    WHERE,
+    OraclePrior,
+    TablePrior,
+    group_prior,
+    own_prior,
+    popularity_prior,
+    uniform_prior,
+)
 
 LEARNED = ("ease", "itemknn")
 """Priors learned here."""
-WHERE = "neg_sampler_args.prior"
 OTHERS = "popularity, uniform, ease, itemknn, oracle, a .npy, .npz or .pt file, {model: NAME}"
 WITHOUT_TABLE = "use prior: ease, which keeps none"
 CHECKPOINTS = (".pt", ".pth")

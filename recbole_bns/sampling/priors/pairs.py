@@ -22,6 +22,7 @@ from ..kernels import engine
 from ..kernels import pairs as pair_kernels
 from ..scoring import FactorScorer
 from .item_models import Neighbours, ease, interactions, item_knn, neighbour_ease
+from .tables import WHERE
 
 MOST = 0.98
 """No prior is surer than this."""
@@ -136,20 +137,19 @@ def sparse_pairs(path: str, catalogue: Catalogue) -> SparsePairs:
     """
     from scipy.sparse import load_npz
 
-    where = "neg_sampler_args.prior"
     try:
         matrix = load_npz(path).tocsr()
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise UsageError(f"{where}: cannot read '{path}' as a sparse matrix: {error}.") from error
+        raise UsageError(f"{WHERE}: cannot read '{path}' as a sparse matrix: {error}.") from error
     matrix.sum_duplicates()
     shape = catalogue.user_num, catalogue.item_num
     if matrix.shape != shape:
         raise UsageError(
-            f"{where}: got a matrix of shape {matrix.shape}, allowed is {shape}: RecBole's "
+            f"{WHERE}: got a matrix of shape {matrix.shape}, allowed is {shape}: RecBole's "
             "internal ids, padding 0 included."
         )
     if not ((matrix.data >= 0) & (matrix.data <= 1)).all():
-        raise UsageError(f"{where}: the matrix has values outside [0, 1] or NaN.")
+        raise UsageError(f"{WHERE}: the matrix has values outside [0, 1] or NaN.")
     users = np.repeat(np.arange(shape[0]), np.diff(matrix.indptr))
     keys = torch.from_numpy(users * shape[1] + matrix.indices)
     values = torch.from_numpy(matrix.data.astype(np.float32))

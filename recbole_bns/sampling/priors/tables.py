@@ -16,6 +16,8 @@ from recbole_bns.common.errors import UsageError
 
 from ..catalogue import Catalogue
 
+WHERE = "neg_sampler_args.prior"
+"""The setting, for errors."""
 ORACLE = (0.04, 0.64)
 """``(label - 0.2) ** 2`` for label 0 and 1: Table IV of the BNS paper."""
 
@@ -62,20 +64,19 @@ def own_prior(source: Any, catalogue: Catalogue) -> Tensor:
     Raises:
         UsageError: unreadable, wrong shape, or values outside [0, 1].
     """
-    where = "neg_sampler_args.prior"
     try:
         table = np.load(source, allow_pickle=False) if isinstance(source, (str, Path)) else source
         prior = torch.as_tensor(np.asarray(table), dtype=torch.float64)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{where}: cannot read '{source}' as a NumPy array: {error}.") from error
+        raise UsageError(f"{WHERE}: cannot read '{source}' as a NumPy array: {error}.") from error
     items, users = catalogue.item_num, catalogue.user_num
     if tuple(prior.shape) not in {(items,), (users, items)}:
         raise UsageError(
-            f"{where}: got an array of shape {tuple(prior.shape)}, allowed is ({items},) or "
+            f"{WHERE}: got an array of shape {tuple(prior.shape)}, allowed is ({items},) or "
             f"({users}, {items}): RecBole's internal ids, padding 0 included."
         )
     if not bool(((prior >= 0) & (prior <= 1)).all()):
-        raise UsageError(f"{where}: the array has values outside [0, 1] or NaN.")
+        raise UsageError(f"{WHERE}: the array has values outside [0, 1] or NaN.")
     return prior.view(-1, items)
 
 

@@ -16,9 +16,9 @@ import torch
 from tiny import Settings, build_model, prepare
 
 from recbole_bns import get_trainer, run_recbole_bns
-from recbole_bns.adapters.checks import record_epochs
 from recbole_bns.cli import main
 from recbole_bns.sampling import available
+from recbole_bns.settings.values import epochs_of
 from recbole_bns.training import loaders as data
 from recbole_bns.training.recording import recorder as module
 from recbole_bns.training.recording.files import COLUMNS, RecordFolder
@@ -323,7 +323,7 @@ def test_models_that_score_by_rows_go_without_histograms(
     [(None, ()), ("1,10,50", (1, 10, 50)), ([1, 10], (1, 10)), (3, (3,)), ("2", (2,))],
 )
 def test_epochs_of_histograms(value: Any, epochs: tuple[int, ...]) -> None:
-    assert record_epochs(value) == epochs
+    assert epochs_of(value, "neg_record_scores") == epochs
 
 
 @pytest.mark.parametrize(
