@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,6 @@ import pandas as pd
 import pytest
 from run_folders import write_run, write_sweep
 from scipy import integrate, stats
-from tiny import ROOT
 
 from recbole_bns import analysis
 from recbole_bns.analysis import as_pictures as plots
@@ -330,20 +328,3 @@ def test_compare_records_all_runs_and_goes_on_from_those_before_recording(
     assert all(plans[0].words.given((name, 1))["neg_record"] is True for name in ("rns", "dns"))
     assert plans[0].resolved("dns", {})["neg_record"] is True
     assert not [key for key in plans[1].resolved("dns", {}) if key.startswith("neg_record")]
-
-
-@pytest.mark.process
-def test_help_brings_neither_plots_nor_torch() -> None:
-    code = (
-        "import sys; from recbole_bns.cli import main; main(['report', '--help']); main(['--help'])"
-        "; print([m for m in ('plotly', 'torch', 'pandas', 'recbole') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.stdout.strip().endswith("[]")
-    assert "recbole-bns report" in done.stdout
