@@ -148,6 +148,7 @@ OPEN: list[tuple[Any, list[str], dict[str, Any]]] = [
         {"config_files": ["a.yaml", "my b.yaml"], "topk": [5, 10]},
     ),
     (run, ["--config_files=a.yaml b.yaml"], {"config_files": ["a.yaml", "b.yaml"]}),
+    (run, ["--config_files", "a.yaml", "--seed=1"], {"config_files": ["a.yaml"], "seed": 1}),
     (
         run,
         ["--neg_record", "--neg_sampler_args.replacement", "--use_gpu=False", "--gpu_id="],

@@ -231,6 +231,7 @@ def children(number: int) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_killed_comparison_leaves_no_process_and_is_resumed(settings, tmp_path):
     words = words_of(
         settings,
@@ -273,6 +274,7 @@ def test_a_killed_comparison_leaves_no_process_and_is_resumed(settings, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_run_that_ends_badly_in_its_process_ends_no_other(settings, tmp_path):
     words = words_of(
         settings,

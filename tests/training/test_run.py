@@ -647,10 +647,12 @@ def test_a_result_is_written_whole_or_not_at_all(settings, tmp_path, monkeypatch
     def stopped(path: Path) -> Iterator[BinaryIO]:
         with whole_file(path) as file:
             yield file
-            raise KeyboardInterrupt
+            if path.name == "result.json":
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr("recbole_bns.runs.results.whole_file", stopped)
+    monkeypatch.setattr("recbole_bns.common.files.whole_file", stopped)
     given = {**settings, "neg_sampler": "rns", "epochs": 1}
     with pytest.raises(KeyboardInterrupt):
         run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
+    assert (tmp_path / "run" / "settings.yaml").exists()
     assert not list((tmp_path / "run").glob("*result.json*"))

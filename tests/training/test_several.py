@@ -565,6 +565,7 @@ def test_a_signal_ends_all_processes_and_the_command_that_it_names_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_sampler_of_a_module_beside_the_script_is_found(settings, in_tmp):
     Path("mine.py").write_text(
         "from recbole_bns import register\n"
@@ -591,6 +592,7 @@ def test_a_sampler_of_a_module_beside_the_script_is_found(settings, in_tmp):
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_the_command_line_trains_and_goes_on(settings, in_tmp, capfd):
     words = [
         "run",

@@ -434,6 +434,7 @@ def wait_for(
 
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("number_", [signal.SIGINT, signal.SIGKILL])
 def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
     (tmp_path / "s.yaml").write_text("learning_rate: {grid: [0.02, 0.01, 0.005]}", encoding="utf-8")
@@ -475,6 +476,7 @@ def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
 
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, monkeypatch):
     from recbole_bns.tuning.ray_versions import set_environment
 
