@@ -12,7 +12,8 @@ both are exact, without rejection, in a bounded number of steps. :class:`Scorer`
 may see of the model in one step, :class:`FactorScorer` one with vectors. A
 :class:`NegativeSampler` maps ``(B,)`` users and positives to ``(B, n)`` negatives; a
 :class:`CandidateSampler` draws a few uniform candidates, scores them and chooses. :func:`build`
-makes one by its registered name::
+makes one by its registered name. A loss over many negatives may ask a :class:`SharedList` for one
+list for a whole batch, and a sampler for the law of its draws (``log_prob``)::
 
     catalogue = Catalogue(users, items, user_num, item_num)      # (N,) each; item 0 is padding
     sampler = build("dns", catalogue, {"candidate_num": 8}, seed=1)
@@ -61,6 +62,7 @@ from .peers import Peers
 from .proposals import Proposal
 from .registry import available, build, get, register
 from .scoring import FactorScorer, Scorer
+from .shared import SharedList
 from .weighted import WeightedProposal
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "Proposal",
     "Schedule",
     "Scorer",
+    "SharedList",
     "WeightedProposal",
     "available",
     "build",

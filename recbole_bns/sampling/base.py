@@ -77,6 +77,22 @@ class NegativeSampler(Asking, Divisible, ABC):
             ``(B, n)`` item ids.
         """
 
+    def log_prob(self, users: Tensor, ids: Tensor) -> Tensor | None:
+        """Log-probability that a single draw of :meth:`sample` for a user is this item.
+
+        A training positive of the user, which is never drawn, has the value that the same law
+        gives it with the same normaliser: a loss that corrects for the law asks for negatives and
+        positives by one formula.
+
+        Args:
+            users: ``(B,)``.
+            ids: ``(B, n)`` items, none 0.
+
+        Returns:
+            ``(B, n)`` float32, finite; None where the law is not known, as here.
+        """
+        return None
+
     def begin_epoch(self, epoch: int, scorer: Scorer | None) -> None:
         """Prepare for epoch ``epoch`` (0-based). Records it; methods with a memory extend it."""
         self.counters["epoch"] = epoch

@@ -149,6 +149,19 @@ class Draws(nn.Module, ABC):
     ) -> Tensor:
         """Draws ``(B, k)`` as :meth:`draw` gives them, made now."""
 
+    @abstractmethod
+    def log_prob(self, users: Tensor, ids: Tensor) -> Tensor:
+        """Log-probability of each item in one draw for its user.
+
+        Args:
+            users: ``(B,)``.
+            ids: ``(B, n)``; a positive of the user has what it would have if it were a negative,
+                with the normaliser of the negatives.
+
+        Returns:
+            ``(B, n)`` float32, finite.
+        """
+
     @property
     def free_before(self) -> Tensor:
         """``(nnz,)`` free mass before each positive, plus ``user * stride``: sorted."""
@@ -227,6 +240,11 @@ class Proposal(Draws):
     def stride(self) -> int:
         """The catalogue's size: an item has the mass 1."""
         return self.catalogue.item_num
+
+    def log_prob(self, users: Tensor, ids: Tensor) -> Tensor:
+        """``-log(n_u)`` for every item; see :meth:`Draws.log_prob`."""
+        free = self.catalogue.negative_num[users].clamp_min(1)
+        return -free.float().log().unsqueeze(1).expand(ids.shape)
 
     def _mass_before(self, owners: Tensor) -> Tensor:
         catalogue = self.catalogue

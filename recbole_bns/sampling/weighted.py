@@ -6,6 +6,7 @@ free mass; one search tells how many positives lie before it, a second one maps 
 
 from __future__ import annotations
 
+from math import log
 from typing import final
 
 import torch
@@ -45,6 +46,8 @@ class WeightedProposal(Draws):
         first = padded[catalogue.indptr]
         self.register_buffer("free", self.cumulative[-1] - (first[1:] - first[:-1]), False)
         self._stride = int(self.cumulative[-1]) + 1
+        real = mass[mass > 0]
+        self._least = int(real.min()) if len(real) else 1
         self._all_served = bool((self.free > 0).all())
         self.uniform = Proposal(catalogue)
 
@@ -57,6 +60,47 @@ class WeightedProposal(Draws):
     def stride(self) -> int:
         """One more than the mass of the whole catalogue."""
         return self._stride
+
+    def log_prob(self, users: Tensor, ids: Tensor) -> Tensor:
+        """The item's mass over the user's free mass, uniform where that is 0.
+
+        An item of weight 0, which is drawn only when nothing else is left, counts as one of the
+        least weight above 0, so that what a loss divides by stays a number. See
+        :meth:`Draws.log_prob`.
+        """
+        free = self.free[users].unsqueeze(1)
+        weighted = (self._log_mass(ids) - free.clamp_min(1).double().log()).float()
+        if self._all_served:
+            return weighted
+        return torch.where(free > 0, weighted, self.uniform.log_prob(users, ids))
+
+    def draw_any(self, n: int, generator: torch.Generator) -> Tensor:
+        """``(n,)`` items by their weights, whoever has interacted with them, with repetition.
+
+        Uniform where all weights are 0.
+        """
+        u = uniforms(new_key(generator), torch.arange(n, device=self.cumulative.device))
+        if not self._total:
+            return 1 + (u * (self.catalogue.item_num - 1)).long()
+        mass = integers(self.cumulative[-1].expand(n), u)
+        return torch.searchsorted(self.cumulative, mass, right=True)
+
+    def log_share(self, ids: Tensor) -> Tensor:
+        """Log-probability of items (...) in a draw of :meth:`draw_any`: the same shape, float32.
+
+        An item of weight 0 counts as in :meth:`log_prob`.
+        """
+        if not self._total:
+            return torch.full(ids.shape, -log(self.catalogue.item_num - 1), device=ids.device)
+        return (self._log_mass(ids) - log(self._total)).float()
+
+    def _log_mass(self, ids: Tensor) -> Tensor:
+        return self.mass[ids].clamp_min(self._least).double().log()
+
+    @property
+    def _total(self) -> int:
+        """The mass of the whole catalogue."""
+        return self._stride - 1
 
     def _mass_before(self, owners: Tensor) -> Tensor:
         positives = self.catalogue.positives.long()

@@ -7,8 +7,12 @@ Where we differ: RecBole's own popularity sampler counts the training, validatio
 together (a leak) and has a = 1. Items without training interactions are never drawn; a user whose
 negatives all have none is served uniformly. ``exponent: 0`` is RNS.
 
+A list that a batch shares is drawn by ``q(j) ∝ r_j ** a`` over the whole catalogue, with
+repetition, as the second mode of SSM's program does (a = 1 there).
+
 Source: the baseline of B. Liu and B. Wang, Bayesian Negative Sampling for Recommendation,
-ICDE 2023; the exponent is that of T. Mikolov et al., NeurIPS 2013.
+ICDE 2023; the exponent is that of T. Mikolov et al., NeurIPS 2013; the list that of J. Wu et al.,
+On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 2024.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from recbole_bns.common.params import param
 from ..base import NegativeSampler
 from ..registry import register
 from ..scoring import Scorer
+from ..shared import SharedList
 from ..weighted import WeightedProposal
 
 
@@ -40,7 +45,7 @@ def popularity_weights(item_counts: Tensor, exponent: float) -> Tensor:
 
 
 @register
-class PNS(NegativeSampler):
+class PNS(NegativeSampler, SharedList):
     """Popularity-biased over the user's non-positives."""
 
     name = "pns"
@@ -57,3 +62,22 @@ class PNS(NegativeSampler):
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
         drawn = self.weighted.draw(users, n, self.generator, distinct=n > 1)
         return drawn if n == 1 else self.complete(drawn, users)
+
+    def log_prob(self, users: Tensor, ids: Tensor) -> Tensor:
+        """``(B, n)``: ``r_j ** a`` over that of all the user's negatives, as a logarithm.
+
+        Items without interactions count as :meth:`.WeightedProposal.log_prob` says; see
+        :meth:`NegativeSampler.log_prob`.
+        """
+        return self.weighted.log_prob(users, ids)
+
+    def sample_shared(self, users: Tensor, items: Tensor, n: int) -> Tensor:
+        """Draw ``(n,)`` items with repetition; see :meth:`SharedList.sample_shared`."""
+        return self.weighted.draw_any(n, self.generator)
+
+    def shared_log_prob(self, ids: Tensor) -> Tensor:
+        """``(m,)``: ``r_j ** a`` over that of all items, as a logarithm.
+
+        See :meth:`SharedList.shared_log_prob`.
+        """
+        return self.weighted.log_share(ids)
