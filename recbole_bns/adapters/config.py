@@ -1,7 +1,7 @@
 """Settings: RecBole's ``Config`` with our layers, checked keys and no ``eval`` of what users type.
 
-Order, later wins: RecBole's files, our overall, model, data set, sampler, tuned, the user's files,
-the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work everywhere.
+Order, later wins: RecBole's files, our overall, model, data set, sampler, loss, tuned, the user's
+files, the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work everywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from recbole.config import Config
 from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError, refusals
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
@@ -136,16 +136,22 @@ class BNSConfig(Config):
         sampler = known["neg_sampler"]
         merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
-        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{sampler}.yaml"
+        loss = str(self.external_config_dict.get("loss", known.get("loss")) or OWN_LOSS).lower()
+        merge(known, read_own(own / f"loss/{loss}.yaml"))
+        cell = sampler if loss == OWN_LOSS else f"{sampler}+{loss}"  # another loss, other settings
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell}.yaml"
         known["tuned_file"] = None
         if self.external_config_dict.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))
             known["tuned_file"] = f"properties/{tuned.relative_to(own).as_posix()}"
-        known["neg_sampler"] = sampler
+        known["neg_sampler"], known["loss"] = sampler, loss
+        if loss != OWN_LOSS and known.get("loss_type"):
+            known["loss_type"] = "BPR"  # by which RecBole's sequential models ask for negatives
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         final = merge(dict(self.internal_config_dict), self.external_config_dict)
         final["neg_sampler"] = self.internal_config_dict["neg_sampler"]
+        final["loss"] = self.internal_config_dict["loss"]
         given = self.external_config_dict
         if "valid_metric" not in given and {"topk", "metrics"} & set(given):
             final["valid_metric"] = checks.default_metric(final)

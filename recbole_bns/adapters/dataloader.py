@@ -19,9 +19,10 @@ from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling.capabilities import Scores, of_type
 from recbole_bns.sampling.proposals import Announced
 
+from .many_negatives import ManyNegatives
 from .models import upgrade
 from .sampler import BNSSampler
-from .scorers import on_device
+from .scorers import bind_loss, on_device
 from .team import current
 
 
@@ -48,6 +49,9 @@ class BNSTrainDataLoader(TrainDataLoader):
     for pairwise models, half as many for pointwise ones, as RecBole has with one negative.
     Batches are slices of one permutation, on the model's device. Users without a negative are
     left out. One of several processes gets its share of each batch, whose :attr:`weight` it is.
+
+    With a loss over many negatives a batch is ``train_batch_size`` positives and one column of
+    negatives ``(B, n)``: a row each, or one list, a row that is repeated without being copied.
 
     Args:
         config: RecBole's ``Config``; ``train_neg_sample_args`` as :mod:`.config` derives them.
@@ -83,11 +87,20 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.rows = has_negative.nonzero().squeeze(1)
         self.epoch = 0
         self.team, self.weight = current(), 1.0
-        self.recorder = recorder
+        self.recorder, self.drawn = recorder, sampler.drawn
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.device = sampler.core.catalogue.device
         self._user_features = on_device(dataset.user_feat, self.device)
         self._item_features = sampler.columns.item_features
+
+    def _set_neg_sample_args(
+        self, config: RunConfig, dataset: Any, dl_format: Any, neg_sample_args: Any
+    ) -> None:
+        if self.drawn is None:
+            super()._set_neg_sample_args(config, dataset, dl_format, neg_sample_args)
+            return
+        super()._set_neg_sample_args(config, dataset, InputType.PAIRWISE, neg_sample_args)
+        self.times, self.sampling_func = 1, self._add_many
 
     def _init_batch_size_and_step(self) -> None:
         self.sample_size = len(self.rows)
@@ -107,6 +120,8 @@ class BNSTrainDataLoader(TrainDataLoader):
             return
         super().get_model(upgrade(model, self.config))
         self._sampler.bind(model)
+        if self.drawn is not None:
+            bind_loss(model, self.drawn, self._sampler.columns)
         if self.recorder:
             self.recorder.bind(model)
 
@@ -120,6 +135,8 @@ class BNSTrainDataLoader(TrainDataLoader):
             self.recorder.begin_epoch(len(self))
         with self._sampling():
             self._sampler.begin_epoch(epoch)
+            if isinstance(self.model, ManyNegatives):
+                self.model.begin_epoch(epoch)
         sliced = self.config["single_spec"] and isinstance(self.transform, Equal)
         return self._slices() if sliced else self._collated()
 
@@ -167,10 +184,19 @@ class BNSTrainDataLoader(TrainDataLoader):
     def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
         users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]
         with self._sampling():
-            ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
+            if self.drawn is not None and self.drawn.shared:
+                drawn = self._sampler.sample_shared(users, items, self.neg_sample_num)
+                ids = drawn.expand(len(users), -1)
+            else:
+                ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
         if self.recorder:
             self.recorder.see(users, items, ids, inter_feat)
-        return self.sampling_func(inter_feat, ids.T.reshape(-1))
+        return self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
+
+    def _add_many(self, inter_feat: Interaction, ids: Tensor) -> Interaction:
+        """A column of negatives (B, n)."""
+        inter_feat.update(Interaction({self.neg_item_id: ids}))
+        return inter_feat
 
     def _sampling(self) -> AbstractContextManager[None]:
         return self.recorder.sampling() if self.recorder else nullcontext()

@@ -52,7 +52,11 @@ class SharedLightGCN(LightGCN):
         try:
             return super().calculate_loss(interaction)
         finally:
-            self._kept = None
+            self.forget_kept()
+
+    def forget_kept(self) -> None:
+        """Let go of the kept vectors and their graph, once a loss has used them."""
+        self._kept = None
 
     def _propagate(self) -> tuple[Tensor, Tensor]:
         layer = self.get_ego_embeddings()

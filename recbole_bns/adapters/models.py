@@ -1,4 +1,4 @@
-"""RecBole's own models with what training needs: made whole by the seed, batch L2, scoring mode."""
+"""RecBole's own models with what training needs: made whole by the seed, a loss, scoring mode."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from recbole_bns.runs.records import RunConfig
 
 from .lightgcn import SharedLightGCN
+from .loss_settings import chosen_loss
+from .many_negatives import ManyNegatives, over_many
 from .sampler_settings import is_sampled
 
 __all__ = ["RegularisedBPR", "SharedLightGCN", "make_model", "scoring_mode", "upgrade"]
@@ -78,11 +80,12 @@ class RegularisedBPR(BPR):
 
 
 def upgrade(model: nn.Module, config: RunConfig) -> nn.Module:
-    """Turn RecBole's own BPR or LightGCN into ours; other models, and subclasses, stay.
+    """Turn RecBole's own BPR or LightGCN into ours; with a ``loss`` any model that it serves.
 
     BPR gets the batch L2 that ``reg_weight`` asks for, whoever samples. LightGCN shares its
     propagation where a sampler of ours may look at it; with ``neg_sampler: none`` nobody does, and
-    it stays RecBole's to the bit.
+    it stays RecBole's to the bit. Other models, and subclasses, stay, but for the loss over many
+    negatives (:mod:`.many_negatives`).
 
     The weights, the graph and the class's behaviour as seen by RecBole are untouched, so this works
     on models that other people's code has built. A second call changes nothing.
@@ -94,9 +97,15 @@ def upgrade(model: nn.Module, config: RunConfig) -> nn.Module:
     Returns:
         the same object.
     """
+    if isinstance(model, ManyNegatives):
+        return model
+    choice = chosen_loss(config)
     if type(model) is LightGCN and is_sampled(config):
         model.__class__ = SharedLightGCN
-    elif type(model) is BPR and config["reg_weight"]:
+    elif type(model) is BPR and config["reg_weight"] and choice is None:
         model.__class__ = RegularisedBPR
         model.__dict__["reg_weight"] = float(config["reg_weight"])
+    if choice is not None:
+        item = config["ITEM_ID_FIELD"]
+        over_many(model, choice, (config["USER_ID_FIELD"], item, config["NEG_PREFIX"] + item))
     return model

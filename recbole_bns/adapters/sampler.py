@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
-from recbole_bns.sampling import Catalogue, NegativeSampler, Scorer
+from recbole_bns.sampling import Catalogue, NegativeSampler, Scorer, SharedList
 from recbole_bns.sampling.capabilities import Scores, of_type
 
+from .many_negatives import Drawn
 from .scorers import Columns, ScorerFactory, scorer_factory
 
 
@@ -28,15 +29,21 @@ class BNSSampler(Sampler):
         core: draws the negatives.
         columns: how the data set names users and items.
         config: RecBole's ``Config``, kept for those who ask for it.
+        drawn: what a loss over many negatives asks of the core; None: the model's own is trained.
     """
 
     def __init__(
-        self, core: NegativeSampler, columns: Columns, config: RunConfig | None = None
+        self,
+        core: NegativeSampler,
+        columns: Columns,
+        config: RunConfig | None = None,
+        drawn: Drawn | None = None,
     ) -> None:
         # RecBole's own constructor builds Python sets of all phases; the catalogue has them.
         self.core = core
         self.columns = columns
         self.config = config
+        self.drawn = drawn
         self.user_num, self.item_num = core.catalogue.user_num, core.catalogue.item_num
         self.uid_field, self.iid_field = columns.user, columns.item
         self.distribution, self.alpha = "uniform", 1.0
@@ -91,6 +98,18 @@ class BNSSampler(Sampler):
         scorer = self._scorer(rows, self.core.epoch)
         with torch.no_grad():
             return self.core.sample(users, items, num, scorer)
+
+    def sample_shared(self, users: Tensor, items: Tensor, num: int) -> Tensor:
+        """Draw one list ``(m,)`` for all positives of a batch.
+
+        Args:
+            users: ``(B,)``.
+            items: ``(B,)``.
+            num: length of the list, where the sampler leaves a choice.
+        """
+        assert isinstance(self.core, SharedList)
+        with torch.no_grad():
+            return self.core.sample_shared(users, items, num)
 
     def sample_by_user_ids(
         self, user_ids: Sequence[int] | Tensor, item_ids: Sequence[int] | Tensor, num: int

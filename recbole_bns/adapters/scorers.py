@@ -1,7 +1,7 @@
 """From a RecBole model to a scorer, decided once by the model's type.
 
-Three kinds, best first: vectors (:func:`factors` is registered for the model's class), all scores
-of a user (the class overrides ``full_sort_predict``), single pairs (``predict``). The last two
+Three kinds, best first: vectors (:func:`.vectors.factors` is registered for the model's class), all
+scores of a user (the class overrides ``full_sort_predict``), single pairs (``predict``). The last two
 call the model in eval mode, without gradients and without its train/eval side effects.
 """
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import Any
 
 import torch
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import AbstractRecommender, GeneralRecommender
-from recbole.model.general_recommender import BPR, LightGCN, SpectralCF
+from recbole.model.general_recommender import BPR
 from torch import Tensor, nn
 
 from recbole_bns.sampling import FactorScorer, NegativeSampler, Scorer, available
@@ -29,37 +28,14 @@ from recbole_bns.sampling.capabilities import (
 )
 
 from .lightgcn import SharedLightGCN
+from .many_negatives import Drawn, ManyNegatives, similarity_of
 from .models import scoring_mode
+from .vectors import alike, factors, has_queries, has_vectors, query_vectors
 
 PAIRS_AT_ONCE = 1 << 18
 """Pairs that ``predict`` is given in one call."""
 
 ScorerFactory = Callable[[Interaction | None], Scorer]
-
-
-@singledispatch
-def factors(model: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """User vectors (U, D) and item vectors (I, D) whose dot products are the model's scores.
-
-    None for a model without. Register your own dot-product model::
-
-        @recbole_bns.factors.register
-        def _(model: MyModel):
-            return model.user_embedding.weight, model.item_embedding.weight
-    """
-    return None
-
-
-@factors.register
-def _(model: BPR) -> tuple[Tensor, Tensor]:
-    return model.user_embedding.weight, model.item_embedding.weight
-
-
-@factors.register(LightGCN)
-@factors.register(SpectralCF)
-def _(model: nn.Module) -> tuple[Tensor, Tensor]:
-    users, items = model()
-    return users, items
 
 
 @dataclass(frozen=True)
@@ -102,6 +78,41 @@ class ModelScorer(Scorer):
             model_class = type(self.model)
             raise ScoresBetweenBatches().refusal(model_class.__name__, served_by(model_class))
         return dict(self.rows.interaction)
+
+
+class QueryScorer(ModelScorer):
+    """Products of vectors of the batch's rows and of items, as a loss over many negatives has them.
+
+    Unlike ``full_sort_predict`` it compares as the training does, not as the evaluation.
+    """
+
+    _last: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, M)``: gather and multiply."""
+        queries, table = self._vectors_of(users)
+        return torch.bmm(table[items], queries.unsqueeze(2)).squeeze(2)
+
+    def catalogue(self, users: Tensor) -> Tensor:
+        """Scores ``(B, I)``: one product."""
+        queries, table = self._vectors_of(users)
+        return queries @ table.T
+
+    def block(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores ``(B, R)``: one product."""
+        queries, table = self._vectors_of(users)
+        return queries @ table[items].T
+
+    def _vectors_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of the rows of the users (B, D), made once a step, and of all items (I, D)."""
+        if self._last is None or self._last[0] is not users:
+            fields = self.context(users)
+            with scoring_mode(self.model):
+                found = query_vectors(self.model, Interaction({**fields, self.columns.user: users}))
+            assert found is not None
+            similarity = similarity_of(self.model)
+            self._last = users, alike(found[0], similarity), alike(found[1], similarity)
+        return self._last[1:]
 
 
 class PairScorer(ModelScorer):
@@ -173,8 +184,10 @@ class CatalogueScorer(ModelScorer):
 
 def scorer_kind(model_class: type[nn.Module]) -> type[Scorer]:
     """The best scorer that models of this class can be given."""
-    if factors.dispatch(model_class) is not factors.dispatch(object):
+    if has_vectors(model_class):
         return FactorScorer
+    if issubclass(model_class, ManyNegatives) and has_queries(model_class):
+        return QueryScorer
     stock = AbstractRecommender.full_sort_predict
     overridden = getattr(model_class, "full_sort_predict", stock) is not stock
     return CatalogueScorer if overridden else PairScorer
@@ -226,11 +239,21 @@ def scorer_factory(
 
 
 def best_scorer(model: AbstractRecommender, columns: Columns) -> ScorerFactory:
-    """How to make a step's scorer, the best that the model's class allows."""
+    """How to make a step's scorer, the best that the model's class allows.
+
+    Where training and evaluation compare vectors in two ways, these are the training's scores.
+    """
     kind = scorer_kind(type(model))
     if issubclass(kind, ModelScorer):
         return lambda rows: kind(model, columns, rows)
     return lambda rows: FactorScorer(*_vectors(model))
+
+
+def bind_loss(model: nn.Module, drawn: Drawn, columns: Columns) -> None:
+    """Tell a model under a loss over many negatives who draws them; others are told nothing."""
+    if isinstance(model, ManyNegatives):
+        drawn.scorer_of, drawn.item_features = best_scorer(model, columns), columns.item_features
+        model.__dict__["drawn"] = drawn
 
 
 def vectors_at_hand(model: nn.Module) -> bool:
@@ -244,7 +267,8 @@ def _vectors(model: nn.Module) -> tuple[Tensor, Tensor]:
     with nullcontext() if vectors_at_hand(model) else scoring_mode(model):
         found = factors(model)
     assert found is not None
-    return found
+    similarity = similarity_of(model)
+    return alike(found[0], similarity), alike(found[1], similarity)
 
 
 SCORES_AT_ONCE = 1 << 22
@@ -261,15 +285,24 @@ def all_scores(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Users (S,) of ``users`` and their scores of all items (S, I), some at a time.
 
+    They are those that an evaluation ranks by.
+
     Args:
         model: on ``device``, as it is left to score (``scoring_mode``).
         train: the part that it was trained on.
         users: numbers, on the CPU.
         device: of the model.
     """
-    scorer = best_scorer(model, columns_of(train, device))(None)
+    scorer = _as_evaluated(model) or best_scorer(model, columns_of(train, device))(None)
     for part in users.split(max(SCORES_AT_ONCE // train.item_num, 1)):
         yield part, scorer.catalogue(part.to(device)).float()
+
+
+def _as_evaluated(model: Any) -> Scorer | None:
+    """A scorer of a model whose training may compare in another way than its evaluation."""
+    if isinstance(model, ManyNegatives) and has_vectors(type(model)):
+        return FactorScorer(*model.evaluation_vectors())
+    return None
 
 
 def on_device(features: Interaction | None, device: torch.device) -> Interaction | None:

@@ -27,6 +27,9 @@ EXCLUDED = ("all", "train", "none")
 NO_SAMPLER = "none"
 """``neg_sampler: none`` leaves sampling to RecBole."""
 
+OWN_LOSS = "model"
+"""``loss: model`` leaves the loss to the model."""
+
 ITEM_ONLY = "item"
 """``filter_inter_by_user_or_item`` where a sampler's parameter, not the user, loads the ``.user``
 file: it takes no interaction away and adds no user. RecBole reads it as off."""
@@ -170,9 +173,84 @@ class Ours:
     neg_sample_num: int = setting(
         1, "Negatives a positive; the batch keeps its positives.", low=1, overall=True
     )
+    neg_shared: bool = setting(
+        False,
+        "With a loss: one list of neg_sample_num negatives for all positives of a batch.",
+        written="changed",
+        overall=True,
+    )
+    loss: str = setting(
+        OWN_LOSS,
+        "The loss over neg_sample_num negatives; `recbole-bns losses` lists them; model: its own.",
+        check=anything,
+        written="changed",
+        overall=True,
+    )
+    loss_args: Mapping[str, Any] | None = setting(
+        None,
+        "Its parameters; properties/loss/<name>.yaml shows the defaults.",
+        like={},
+        merged=True,
+        optional=True,
+        words="a mapping of parameters",
+        example="{temperature: 0.2}",
+        written="changed",
+        overall=True,
+    )
+    loss_similarity: str | None = setting(
+        None,
+        "How vectors are compared in training: dot or cosine; null: as the loss is meant.",
+        optional=True,
+        check=one_of("dot", "cosine"),
+        words="one of dot, cosine",
+        written="changed",
+        overall=True,
+    )
+    score_similarity: str | None = setting(
+        None,
+        "How they are compared in evaluation, predict and export; null: as in training.",
+        optional=True,
+        check=one_of("dot", "cosine"),
+        words="one of dot, cosine",
+        written="changed",
+        overall=True,
+    )
+    loss_log_q: str = setting(
+        "none",
+        "Scores less the log-probability of the draw: of negatives, of both, or corrected.",
+        check=one_of("none", "negatives", "both", "corrected"),
+        words="one of none, negatives, both, corrected",
+        written="changed",
+        overall=True,
+    )
+    loss_mask: bool = setting(
+        True,
+        "Of a shared list leave out each user's own training items; False: the positive alone.",
+        written="changed",
+        overall=True,
+    )
+    loss_weight: str = setting(
+        "none",
+        "posterior: each term of the loss times BNS's probability of a true negative.",
+        check=one_of("none", "posterior"),
+        words="one of none, posterior",
+        written="changed",
+        overall=True,
+    )
+    loss_weight_args: Mapping[str, Any] | None = setting(
+        None,
+        "Its parameters: prior, prior_scale, likelihood, gamma and others of bns.",
+        like={},
+        merged=True,
+        optional=True,
+        words="a mapping of parameters",
+        example="{prior: ease, gamma: 1}",
+        written="changed",
+        overall=True,
+    )
     tuned: bool = setting(
         True,
-        "Use properties/tuned/<dataset>/<Model>/<sampler>.yaml where there is one.",
+        "Use properties/tuned/<dataset>/<Model>/<sampler>[+<loss>].yaml where there is one.",
         in_sweep="sweep",
         overall=True,
     )

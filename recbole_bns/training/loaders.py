@@ -10,12 +10,15 @@ from recbole.data import data_preparation as recbole_data_preparation
 
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
+from recbole_bns.adapters.loss_settings import chosen_loss, is_shared
+from recbole_bns.adapters.many_negatives import Drawn
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, parsed_settings
 from recbole_bns.adapters.scorers import check_served, columns_of
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
 from recbole_bns.common.params import check_schedules
+from recbole_bns.losses import PosteriorWeight
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import NegativeSampler, build, get
 from recbole_bns.sampling.capabilities import Negatives, SideData, of_type
@@ -134,7 +137,23 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     columns = columns_of(train, config["device"])
     for note in shortfalls(core, train, num):
         getLogger().warning(note)
-    return BNSSampler(core, columns, config)
+    return BNSSampler(core, columns, config, _drawn(config, core, train, held_out))
+
+
+def _drawn(
+    config: RunConfig, core: NegativeSampler, train: Any, held_out: list[Any]
+) -> Drawn | None:
+    """What a loss over many negatives asks of a sampler; None where the model's own is trained."""
+    choice = chosen_loss(config)
+    if choice is None:
+        return None
+    weigher = None
+    if choice.weight is not None:
+        needs = [need for need in choice.weight.requirements() if isinstance(need, SideData)]
+        side = {n.name: side_data(n, config, train, core.catalogue, held_out) for n in needs}
+        weigher = PosteriorWeight(core.catalogue, choice.weight, seed=config["seed"], side=side)
+        weigher = weigher.to(config["device"])
+    return Drawn(core, is_shared(config), weigher)
 
 
 def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:

@@ -1,0 +1,184 @@
+"""The loss over many negatives in any ``Config``: its name, parameters, and what goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recbole.model.abstract_recommender import GeneralRecommender
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.params import parse
+from recbole_bns.losses import Loss, PosteriorParams, get
+from recbole_bns.runs.records import RunConfig
+from recbole_bns.sampling import SharedList
+from recbole_bns.sampling import available as samplers
+from recbole_bns.sampling import get as sampler_class
+from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
+from recbole_bns.settings.words import merge
+
+from .vectors import has_pair_scores, has_queries
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """What the settings say of the loss."""
+
+    name: str
+    params: Any
+    """An instance of the loss's ``Params``."""
+    similarity: str
+    """``dot`` or ``cosine``, in training."""
+    score_similarity: str
+    """The same, in evaluation, predict and export."""
+    log_q: str
+    mask: bool
+    """Leave a user's training items out of a shared list."""
+    weight: PosteriorParams | None
+    """Of BNS's posterior, by which terms are weighed; None: they are not."""
+    reg_weight: float
+
+
+def loss_name(config: RunConfig) -> str:
+    """The name of the loss in any ``Config``; :data:`.OWN_LOSS` where nothing is said."""
+    name = config["loss"]
+    return OWN_LOSS if name is None else str(name).lower()
+
+
+def chosen_loss(config: RunConfig) -> LossChoice | None:
+    """The loss over many negatives; None where the model's own is trained.
+
+    Raises:
+        UsageError: unknown loss or parameter, wrong type, out of range, or a form that the loss
+            does not have.
+    """
+    name = loss_name(config)
+    if name == OWN_LOSS:
+        return None
+    loss = get(name)
+    vectors = has_queries(config.model_class)
+    similarity = config["loss_similarity"] or (loss.similarity if vectors else "dot")
+    log_q = config["loss_log_q"] or "none"
+    if log_q not in loss.log_q:
+        raise UsageError(
+            f"loss_log_q: got '{log_q}', which the loss '{name}' has no form for; allowed: "
+            f"{', '.join(loss.log_q)}."
+        )
+    posterior = (config["loss_weight"] or "none") == "posterior"
+    return LossChoice(
+        name=name,
+        params=parse(loss.Params, _mapping(config, "loss_args"), "loss_args"),
+        similarity=similarity,
+        score_similarity=config["score_similarity"] or similarity,
+        log_q=log_q,
+        mask=config["loss_mask"] is not False,
+        weight=posterior_params(config) if posterior else None,
+        reg_weight=float(config["reg_weight"] or 0.0),
+    )
+
+
+def is_shared(config: RunConfig) -> bool:
+    """Whether a batch has one list of negatives for all of its positives.
+
+    Raises:
+        UsageError: it is asked for of a sampler that draws for each positive.
+    """
+    cls = sampler_class(config["neg_sampler"])
+    lists = issubclass(cls, SharedList)
+    if config["neg_shared"] and not lists:
+        names = [name for name, each in samplers().items() if issubclass(each, SharedList)]
+        raise UsageError(
+            f"neg_shared: got True, but neg_sampler '{cls.name}' draws for each positive; allowed "
+            f"with {', '.join(names)}."
+        )
+    return lists and (cls.only_shared or bool(config["neg_shared"]))
+
+
+def posterior_params(config: RunConfig) -> PosteriorParams:
+    """The parameters of ``loss_weight: posterior``.
+
+    Raises:
+        UsageError: an unknown one, wrong type, or out of range.
+    """
+    return parse(PosteriorParams, _mapping(config, "loss_weight_args"), "loss_weight_args")
+
+
+def _mapping(config: RunConfig, key: str) -> Mapping[str, Any]:
+    source = config.final_config_dict
+    given = source.get(key) or {}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{key}: got {given!r}, allowed is a mapping of parameters.")
+    dotted = {k: v for k, v in source.items() if str(k).startswith(f"{key}.")}
+    inner: Mapping[str, Any] = merge({key: dict(given)}, dotted)[key]
+    return inner
+
+
+NEEDS_LOSS = ("loss_args", "loss_similarity", "score_similarity", "loss_log_q", "loss_mask")
+"""Settings that act only with a loss over many negatives, beside ``loss_weight*``, ``neg_shared``."""
+
+
+def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
+    """Refuse a loss that the model or the sampler cannot be trained with, before the data are read.
+
+    Args:
+        config: of the run.
+        given: settings that the user wrote and that differ from what holds without.
+
+    Raises:
+        UsageError: names what cannot be, and what to write.
+    """
+    choice = chosen_loss(config)
+    if choice is None:
+        _check_own_loss(config, given)
+        return
+    model = config.model_class
+    if config["neg_sampler"] == NO_SAMPLER:
+        raise UsageError(
+            f"loss: got '{choice.name}', but neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, "
+            "which gives the model's own loss its negatives; name a sampler with neg_sampler."
+        )
+    if not (has_queries(model) or has_pair_scores(model)):
+        raise UsageError(
+            f"loss: got '{choice.name}', but {model.__name__} has neither vectors nor pair scores "
+            "that are known here, or a loss with terms of its own; allowed is loss: model, or a "
+            "model such as BPR, LightGCN, NeuMF, SASRec, GRU4Rec (your own: "
+            "recbole_bns.query_vectors)."
+        )
+    if not has_queries(model):
+        for key, value in (
+            ("loss_similarity", choice.similarity),
+            ("score_similarity", choice.score_similarity),
+        ):
+            if value == "cosine":
+                raise UsageError(
+                    f"{key}: got 'cosine', but {model.__name__} has no vectors of its own to "
+                    "compare; allowed is dot, its scores as they are."
+                )
+    is_shared(config)
+    state = get(choice.name).begin_epoch is not Loss.begin_epoch
+    if state and not issubclass(model, GeneralRecommender):
+        raise UsageError(
+            f"loss: got '{choice.name}', which looks at scores between batches, but "
+            f"{model.__name__} scores by the rows of a batch; allowed with it are the others "
+            "(recbole-bns losses)."
+        )
+    if "loss_type" in given:
+        raise UsageError(
+            f"loss_type: got '{given['loss_type']}', but loss: {choice.name} takes its place; "
+            "leave one of them out."
+        )
+    if choice.weight is None and given.get("loss_weight_args"):
+        raise UsageError("loss_weight_args: it needs loss_weight: posterior, whose they are.")
+
+
+def _check_own_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
+    posterior = given.get("loss_weight", "none") != "none" or given.get("loss_weight_args")
+    idle = [key for key in NEEDS_LOSS if given.get(key) not in (None, {})]
+    idle += ["loss_weight"] if posterior else []
+    idle += ["neg_shared"] if given.get("neg_shared") else []
+    if idle:
+        raise UsageError(
+            f"{idle[0]}: got {given.get(idle[0])!r}, but it acts only with a loss over many "
+            "negatives; name one with loss (recbole-bns losses lists them), or leave it out."
+        )

@@ -1,0 +1,286 @@
+"""RecBole's models under a loss over many negatives.
+
+A batch holds B positives and a column of their negatives, ``(B, n)``; a list that all share is one
+row that is repeated without being copied. The model gives vectors or scores with their graph
+(:mod:`.vectors`); what a loss sees of them is put together here, and the L2 term beside it::
+
+    reg_weight / 2B · (Σ |u|² + Σ |p|² + Σ over the negatives)
+
+on the trained tables, before any propagation: each row of a shared list counts once, each of a
+positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides by the length of its last argument,
+which is not B here.)
+
+A model is turned by its class, as :func:`.models.upgrade` does with BPR and LightGCN: its weights,
+and what RecBole sees of it, stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.losses import Loss, LossBatch, PosteriorWeight, get
+from recbole_bns.losses.base import EpochView, mean_over_rows
+from recbole_bns.sampling import NegativeSampler, Scorer, SharedList
+
+from .loss_settings import LossChoice
+from .vectors import alike, factors, has_queries, has_vectors, layer_zero, pair_scores, query_vectors
+
+if TYPE_CHECKING:
+    from recbole.model.abstract_recommender import AbstractRecommender as _Host
+else:
+    _Host = object
+
+ScorerOf = Callable[[Any], Scorer]
+"""Makes a scorer of the rows of a batch, or of None: between batches."""
+
+
+class Drawn:
+    """Who draws a model's negatives, and what a loss asks of them.
+
+    Args:
+        core: draws them.
+        shared: whether a batch has one list.
+        weigher: weighs the terms; None: nobody.
+
+    Attributes:
+        scorer_of: makes a step's scorer, in the similarity of the training.
+        item_features: one row an item id; None where the data set has none.
+    """
+
+    scorer_of: ScorerOf
+    item_features: Interaction | None
+
+    def __init__(
+        self, core: NegativeSampler, shared: bool, weigher: PosteriorWeight | None = None
+    ) -> None:
+        self.core, self.shared, self.weigher = core, shared, weigher
+
+    def masked(self, users: Tensor, items: Tensor, ids: Tensor, mask: bool) -> Tensor | None:
+        """``(B, n)``, True: the term is left out; None: all are left in.
+
+        A row's own list holds no training item of its user. Of a shared one the row's own
+        positive is always left out, with ``mask`` all training items of the user, too.
+        """
+        if not self.shared:
+            return None
+        if not mask:
+            return ids == items.unsqueeze(1)
+        return self.core.catalogue.is_positive(users.unsqueeze(1), ids)
+
+    def log_probs(self, users: Tensor, items: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the negatives, ``(B, n)`` or ``(n,)``, and the positives ``(B,)``.
+
+        Raises:
+            UsageError: the sampler does not know them.
+        """
+        core = self.core
+        if self.shared:
+            assert isinstance(core, SharedList)
+            both = core.shared_log_prob(ids), core.shared_log_prob(items)
+        else:
+            joined = core.log_prob(users, torch.cat((ids, items.unsqueeze(1)), 1))
+            both = (None, None) if joined is None else (joined[:, :-1], joined[:, -1])
+        if both[0] is None or both[1] is None:
+            raise UsageError(
+                f"loss_log_q: neg_sampler '{core.name}' does not know how likely its draws are; "
+                "allowed with it is none (rns, pns, inbatch and mixed know)."
+            )
+        return both[0], both[1]
+
+
+class ManyNegatives(_Host):
+    """Goes before a model class of RecBole; see :func:`over_many`."""
+
+    choice: LossChoice
+    over_negatives: Loss
+    """The loss, a part of the model: its state is in the checkpoint, its parameters are trained."""
+    columns: tuple[str, str, str]
+    """Columns of users, positives and negatives in a batch."""
+    drawn: Drawn | None = None
+    _evaluated: tuple[tuple[int, ...], tuple[Tensor, Tensor]] | None = None
+
+    def calculate_loss(self, interaction: Interaction) -> Tensor:
+        """The loss of a batch of positives and their negatives: a scalar."""
+        if self.drawn is None:
+            raise UsageError(
+                f"loss: got '{self.choice.name}', whose batches only this package's loader makes; "
+                "use recbole_bns.data_preparation and get_trainer, or recbole_bns.enable()."
+            )
+        try:
+            return self._loss(interaction, self.drawn)
+        finally:
+            forget = getattr(self, "forget_kept", None)
+            if forget:
+                forget()
+
+    def _loss(self, rows: Interaction, drawn: Drawn) -> Tensor:
+        users, items, ids = (rows[column] for column in self.columns)
+        ids = ids[0] if drawn.shared else ids
+        found = query_vectors(self, rows) if has_queries(type(self)) else None
+        if found is None:
+            pos, neg = self._pair_scores(rows, items, ids, drawn)
+        else:
+            pos, neg = self._products(*found, items, ids)
+        batch = self._batch(pos, neg, (users, items, ids), rows, drawn)
+        loss = mean_over_rows(self.over_negatives(batch), batch.row_weight)
+        return loss + self._l2(users, items, ids) if self.choice.reg_weight else loss
+
+    def _products(
+        self, queries: Tensor, table: Tensor, items: Tensor, ids: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of the positives (B,) and of the negatives (B, n), from vectors."""
+        similarity = self.choice.similarity
+        whole = ids.numel() > len(table)  # then each is made comparable once
+        table = alike(table, similarity) if whole else table
+        queries = alike(queries, similarity)
+        positives, negatives = (embedding(each, table) for each in (items, ids))
+        if not whole:
+            positives, negatives = (alike(each, similarity) for each in (positives, negatives))
+        pos = (queries * positives).sum(1)
+        if ids.dim() == 1:
+            return pos, queries @ negatives.T
+        return pos, torch.bmm(negatives, queries.unsqueeze(2)).squeeze(2)
+
+    def _pair_scores(
+        self, rows: Interaction, items: Tensor, ids: Tensor, drawn: Drawn
+    ) -> tuple[Tensor, Tensor]:
+        """The same of a model without vectors, from all pairs."""
+        user, item, _ = self.columns
+        each = torch.cat((items.unsqueeze(1), ids.expand(len(items), -1)), 1)
+        number = each.shape[1]
+        flat = each.reshape(-1)
+        pairs = {
+            name: value.repeat_interleave(number, 0)
+            for name, value in rows.interaction.items()
+            if name not in self.columns[1:]
+        }
+        if drawn.item_features is not None:
+            known = drawn.item_features.interaction
+            pairs.update({name: value[flat] for name, value in known.items()})
+        pairs[item] = flat
+        found = pair_scores(self, Interaction(pairs))
+        assert found is not None
+        scores = found.view(-1, number)
+        return scores[:, 0], scores[:, 1:]
+
+    def _batch(
+        self,
+        pos: Tensor,
+        neg: Tensor,
+        which: tuple[Tensor, Tensor, Tensor],
+        rows: Interaction,
+        drawn: Drawn,
+    ) -> LossBatch:
+        users, items, ids = which
+        choice = self.choice
+        log_q = pos_log_q = weight = None
+        with torch.no_grad():
+            if choice.log_q != "none":
+                log_q, pos_log_q = drawn.log_probs(users, items, ids)
+            if drawn.weigher is not None:
+                looks = drawn.weigher.params.likelihood == "cdf"
+                weight = drawn.weigher(users, ids, drawn.scorer_of(rows) if looks else None)
+            mask = drawn.masked(users, items, ids, choice.mask)
+        return LossBatch(
+            pos=pos,
+            neg=neg,
+            users=users,
+            items=items,
+            ids=ids,
+            item_num=drawn.core.catalogue.item_num,
+            mask=mask,
+            log_q=log_q,
+            pos_log_q=pos_log_q,
+            log_q_form=choice.log_q,
+            term_weight=weight,
+        )
+
+    def _l2(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+        """See the module's text."""
+        tables = layer_zero(self)
+        if tables is None:
+            return users.new_zeros(())
+        share = 1.0 if ids.dim() == 1 else 1.0 / ids.shape[1]
+        of_users = embedding(users, tables[0]).square().sum()
+        of_items = embedding(items, tables[1]).square().sum()
+        of_negatives = embedding(ids, tables[1]).square().sum() * share
+        return self.choice.reg_weight / (2 * len(users)) * (of_users + of_items + of_negatives)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Let a loss with state prepare for epoch ``epoch`` (0-based)."""
+        if self.drawn is None:
+            return
+        if self.drawn.weigher is not None:
+            self.drawn.weigher.begin_epoch(epoch)
+        if type(self.over_negatives).begin_epoch is not Loss.begin_epoch:
+            with torch.no_grad():
+                view = EpochView(self.drawn.scorer_of(None), self.drawn.core.catalogue)
+                self.over_negatives.begin_epoch(epoch, view)
+
+    def evaluation_vectors(self) -> tuple[Tensor, Tensor]:
+        """Vectors (U, D) and (I, D) whose dot products are the scores that are evaluated.
+
+        Kept until the weights change: an evaluation asks for them batch by batch.
+        """
+        versions = tuple(n for w in self.parameters() for n in (w._version, w.data_ptr()))
+        if self._evaluated is None or self._evaluated[0] != versions:
+            found = factors(self)
+            assert found is not None
+            users, items = (alike(each, self.choice.score_similarity) for each in found)
+            self._evaluated = versions, (users, items)
+        return self._evaluated[1]
+
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
+        """Scores of all items, in the similarity of the evaluation."""
+        if self.choice.score_similarity == "dot":
+            return super().full_sort_predict(interaction)
+        queries, items = self._to_evaluate(interaction)
+        return (queries @ items.T).view(-1)
+
+    def predict(self, interaction: Interaction) -> Tensor:
+        """Scores of pairs, in the similarity of the evaluation."""
+        if self.choice.score_similarity == "dot":
+            return super().predict(interaction)
+        queries, items = self._to_evaluate(interaction)
+        return (queries * items[interaction[self.columns[1]]]).sum(1)
+
+    def _to_evaluate(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
+        if has_vectors(type(self)):
+            users, items = self.evaluation_vectors()
+            return users[interaction[self.columns[0]]], items
+        found = query_vectors(self, interaction)
+        assert found is not None
+        return alike(found[0], "cosine"), alike(found[1], "cosine")
+
+
+@cache
+def _turned(model_class: type) -> type:
+    return type(model_class.__name__, (ManyNegatives, model_class), {})
+
+
+def over_many(model: Any, choice: LossChoice, columns: tuple[str, str, str]) -> None:
+    """Turn a model, in place, into one that is trained by a loss over many negatives.
+
+    Args:
+        model: of RecBole, or anybody's that has vectors or pair scores.
+        choice: of the loss.
+        columns: of users, positives and negatives in a batch.
+    """
+    model.__class__ = _turned(type(model))
+    model.__dict__["choice"] = choice
+    model.__dict__["columns"] = columns
+    loss = get(choice.name)(choice.params)
+    model.over_negatives = loss.to(next(model.parameters()).device)
+
+
+def similarity_of(model: nn.Module) -> str:
+    """How the vectors of a model are compared in its training."""
+    return model.choice.similarity if isinstance(model, ManyNegatives) else "dot"
