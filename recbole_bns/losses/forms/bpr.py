@@ -11,7 +11,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ..base import Loss, LossBatch, register
+from ..base import Loss
+from ..batch import LossBatch
+from ..registry import register
 
 
 def bpr(pos: Tensor, neg: Tensor) -> Tensor:

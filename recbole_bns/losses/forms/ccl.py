@@ -1,6 +1,7 @@
 """CCL, the cosine contrastive loss of SimpleX: ``(1 - s+) + w · mean_j max(0, s_j - margin)``.
 
-RecBole has SimpleX as a model; here its loss serves every model with vectors.
+s+ and s_j are cosines. RecBole has SimpleX as a model; here its loss serves every model with
+vectors. A row without a negative has loss 0.
 
 Source: K. Mao et al., SimpleX: A Simple and Strong Baseline for Collaborative Filtering, CIKM 2021.
 """
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from recbole_bns.common.params import param
 
-from ..base import Loss, LossBatch, register
+from ..base import Loss
+from ..batch import LossBatch
+from ..registry import register
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,11 @@ class CCL(Loss):
     idea = "cosine near 1 for the positive, below a margin for the negatives"
     paper = "Mao et al., CIKM 2021"
     similarity = "cosine"
+    negatives = 64
     Params = CCLParams
 
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""
         terms = batch.terms(far_enough(batch.neg, self.params.margin))
-        values: Tensor = (
-            1 - batch.pos + self.params.negative_weight * terms.sum(1) / batch.neg.shape[1]
-        )
-        none = batch.without_terms()
-        return values if none is None else values.masked_fill(none, 0.0)
+        negative: Tensor = self.params.negative_weight * terms.sum(1) / batch.neg.shape[1]
+        return batch.rows(1 - batch.pos + negative)

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from recbole_bns.common.params import param
 
-from ..base import Loss, LossBatch, register
+from ..base import Loss
+from ..batch import LossBatch
+from ..registry import register
 
 
 @dataclass(frozen=True)

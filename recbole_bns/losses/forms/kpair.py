@@ -8,16 +8,17 @@ Source: K. Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Obje
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
-from ..base import Loss, LossBatch, log_sum_exp, register
+from ..base import Loss, log_sum_exp
+from ..batch import LossBatch
+from ..registry import register
 
 
 def kpair(pos: Tensor, logits: Tensor) -> Tensor:
-    """``log(1 + Σ exp(z_j - s+))``: (B,) and logits (B, K), -inf for none, give (B,)."""
-    gaps = logits - pos.unsqueeze(1)
-    return log_sum_exp(torch.cat((torch.zeros_like(gaps[:, :1]), gaps), 1))
+    """``log(1 + Σ exp(z_j - s+))``: (B,) and logits (B, K), ``-inf`` for none, give (B,)."""
+    return softplus(log_sum_exp(logits) - pos)
 
 
 @register

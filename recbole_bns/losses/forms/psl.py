@@ -3,8 +3,9 @@
     log Σ_j σ(d_j)^(1/τ),   d_j = (s_j - s+) / 2,   σ(d) = tanh d + 1, max(d + 1, 0) or atan d + 1
 
 With σ = exp it is SL of twice the temperature. A difference of cosines is halved so that it lies in
-[-1, 1], where all three are defined; they are held above :data:`LEAST`: at d = -1 the logarithm of
-max(d + 1, 0) has no gradient. ``halved: False`` takes the differences as they are.
+[-1, 1], where all three are defined; they are held above :data:`LEAST`, since at d = -1 the
+logarithm of max(d + 1, 0) has no gradient, and with ``halved: False``, which takes the differences
+as they are, atan d + 1 falls below 0. A row without a negative has loss 0.
 
 Source: W. Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for
 Recommendation, NeurIPS 2024.
@@ -19,7 +20,9 @@ from torch import Tensor
 
 from recbole_bns.common.params import param
 
-from ..base import Loss, LossBatch, register
+from ..base import Loss
+from ..batch import LossBatch
+from ..registry import register
 from .sl import softmax_loss
 
 LEAST = 1e-12
@@ -53,6 +56,7 @@ class PSL(Loss):
     idea = "softmax loss over pairs, a bounded function in place of the exponential"
     paper = "Yang et al., NeurIPS 2024"
     similarity = "cosine"
+    negatives = 64
     Params = PSLParams
 
     def forward(self, batch: LossBatch) -> Tensor:

@@ -19,7 +19,9 @@ from torch import Tensor
 
 from recbole_bns.common.params import param
 
-from ..base import Loss, LossBatch, log_sum_exp, register
+from ..base import Loss, log_sum_exp
+from ..batch import LossBatch
+from ..registry import register
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ class BSLParams(SLParams):
 
 
 def softmax_loss(pos: Tensor, logits: Tensor, weight: float = 1.0) -> Tensor:
-    """``-s+ + c log Σ exp``: logits (B,) and (B, n), ``-inf`` for none, give (B,)."""
+    """``-s+ + c log Σ exp``: logits (B,) and (B, n), ``-inf`` for none, give (B,).
+
+    0 for a row without a negative.
+    """
     total = log_sum_exp(logits)
-    some = total.isfinite()
-    return torch.where(some, weight * total.where(some, 0.0) - pos, 0.0)
+    return torch.where(total.isneginf(), 0.0, weight * total - pos)
 
 
 @register
@@ -51,6 +55,7 @@ class SL(Loss):
     idea = "softmax loss without the positive in its denominator"
     paper = "Wu et al., ICDE 2024"
     similarity = "cosine"
+    negatives = 64
     log_q = ("none", "negatives", "both")
     Params = SLParams
 
@@ -68,11 +73,11 @@ class BSL(Loss):
     idea = "softmax loss whose negative side has a weight of its own"
     paper = "Wu et al., ICDE 2024"
     similarity = "cosine"
+    negatives = 64
     log_q = ("none", "negatives", "both")
     Params = BSLParams
 
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""
-        params = self.params
-        positive, logits = (f(params.temperature) for f in (batch.positive_logit, batch.logits))
-        return softmax_loss(positive, logits, params.negative_weight)
+        temperature, weight = self.params.temperature, self.params.negative_weight
+        return softmax_loss(batch.positive_logit(temperature), batch.logits(temperature), weight)

@@ -3,8 +3,9 @@
     σ((s+ - β_u) / τ_w) · SL(u, i),   β_u the K-th greatest score of user u
 
 β_u is estimated every ``refresh_every`` epochs from the user's positives, at most as many as the
-90th percentile of users has, and ``reference_num`` uniform negatives; it is 0 before the first
-time. τ_w → ∞ is SL / 2. The gradient flows through the weight too, as in the authors' program.
+90th percentile of users has (those of the lowest ids), and ``reference_num`` uniform negatives; it
+is 0 before the first time. τ_w → ∞ is SL / 2. The gradient flows through the weight too, as in the
+authors' program. A row without a negative has loss 0.
 
 Source: W. Yang et al., Breaking the Top-K Barrier: Advancing Top-K Ranking Metrics Optimization in
 Recommender Systems, KDD 2025.
@@ -20,7 +21,9 @@ from torch import Tensor
 from recbole_bns.common.params import param
 from recbole_bns.sampling import Proposal
 
-from ..base import EpochView, Loss, LossBatch, register
+from ..base import EpochView, Loss
+from ..batch import LossBatch
+from ..registry import register
 from .sl import softmax_loss
 
 PERCENTILE = 0.9
@@ -44,19 +47,18 @@ def quantiles(view: EpochView, k: int, number: int, generator: torch.Generator) 
 
     0 for a user with fewer than k of both.
     """
-    scorer, catalogue = view
+    catalogue = view.catalogue
     degree = catalogue.indptr.diff()
-    width = int(torch.quantile(degree[degree > 0].double(), PERCENTILE)) if degree.any() else 0
+    width = int(torch.quantile(degree[degree > 0].double(), PERCENTILE))
+    place = torch.arange(width, device=catalogue.device)
     proposal, estimates = Proposal(catalogue), []
     everyone = torch.arange(catalogue.user_num, device=catalogue.device)
     for users in torch.split(everyone, USERS_AT_ONCE):
-        place = torch.arange(max(width, 1), device=users.device)
         there = place < degree[users].unsqueeze(1)
         rows = (catalogue.indptr[users].unsqueeze(1) + place).where(there, 0)
-        positives = catalogue.positives[rows].long().where(there, 0) if width else None
-        drawn = proposal.draw(users, number, generator)
-        ids = drawn if positives is None else torch.cat((positives, drawn), 1)
-        scores = scorer.pairs(users, ids).float().masked_fill(ids == 0, float("-inf"))
+        positives = catalogue.positives[rows].long().where(there, 0)
+        ids = torch.cat((positives, proposal.draw(users, number, generator)), 1)
+        scores = view.scorer.pairs(users, ids).float().masked_fill(ids == 0, float("-inf"))
         best = scores.topk(min(k, scores.shape[1]), 1).values[:, -1]
         estimates.append(best.where(best.isfinite(), 0.0))
     return torch.cat(estimates)
@@ -70,36 +72,37 @@ class SLK(Loss):
     idea = "softmax loss weighed by how near the positive is to its user's first K"
     paper = "Yang et al., KDD 2025"
     similarity = "cosine"
+    negatives = 64
     log_q = ("none", "negatives", "both")
     Params = SLKParams
 
-    quantile: Tensor | None
-    """``(U,)`` β of each user; None before the first estimate."""
+    quantile: Tensor
+    """``(U,)`` β of each user; empty before the first estimate."""
 
     def __init__(self, params: SLKParams | None = None) -> None:
         super().__init__(params)
-        self.register_buffer("quantile", None)
+        self.register_buffer("quantile", torch.empty(0))
 
     def begin_epoch(self, epoch: int, view: EpochView) -> None:
         """Estimate β anew in every ``refresh_every``-th epoch but the first."""
         if epoch == 0 or epoch % self.params.refresh_every:
             return
-        generator = torch.Generator(view.catalogue.device).manual_seed(epoch)
+        generator = torch.Generator(view.catalogue.device).manual_seed(view.seed + epoch)
         with torch.no_grad():
             self.quantile = quantiles(view, self.params.k, self.params.reference_num, generator)
 
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""
-        params = self.params
-        positive, logits = (f(params.temperature) for f in (batch.positive_logit, batch.logits))
-        threshold = 0.0 if self.quantile is None else self.quantile[batch.users]
-        weight = torch.sigmoid((batch.pos - threshold) / params.weight_temperature)
-        return weight * softmax_loss(positive, logits)
+        temperature = self.params.temperature
+        values = softmax_loss(batch.positive_logit(temperature), batch.logits(temperature))
+        threshold = self.quantile[batch.users] if len(self.quantile) else 0.0
+        return torch.sigmoid((batch.pos - threshold) / self.params.weight_temperature) * values
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *rest: object
     ) -> None:
-        """Take over a saved β, whose length only training knows."""
+        """Make room for a saved β, whose length only training knows."""
         saved = state_dict.get(prefix + "quantile")
-        self.quantile = None if saved is None else torch.empty_like(saved)
+        if saved is not None:
+            self.quantile = torch.empty_like(saved, device=self.quantile.device)
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -11,6 +11,8 @@ no correction and leaves the denominator, with ``q'_j = q_j / (1 - q+)``::
     w · (-s+ + log Σ_j exp(s_j - log q'_j)),   w = 1 - P without gradient,
     P = exp(s+) / (exp(s+) + mean_j exp(s_j - log q'_j))
 
+Scores are over τ there as well; the mean is over the terms left in, each counted by its weight.
+
 Where we differ: the authors train by cosine and evaluate by the inner product; here
 ``score_similarity`` is that of the training unless it is set.
 
@@ -27,7 +29,11 @@ from torch import Tensor
 
 from recbole_bns.common.params import param
 
-from ..base import LOG_Q, Loss, LossBatch, log_sum_exp, register
+from ..base import Loss
+from ..batch import LOG_Q, LossBatch
+from ..registry import register
+from .kpair import kpair
+from .sl import softmax_loss
 
 
 @dataclass(frozen=True)
@@ -38,30 +44,20 @@ class SSMParams:
     reduction: str = param("mean", "over the batch; the authors sum", choices=("mean", "sum"))
 
 
-def sampled_softmax(pos: Tensor, logits: Tensor) -> Tensor:
-    """``-log softmax`` of the positive: logits (B,) and (B, n), ``-inf`` for none, give (B,)."""
-    return log_sum_exp(torch.cat((pos.unsqueeze(1), logits), 1)) - pos
-
-
-def corrected_softmax(pos: Tensor, logits: Tensor, log_q: Tensor, pos_log_q: Tensor) -> Tensor:
+def corrected_softmax(pos: Tensor, logits: Tensor, log_number: Tensor) -> Tensor:
     """The corrected form; see the module's text.
 
     Args:
         pos: ``(B,)`` logits of the positives.
-        logits: ``(B, n)`` of the negatives, uncorrected; ``-inf`` for none.
-        log_q: ``(B, n)`` or ``(n,)``.
-        pos_log_q: ``(B,)``.
+        logits: ``(B, n)`` of the negatives, corrected; ``-inf`` for none.
+        log_number: ``(B,)`` logarithm of how many negatives there are, each counted by its weight.
 
     Returns:
         ``(B,)``; 0 for a row without a negative.
     """
-    without = torch.log1p(-pos_log_q.exp().clamp(max=1 - 1e-7)).unsqueeze(1)
-    total = log_sum_exp(logits - (log_q - without))
-    number = logits.isfinite().sum(1).clamp(min=1).to(total.dtype).log()
-    some = total.isfinite()
-    total = total.where(some, 0.0)
-    weight = torch.sigmoid(total - number - pos).detach()  # 1 - P
-    return torch.where(some, weight * (total - pos), 0.0)
+    values = softmax_loss(pos, logits)
+    weight = torch.sigmoid(values - log_number).detach()  # 1 - P
+    return weight * values
 
 
 @register
@@ -72,19 +68,18 @@ class SSM(Loss):
     idea = "softmax over the positive and its negatives, scores over a temperature"
     paper = "Wu et al., TOIS 2024"
     similarity = "cosine"
+    negatives = 64
     log_q = LOG_Q
     Params = SSMParams
 
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""
-        temperature = self.params.temperature
+        positive = batch.positive_logit(self.params.temperature)
+        logits = batch.logits(self.params.temperature)
         if batch.log_q_form == "corrected":
-            assert batch.log_q is not None
-            assert batch.pos_log_q is not None
-            logits = batch.left_in(batch.neg / temperature)
-            values = corrected_softmax(
-                batch.pos / temperature, logits, batch.log_q, batch.pos_log_q
-            )
-        else:
-            values = sampled_softmax(batch.positive_logit(temperature), batch.logits(temperature))
+            number = batch.terms(torch.ones_like(logits)).sum(1)
+            least = torch.finfo(number.dtype).tiny
+            values = corrected_softmax(positive, logits, number.clamp_min(least).log())
+        else:  # the softmax over the positive and its negatives is the K-pair loss of logits
+            values = kpair(positive, logits)
         return values * len(values) if self.params.reduction == "sum" else values
