@@ -152,7 +152,7 @@ def test_a_sampler_has(name: str, what: str) -> None:
 
 def test_a_sampler_that_lacks_it_all_fails_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
     contract_names()  # collected before the throwaway is registered
-    monkeypatch.setattr(registry, "_registry", dict(available()))
+    monkeypatch.setattr(registry._registry, "classes", available())
     module = ModuleType(METHODS + "throwaway")
     monkeypatch.setitem(sys.modules, module.__name__, module)
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import parse
+from recbole_bns.common.registry import Registry
 
 from .base import NegativeSampler
 from .catalogue import Catalogue
 
 S = TypeVar("S", bound=type[NegativeSampler])
 
-ENTRY_POINT_GROUP = "recbole_bns.samplers"
-_registry: dict[str, type[NegativeSampler]] = {}
+_registry: Registry[NegativeSampler] = Registry(
+    "neg_sampler", "sampler", "recbole_bns.samplers", f"{__package__}.methods"
+)
 
 
 def register(cls: S) -> S:
@@ -28,14 +26,7 @@ def register(cls: S) -> S:
     Raises:
         UsageError: the name belongs to another class already.
     """
-    known = _registry.setdefault(cls.name, cls)
-    if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise UsageError(
-            f"neg_sampler '{cls.name}' is registered twice: by {known.__module__}."
-            f"{known.__qualname__} and {cls.__module__}.{cls.__qualname__}; rename one of them."
-        )
-    _registry[cls.name] = cls
-    return cls
+    return _registry.register(cls)
 
 
 def available() -> dict[str, type[NegativeSampler]]:
@@ -44,24 +35,7 @@ def available() -> dict[str, type[NegativeSampler]]:
     A package adds one with ``[project.entry-points."recbole_bns.samplers"]`` in its metadata:
     ``name = "module:Class"``, or a module that registers it.
     """
-    _load_all()
-    return dict(_registry)
-
-
-@cache
-def _load_all() -> None:
-    import_module(f"{__package__}.methods")
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name in _registry:
-            continue
-        found = entry.load()  # a module registers its samplers while it is imported
-        if isinstance(found, type):
-            register(found)
-        elif entry.name not in _registry:
-            raise UsageError(
-                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}: got '{entry.value}', allowed "
-                "is module:Class, or a module that registers a sampler of this name."
-            )
+    return _registry.available()
 
 
 def get(name: str) -> type[NegativeSampler]:
@@ -70,12 +44,7 @@ def get(name: str) -> type[NegativeSampler]:
     Raises:
         UsageError: there is none; names the nearest.
     """
-    known = available()
-    if name not in known:
-        raise UsageError(
-            f"neg_sampler: got '{name}'{nearest(str(name), known)}; allowed: {', '.join(known)}."
-        )
-    return known[name]
+    return _registry.get(name)
 
 
 def build(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
@@ -326,12 +326,10 @@ class Other(Mine):
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry of its own."""
-    available()
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-    yield
-    registry._load_all.cache_clear()
+    monkeypatch.setattr(registry._registry, "classes", available())
+    monkeypatch.setattr(registry._registry, "loaded", True)
 
 
 @pytest.mark.usefixtures("known")
@@ -363,16 +361,16 @@ def test_entry_points_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> 
         assert group == "recbole_bns.samplers"
         return [EntryPoint("mine", f"{Mine.__module__}:Mine", group)]
 
-    registry._load_all.cache_clear()
-    monkeypatch.setattr(registry, "entry_points", entries)
+    registry._registry.loaded = False
+    monkeypatch.setattr("recbole_bns.common.registry.entry_points", entries)
     assert available()["mine"].__qualname__ == "Mine"
 
 
 @pytest.mark.usefixtures("known")
 def test_an_entry_point_that_is_no_sampler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [EntryPoint("mine", "math", "recbole_bns.samplers")]
-    registry._load_all.cache_clear()
-    monkeypatch.setattr(registry, "entry_points", lambda *, group: entries)
+    registry._registry.loaded = False
+    monkeypatch.setattr("recbole_bns.common.registry.entry_points", lambda *, group: entries)
     with pytest.raises(UsageError, match=r"entry point 'mine' .*: got 'math', allowed is module:"):
         available()
 
