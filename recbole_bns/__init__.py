@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .adapters.config import BNSConfig as BNSConfig
     from .adapters.dataloader import BNSTrainDataLoader as BNSTrainDataLoader
     from .adapters.sampler import BNSSampler as BNSSampler
-    from .adapters.scorers import factors as factors
+    from .adapters.vectors import factors as factors
+    from .adapters.vectors import pair_scores as pair_scores
+    from .adapters.vectors import query_vectors as query_vectors
     from .common.errors import UsageError as UsageError
     from .sampling import CandidateSampler as CandidateSampler
     from .sampling import NegativeSampler as NegativeSampler
@@ -34,9 +36,11 @@ _HOME = {
     "UsageError": "common.errors",
     "data_preparation": "training.loaders",
     "enable": "training.enable",
-    "factors": "adapters.scorers",
+    "factors": "adapters.vectors",
     "get_trainer": "training.trainer",
+    "pair_scores": "adapters.vectors",
     "param": "sampling",
+    "query_vectors": "adapters.vectors",
     "register": "sampling",
     "run_recbole_bns": "training.run",
 }

@@ -84,7 +84,7 @@ def is_shared(config: RunConfig) -> bool:
     Raises:
         UsageError: it is asked for of a sampler that draws for each positive.
     """
-    cls = sampler_class(config["neg_sampler"])
+    cls: Any = sampler_class(config["neg_sampler"])
     lists = issubclass(cls, SharedList)
     if config["neg_shared"] and not lists:
         names = [name for name, each in samplers().items() if issubclass(each, SharedList)]
@@ -115,7 +115,7 @@ def _mapping(config: RunConfig, key: str) -> Mapping[str, Any]:
 
 
 NEEDS_LOSS = ("loss_args", "loss_similarity", "score_similarity", "loss_log_q", "loss_mask")
-"""Settings that act only with a loss over many negatives, beside ``loss_weight*``, ``neg_shared``."""
+"""Settings that act only with a loss over many negatives, beside those of its weights and lists."""
 
 
 def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:

@@ -31,7 +31,15 @@ from recbole_bns.losses.base import EpochView, mean_over_rows
 from recbole_bns.sampling import NegativeSampler, Scorer, SharedList
 
 from .loss_settings import LossChoice
-from .vectors import alike, factors, has_queries, has_vectors, layer_zero, pair_scores, query_vectors
+from .vectors import (
+    alike,
+    factors,
+    has_queries,
+    has_vectors,
+    layer_zero,
+    pair_scores,
+    query_vectors,
+)
 
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender as _Host
@@ -104,6 +112,7 @@ class ManyNegatives(_Host):
     """The loss, a part of the model: its state is in the checkpoint, its parameters are trained."""
     columns: tuple[str, str, str]
     """Columns of users, positives and negatives in a batch."""
+    seed: int
     drawn: Drawn | None = None
     _evaluated: tuple[tuple[int, ...], tuple[Tensor, Tensor]] | None = None
 
@@ -153,7 +162,7 @@ class ManyNegatives(_Host):
         self, rows: Interaction, items: Tensor, ids: Tensor, drawn: Drawn
     ) -> tuple[Tensor, Tensor]:
         """The same of a model without vectors, from all pairs."""
-        user, item, _ = self.columns
+        item = self.columns[1]
         each = torch.cat((items.unsqueeze(1), ids.expand(len(items), -1)), 1)
         number = each.shape[1]
         flat = each.reshape(-1)
@@ -222,7 +231,7 @@ class ManyNegatives(_Host):
             self.drawn.weigher.begin_epoch(epoch)
         if type(self.over_negatives).begin_epoch is not Loss.begin_epoch:
             with torch.no_grad():
-                view = EpochView(self.drawn.scorer_of(None), self.drawn.core.catalogue)
+                view = EpochView(self.drawn.scorer_of(None), self.drawn.core.catalogue, self.seed)
                 self.over_negatives.begin_epoch(epoch, view)
 
     def evaluation_vectors(self) -> tuple[Tensor, Tensor]:
@@ -262,21 +271,23 @@ class ManyNegatives(_Host):
 
 
 @cache
-def _turned(model_class: type) -> type:
+def _turned(model_class: Any) -> Any:
     return type(model_class.__name__, (ManyNegatives, model_class), {})
 
 
-def over_many(model: Any, choice: LossChoice, columns: tuple[str, str, str]) -> None:
+def over_many(model: Any, choice: LossChoice, columns: tuple[str, str, str], seed: int) -> None:
     """Turn a model, in place, into one that is trained by a loss over many negatives.
 
     Args:
         model: of RecBole, or anybody's that has vectors or pair scores.
         choice: of the loss.
         columns: of users, positives and negatives in a batch.
+        seed: of the run, for a loss that draws.
     """
-    model.__class__ = _turned(type(model))
+    before: Any = type(model)
+    model.__class__ = _turned(before)
     model.__dict__["choice"] = choice
-    model.__dict__["columns"] = columns
+    model.__dict__["columns"], model.__dict__["seed"] = columns, seed
     loss = get(choice.name)(choice.params)
     model.over_negatives = loss.to(next(model.parameters()).device)
 

@@ -107,5 +107,6 @@ def upgrade(model: nn.Module, config: RunConfig) -> nn.Module:
         model.__dict__["reg_weight"] = float(config["reg_weight"])
     if choice is not None:
         item = config["ITEM_ID_FIELD"]
-        over_many(model, choice, (config["USER_ID_FIELD"], item, config["NEG_PREFIX"] + item))
+        columns = (config["USER_ID_FIELD"], item, config["NEG_PREFIX"] + item)
+        over_many(model, choice, columns, config["seed"])
     return model

@@ -1,8 +1,8 @@
 """From a RecBole model to a scorer, decided once by the model's type.
 
-Three kinds, best first: vectors (:func:`.vectors.factors` is registered for the model's class), all
-scores of a user (the class overrides ``full_sort_predict``), single pairs (``predict``). The last two
-call the model in eval mode, without gradients and without its train/eval side effects.
+Three kinds, best first: vectors (:func:`.vectors.factors` is registered for the model's class),
+all scores of a user (the class overrides ``full_sort_predict``), single pairs (``predict``). The
+last two call the model in eval mode, without gradients and without its train/eval side effects.
 """
 
 from __future__ import annotations

@@ -88,13 +88,14 @@ _COLUMNS = {
 
 
 @cache
-def _arguments(model_class: type[nn.Module]) -> tuple[str, ...]:
+def _arguments(model_class: Any) -> tuple[str, ...]:
     """Names of the arguments of ``forward``."""
     return tuple(inspect.signature(model_class.forward).parameters)[1:]
 
 
 def _of_sequence(model: Any, rows: Interaction) -> Tensor:
-    columns = [getattr(model, _COLUMNS[name]) for name in _arguments(type(model))]
+    model_class: Any = type(model)
+    columns = [getattr(model, _COLUMNS[name]) for name in _arguments(model_class)]
     vectors: Tensor = model.forward(*(rows[column] for column in columns))
     return vectors
 

@@ -57,6 +57,10 @@ class PosteriorParams:
         return (*scores, *needs_of(self.prior))
 
 
+OF_BNS = ("prior", "prior_scale", "prior_l2", "prior_items", "likelihood", "cdf", "cdf_items")
+"""Parameters that BNS takes as they are."""
+
+
 class PosteriorWeight(nn.Module):
     """Weights of the terms of a loss; see the module's text.
 
@@ -77,8 +81,7 @@ class PosteriorWeight(nn.Module):
     ) -> None:
         super().__init__()
         self.params = params or PosteriorParams()
-        names = ("prior", "prior_scale", "prior_l2", "prior_items", "likelihood", "cdf", "cdf_items")
-        own = {name: getattr(self.params, name) for name in names}
+        own = {name: getattr(self.params, name) for name in OF_BNS}
         self.bns = BNS(catalogue, BNSParams(candidate_num=1, **own), seed=seed, side=side)
 
     def begin_epoch(self, epoch: int) -> None:

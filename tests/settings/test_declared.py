@@ -185,7 +185,12 @@ def test_the_sets_hold_what_they_held() -> None:
         "result_file",
     }
     assert set(having("listed")) == {"topk", "metrics", "neg_record_scores"}
-    assert set(having("merged")) == {"neg_sampler_args", "eval_args"}
+    assert set(having("merged")) == {
+        "neg_sampler_args",
+        "loss_args",
+        "loss_weight_args",
+        "eval_args",
+    }
     assert "nproc" in ours()
 
 
