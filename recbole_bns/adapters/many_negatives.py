@@ -28,7 +28,10 @@ from torch.nn.functional import embedding
 from recbole_bns.common.errors import UsageError
 from recbole_bns.losses import Loss, LossBatch, PosteriorWeight, get
 from recbole_bns.losses.base import EpochView, mean_over_rows
+from recbole_bns.losses.softmax_pass import softmax_pass
 from recbole_bns.sampling import NegativeSampler, Scorer, SharedList
+from recbole_bns.sampling.kernels import engine
+from recbole_bns.sampling.kernels.lists import ListExclusion
 
 from .loss_settings import LossChoice
 from .vectors import (
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 else:
     _Host = object
 
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Users (B,), positives (B,) and negatives, ``(B, n)`` or a list ``(n,)``."""
 ScorerOf = Callable[[Any], Scorer]
 """Makes a scorer of the rows of a batch, or of None: between batches."""
 
@@ -134,18 +139,43 @@ class ManyNegatives(_Host):
         users, items, ids = (rows[column] for column in self.columns)
         ids = ids[0] if drawn.shared else ids
         found = query_vectors(self, rows) if has_queries(type(self)) else None
+        which = users, items, ids
         if found is None:
-            pos, neg = self._pair_scores(rows, items, ids, drawn)
+            loss = self._of_scores(*self._pair_scores(rows, items, ids, drawn), which, rows, drawn)
         else:
-            pos, neg = self._products(*found, items, ids)
-        batch = self._batch(pos, neg, (users, items, ids), rows, drawn)
-        loss = mean_over_rows(self.over_negatives(batch), batch.row_weight)
-        return loss + self._l2(users, items, ids) if self.choice.reg_weight else loss
+            vectors = self._compared(*found, items, ids)
+            fused = self._in_one_pass(vectors, which, drawn)
+            plain = fused is None
+            loss = self._of_scores(*_products(*vectors), which, rows, drawn) if plain else fused
+        return loss + self._l2(*which) if self.choice.reg_weight else loss
 
-    def _products(
+    def _in_one_pass(
+        self, vectors: tuple[Tensor, Tensor, Tensor], which: Batch, drawn: Drawn
+    ) -> Tensor | None:
+        """The loss where a fused pass serves it: softmax over a shared list, on the CPU."""
+        form = self.over_negatives.softmax_form()
+        log_q = self.choice.log_q
+        users, items, ids = which
+        if form is None or not drawn.shared or drawn.weigher is not None or log_q == "corrected":
+            return None
+        if not engine.available(*vectors) or any(v.dtype != torch.float32 for v in vectors):
+            return None
+        with torch.no_grad():
+            catalogue = drawn.core.catalogue
+            exclusion = ListExclusion(catalogue, ids, users, items, not self.choice.mask)
+            probs = (None, None) if log_q == "none" else drawn.log_probs(users, items, ids)
+        return softmax_pass(
+            *vectors,
+            form,
+            leave_out=exclusion.leave_out,
+            log_q=probs[0],
+            pos_log_q=probs[1] if log_q == "both" else None,
+        )
+
+    def _compared(
         self, queries: Tensor, table: Tensor, items: Tensor, ids: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Scores of the positives (B,) and of the negatives (B, n), from vectors."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of the rows (B, D), their positives (B, D) and the negatives (…, D)."""
         similarity = self.choice.similarity
         whole = ids.numel() > len(table)  # then each is made comparable once
         table = alike(table, similarity) if whole else table
@@ -153,10 +183,7 @@ class ManyNegatives(_Host):
         positives, negatives = (embedding(each, table) for each in (items, ids))
         if not whole:
             positives, negatives = (alike(each, similarity) for each in (positives, negatives))
-        pos = (queries * positives).sum(1)
-        if ids.dim() == 1:
-            return pos, queries @ negatives.T
-        return pos, torch.bmm(negatives, queries.unsqueeze(2)).squeeze(2)
+        return queries, positives, negatives
 
     def _pair_scores(
         self, rows: Interaction, items: Tensor, ids: Tensor, drawn: Drawn
@@ -180,14 +207,10 @@ class ManyNegatives(_Host):
         scores = found.view(-1, number)
         return scores[:, 0], scores[:, 1:]
 
-    def _batch(
-        self,
-        pos: Tensor,
-        neg: Tensor,
-        which: tuple[Tensor, Tensor, Tensor],
-        rows: Interaction,
-        drawn: Drawn,
-    ) -> LossBatch:
+    def _of_scores(
+        self, pos: Tensor, neg: Tensor, which: Batch, rows: Interaction, drawn: Drawn
+    ) -> Tensor:
+        """The loss of scores (B,) and (B, n)."""
         users, items, ids = which
         choice = self.choice
         log_q = pos_log_q = weight = None
@@ -198,7 +221,7 @@ class ManyNegatives(_Host):
                 looks = drawn.weigher.params.likelihood == "cdf"
                 weight = drawn.weigher(users, ids, drawn.scorer_of(rows) if looks else None)
             mask = drawn.masked(users, items, ids, choice.mask)
-        return LossBatch(
+        batch = LossBatch(
             pos=pos,
             neg=neg,
             users=users,
@@ -211,6 +234,7 @@ class ManyNegatives(_Host):
             log_q_form=choice.log_q,
             term_weight=weight,
         )
+        return mean_over_rows(self.over_negatives(batch), batch.row_weight)
 
     def _l2(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
         """See the module's text."""
@@ -268,6 +292,14 @@ class ManyNegatives(_Host):
         found = query_vectors(self, interaction)
         assert found is not None
         return alike(found[0], "cosine"), alike(found[1], "cosine")
+
+
+def _products(queries: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores of the positives (B,) and of the negatives (B, n); a list of those is ``(n, D)``."""
+    pos = (queries * positives).sum(1)
+    if negatives.dim() == 2:
+        return pos, queries @ negatives.T
+    return pos, torch.bmm(negatives, queries.unsqueeze(2)).squeeze(2)
 
 
 @cache

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recbole_bns.sampling import Catalogue, NoParams, Scorer
 
 from .batch import LossBatch
+from .softmax_pass import SoftmaxForm
 
 SIMILARITIES = ("dot", "cosine")
 
@@ -58,6 +59,13 @@ class Loss(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)`` of each positive; 0 for a row none of whose terms is left in."""
+
+    def softmax_form(self) -> SoftmaxForm | None:
+        """The form by which one pass gives this loss for a list that all share; None: it has none.
+
+        :meth:`forward` stays what the loss is: the pass is faster and is tested against it.
+        """
+        return None
 
     def begin_epoch(self, epoch: int, view: EpochView) -> None:
         """Prepare for epoch ``epoch`` (0-based); does nothing by default."""

@@ -22,6 +22,7 @@ from recbole_bns.common.params import param
 from ..base import Loss, log_sum_exp
 from ..batch import LossBatch
 from ..registry import register
+from ..softmax_pass import SoftmaxForm
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class SL(Loss):
     log_q = ("none", "negatives", "both")
     Params = SLParams
 
+    def softmax_form(self) -> SoftmaxForm:
+        """With the negatives alone in the denominator; see :meth:`Loss.softmax_form`."""
+        return SoftmaxForm(self.params.temperature, with_positive=False)
+
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""
         temperature = self.params.temperature
@@ -76,6 +81,11 @@ class BSL(Loss):
     negatives = 64
     log_q = ("none", "negatives", "both")
     Params = BSLParams
+
+    def softmax_form(self) -> SoftmaxForm:
+        """As :class:`SL`, with its weight; see :meth:`Loss.softmax_form`."""
+        weight = self.params.negative_weight
+        return SoftmaxForm(self.params.temperature, with_positive=False, weight=weight)
 
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""

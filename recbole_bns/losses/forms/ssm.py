@@ -32,6 +32,7 @@ from recbole_bns.common.params import param
 from ..base import Loss
 from ..batch import LOG_Q, LossBatch
 from ..registry import register
+from ..softmax_pass import SoftmaxForm
 from .kpair import kpair
 from .sl import softmax_loss
 
@@ -71,6 +72,11 @@ class SSM(Loss):
     negatives = 64
     log_q = LOG_Q
     Params = SSMParams
+
+    def softmax_form(self) -> SoftmaxForm:
+        """With the positive in the denominator; see :meth:`Loss.softmax_form`."""
+        summed = self.params.reduction == "sum"
+        return SoftmaxForm(self.params.temperature, with_positive=True, summed=summed)
 
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""
