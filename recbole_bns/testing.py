@@ -20,6 +20,7 @@ import io
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from itertools import product
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,7 +28,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_bns.sampling import Catalogue, FactorScorer, NegativeSampler, Scorer, parse, registry
+from recbole_bns.sampling import (
+    Catalogue,
+    FactorScorer,
+    NegativeSampler,
+    Scorer,
+    SharedList,
+    parse,
+    registry,
+)
 from recbole_bns.sampling.capabilities import HeldOutPairs, Scores, SideData, of_type
 
 NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
@@ -99,6 +108,9 @@ KINDS: dict[str, type] = {"none": object, "factor": FactorScorer, "table": Table
 """What a sampler is given of each kind of scorer."""
 NUMBERS = (1, 3)
 """Negatives a positive."""
+LAW_STEPS, LAW_ROWS = 100, 512
+LIST_STEPS, LIST_ROWS = 1500, 16
+"""Batches, and rows of each, by which laws are measured."""
 
 
 class Case(NamedTuple):
@@ -172,7 +184,8 @@ class SamplerContract:
 
     def _variations(self, name: str) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
         """Names of a check's arguments and the values that it is called with."""
-        if name not in vars(SamplerContract):
+        check = vars(SamplerContract).get(name)
+        if check is None or "kind" not in signature(check).parameters:
             return {}
         try:
             labels = self.labels()
@@ -187,6 +200,14 @@ class SamplerContract:
         """Users and positives of a step; users repeat."""
         rows = (37 * torch.arange(48) + 11 * seed).to(catalogue.device) % len(catalogue.positives)
         return catalogue.owners[rows], catalogue.positives[rows].long()
+
+    def popular_batch(self, catalogue: Catalogue, rows: int, seed: int) -> Batch:
+        """Users, each as likely, and items by their popularity, as shuffled epochs have them."""
+        generator = torch.Generator().manual_seed(seed)
+        users = torch.randint(1, catalogue.user_num, (rows,), generator=generator)
+        counts = catalogue.item_counts.cpu().double()
+        items = torch.multinomial(counts, rows, replacement=True, generator=generator)
+        return users.to(catalogue.device), items.to(catalogue.device)
 
     def run(self, case: Case, epochs: range, bad: Bad = None, batch: Batch | None = None) -> Tensor:
         """Ids ``(steps, B, n)`` of two steps an epoch, each under other weights, all checked."""
@@ -296,3 +317,73 @@ class SamplerContract:
             self.run(case, epochs)
             sizes.append(sum(footprint(vars(module)) for module in case.sampler.modules()))
         assert sizes[1] <= sizes[0]
+
+    def test_log_prob(self) -> None:
+        """Draws have the law that ``log_prob`` tells, if it does, over batches as of an epoch."""
+        kind, catalogue = self.labels()[0][0], small_catalogue(self.device)
+        sampler, scorer = self.make_sampler(catalogue, 8), make_scorer(kind, catalogue, 1)
+        users = torch.arange(1, catalogue.user_num, device=self.device)
+        every = torch.arange(1, catalogue.item_num, device=self.device).expand(len(users), -1)
+        told = sampler.log_prob(users, every)
+        if told is None:
+            return
+        assert (told.shape, told.dtype, told.device) == (every.shape, torch.float32, users.device)
+        assert bool(told.isfinite().all()), "also of positives"
+        law = told.double().exp().masked_fill(catalogue.is_positive(users.unsqueeze(1), every), 0)
+        assert bool((law.sum(1) - 1).abs().max() < 1e-4), "it does not add up to 1"
+        sampler.begin_epoch(0, scorer)
+        drawn = torch.zeros(catalogue.user_num, catalogue.item_num, device=self.device)
+        for step in range(LAW_STEPS):
+            users, items = self.popular_batch(catalogue, LAW_ROWS, step)
+            ids = sampler.sample(users, items, 1, scorer).squeeze(1)
+            drawn.index_put_((users, ids), torch.ones_like(ids, dtype=drawn.dtype), True)
+        drawn = drawn[1:, 1:].double()
+        expected = law * drawn.sum(1, keepdim=True)
+        common = expected >= 5
+        excess = (drawn - expected).square() / expected.clamp_min(1)
+        cells = int(common.sum())
+        assert float(excess[common].sum()) < cells + 8 * cells**0.5, "draws have another law"
+
+    def lists(self, sampler: NegativeSampler, n: int, steps: range) -> list[Tensor]:
+        """Lists of some batches, each checked; [] of a sampler that gives none."""
+        found: list[Tensor] = []
+        if not isinstance(sampler, SharedList):
+            return found
+        for step in steps:
+            users, items = self.popular_batch(sampler.catalogue, LIST_ROWS, step)
+            ids = sampler.sample_shared(users, items, n)
+            assert ids.shape == (sampler.list_length(len(users), n),)
+            assert (ids.dtype, ids.device) == (torch.int64, users.device)
+            assert bool(((ids > 0) & (ids < sampler.catalogue.item_num)).all()), "no item"
+            found.append(ids)
+        return found
+
+    def test_shared_list(self) -> None:
+        """A shared list, if there are any, is of items alone; seed and state decide it."""
+        catalogue, before = small_catalogue(self.device), generator_states()
+        for n in (1, 6, 99):
+            first, same, other = (self.make_sampler(catalogue, seed) for seed in (3, 3, 4))
+            expected = self.lists(first, n, range(3))
+            assert all(map(torch.equal, self.lists(same, n, range(3)), expected))
+            other.load_state_dict(first.state_dict())
+            rest = self.lists(first, n, range(3, 6))
+            assert all(map(torch.equal, self.lists(other, n, range(3, 6)), rest)), "by state"
+        assert generator_states() == before
+
+    def test_shared_log_prob(self) -> None:
+        """Lists have the law that ``shared_log_prob`` tells, if it does; different items nearly."""
+        catalogue = small_catalogue(self.device)
+        sampler = self.make_sampler(catalogue, 8)
+        every = torch.arange(1, catalogue.item_num, device=self.device)
+        told = sampler.shared_log_prob(every) if isinstance(sampler, SharedList) else None
+        if told is None:
+            return
+        assert (told.shape, told.dtype, told.device) == (every.shape, torch.float32, every.device)
+        assert bool(told.isfinite().all())
+        law = told.double().exp()
+        assert float((law.sum() - 1).abs()) < 1e-4, "it does not add up to 1"
+        drawn = torch.cat(self.lists(sampler, 4, range(LIST_STEPS)))
+        found = torch.bincount(drawn, minlength=catalogue.item_num)[1:]
+        expected = law * len(drawn)
+        far = (found - expected).abs() > 4 * expected.sqrt() + 0.1 * expected
+        assert not bool(far.any()), "lists have another law"

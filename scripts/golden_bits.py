@@ -29,7 +29,19 @@ from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-SAMPLERS = ("ahns", "aobpr", "bns", "bns_plus", "dns", "pns", "rns", "srns")
+SAMPLERS = (
+    "ahns",
+    "aobpr",
+    "bns",
+    "bns_plus",
+    "dns",
+    "pns",
+    "rns",
+    "srns",
+    "inbatch",
+    "mixed",
+    "all",
+)
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("BPR", {"neg_sampler": "none"}),
     "none LightGCN": ("LightGCN", {"neg_sampler": "none"}),

@@ -25,6 +25,7 @@ from recbole_bns.sampling.capabilities import (
     ScoresBetweenBatches,
     Vectors,
     of_type,
+    serves_any_loss,
 )
 
 from .lightgcn import SharedLightGCN
@@ -204,11 +205,15 @@ def can_give(requirement: Requirement, model_class: type[nn.Module]) -> bool:
 
 
 def served_by(model_class: type[nn.Module]) -> list[str]:
-    """Names of the samplers that models of this class serve, with their default parameters."""
+    """Names of the samplers that models of this class serve, with their default parameters.
+
+    Those that ask for a loss over many negatives are not among them: they help with that alone.
+    """
     return [
         name
         for name, cls in available().items()
-        if all(can_give(need, model_class) for need in cls.requirements_of(cls.Params()))
+        if serves_any_loss(cls)
+        and all(can_give(need, model_class) for need in cls.requirements_of(cls.Params()))
     ]
 
 

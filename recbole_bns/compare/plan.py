@@ -19,6 +19,7 @@ from recbole_bns.datasets.check import check_files, digest
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.runs.records import Settings
 from recbole_bns.sampling import available, get
+from recbole_bns.sampling.capabilities import serves_any_loss
 from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import flat, merge, read_yaml
@@ -258,13 +259,14 @@ def _words(value: Any) -> list[str]:
 
 
 def _samplers(value: Any, variants: Collection[str]) -> tuple[str, ...]:
-    """The rows: named ones, else all variants, else all samplers."""
+    """The rows: named ones, else all variants, else all samplers that serve any loss."""
     written = {name.lower(): name for name in variants}
     known = [*available(), NO_SAMPLER, *written]
     if value is None and variants:
         return tuple(variants)
     if value is None:
-        return tuple(sorted(available(), key=lambda name: (name != FIRST, name)))
+        served = [name for name, cls in available().items() if serves_any_loss(cls)]
+        return tuple(sorted(served, key=lambda name: (name != FIRST, name)))
     names = _words("none" if value is False else value)
     for name in names:
         if name not in known:

@@ -97,6 +97,24 @@ class Negatives(Requirement):
 
 
 @dataclass(frozen=True)
+class OneList(Requirement):
+    """A loss over many negatives, which takes one list of items for a whole batch."""
+
+    def refusal(self, sampler: str, others: Sequence[str]) -> UsageError:
+        """For a loss over one negative at a time.
+
+        Args:
+            sampler: name of the sampler that asks.
+            others: names of the samplers that serve any loss.
+        """
+        hint = f" ({self.hint})" if self.hint else ""
+        return UsageError(
+            f"neg_sampler '{sampler}' needs a loss over many negatives, such as --loss=ssm; "
+            f"allowed without one: {', '.join(others)}{hint}."
+        )
+
+
+@dataclass(frozen=True)
 class SideData(Requirement, ABC):
     """A tensor beside the interactions, handed to the sampler's ``side`` under :attr:`name`."""
 
@@ -209,6 +227,7 @@ class Asking(Resumable):
 
     needs: ClassVar[type[Scorer] | None] = None
     """The least capable scorer that serves it; None: it never looks at the model."""
+    Params: ClassVar[type[Any]]
     params: Any
 
     @classmethod
@@ -256,3 +275,8 @@ class Asking(Resumable):
         the validation and test parts.
         """
         return ()
+
+
+def serves_any_loss(cls: type[Asking]) -> bool:
+    """Whether a sampler trains with its default parameters where no loss over many is set."""
+    return of_type(cls.requirements_of(cls.Params()), OneList) is None

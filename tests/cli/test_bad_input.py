@@ -16,6 +16,7 @@ from tiny import ROOT, write_atomic
 from recbole_bns.cli import main
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available
+from recbole_bns.sampling.capabilities import serves_any_loss
 
 BASE = [
     "--model=BPR",
@@ -27,6 +28,8 @@ BASE = [
     "--show_progress=False",
 ]
 ARGS = "--neg_sampler_args"
+OTHERS = sum(map(serves_any_loss, available().values())) - 2
+"""Samplers that a model without vectors can have, but the last of a list."""
 
 # What the user wrote after BASE (a later --model, --dataset takes the place of an earlier one),
 # and the sentence, a pattern that has to match all of it.
@@ -134,7 +137,7 @@ TABLE: list[tuple[str, str]] = [
     (
         "--model=NeuMF --neg_sampler=aobpr",
         r"neg_sampler 'aobpr' needs user and item vectors, which NeuMF does not have; allowed "
-        rf"with this model: (\w+, ){{{len(available()) - 2}}}\w+ \(aobpr works with "
+        rf"with this model: (\w+, ){{{OTHERS}}}\w+ \(aobpr works with "
         r"neg_sampler_args\.definition: global\); a dot-product model of your own is made known "
         r"with recbole_bns\.factors\.",
     ),

@@ -18,9 +18,8 @@ def test_samplers_lists_every_sampler_with_its_parameters(capsys, monkeypatch):
         _, idea, needs, parameters, paper = rows[name]
         assert idea == cls.idea
         assert paper == cls.paper
-        assert needs == {"rns": "nothing", "pns": "nothing", "aobpr": "user and item vectors"}.get(
-            name, "scores"
-        )
+        nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "all"), "nothing")
+        assert needs == {**nothing, "aobpr": "user and item vectors"}.get(name, "scores")
         for key, value in defaults(cls.Params).items():
             assert f"{key} = {value}: " in parameters
     assert "(an integer >= 1 or 'all')" in rows["bns"][3]

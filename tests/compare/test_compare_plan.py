@@ -38,6 +38,7 @@ def test_a_plan_has_every_sampler_with_every_seed_and_the_papers_metrics(setting
     everything = read_plan(parse_flags(flags))
     assert everything.samplers[0] == "rns"
     assert len(everything.samplers) >= 7
+    assert "all" not in everything.samplers, "it needs a loss over many negatives"
     assert everything.seeds == (1, 2, 3, 4, 5)
 
 

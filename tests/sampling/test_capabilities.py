@@ -15,6 +15,7 @@ from recbole_bns.sampling.capabilities import (
     HeldOutPairs,
     ModelValues,
     Negatives,
+    OneList,
     Requirement,
     Scores,
     ScoresBetweenBatches,
@@ -27,6 +28,9 @@ from recbole_bns.testing import small_catalogue
 OURS: list[tuple[str, dict[str, Any], set[type[Requirement]]]] = [
     ("rns", {}, {Negatives}),
     ("pns", {}, {Negatives}),
+    ("inbatch", {}, {Negatives}),
+    ("mixed", {}, {Negatives}),
+    ("all", {}, {Negatives, OneList}),
     ("dns", {}, {Scores, Negatives}),
     ("ahns", {}, {Scores, Negatives}),
     ("aobpr", {}, {Vectors, Negatives}),
@@ -153,6 +157,11 @@ def test_different_negatives_that_a_positive_takes(need: Negatives, n: int, want
 
 
 REFUSALS = [
+    (
+        OneList().refusal("all", ["rns", "dns"]),
+        "neg_sampler 'all' needs a loss over many negatives, such as --loss=ssm; allowed without "
+        "one: rns, dns.",
+    ),
     (
         Vectors(hint="that works with less").refusal("x", "FM", ["rns", "dns"]),
         "neg_sampler 'x' needs user and item vectors, which FM does not have; allowed with this "

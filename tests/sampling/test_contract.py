@@ -13,6 +13,7 @@ from recbole_bns.testing import SamplerContract
 
 MORE: dict[str, list[dict[str, Any]]] = {
     "pns": [{"exponent": 0}],
+    "mixed": [{"uniform_share": 0.25}, {"uniform_share": 0.0}, {"uniform_share": 1.0}],
     "dns": [
         {"choice": "linear"},
         {"candidate_num": 8, "best_num": 3},

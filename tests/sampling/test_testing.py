@@ -19,6 +19,7 @@ from torch import Tensor
 import recbole_bns
 from recbole_bns.sampling import Catalogue
 from recbole_bns.sampling.methods.dns import DNS
+from recbole_bns.sampling.methods.pns import PNS
 from recbole_bns.testing import SamplerContract
 
 
@@ -171,6 +172,53 @@ def a_buffer_that_grows(step: Step) -> None:
     step.sampler.kept = step.ids if kept is None else torch.cat((kept, step.ids))
 
 
+LAWS: list[tuple[str, str, Callable[[Any, Tensor], Any]]] = [
+    ("test_log_prob", "log_prob", lambda sampler, told: told + 0.01),
+    ("test_log_prob", "log_prob", lambda sampler, told: told.double()),
+    ("test_log_prob", "log_prob", lambda sampler, told: told[:, 1:]),
+    ("test_log_prob", "log_prob", lambda sampler, told: told.index_fill(0, ONE, -torch.inf)),
+    ("test_log_prob", "sample", lambda sampler, ids: torch.minimum(ids, ids.flip(0))),
+    ("test_shared_list", "sample_shared", lambda sampler, ids: ids[1:]),
+    ("test_shared_list", "sample_shared", lambda sampler, ids: ids.int()),
+    ("test_shared_list", "sample_shared", lambda sampler, ids: ids.index_fill(0, ONE - 1, 0)),
+    ("test_shared_list", "sample_shared", lambda sampler, ids: ids + 40),
+    ("test_shared_list", "sample_shared", lambda sampler, ids: torch.randint_like(ids, 1, 40)),
+    ("test_shared_list", "sample_shared", lambda sampler, ids: counted_up(sampler, ids)),
+    ("test_shared_log_prob", "shared_log_prob", lambda sampler, told: told + 0.01),
+    ("test_shared_log_prob", "shared_log_prob", lambda sampler, told: told.flip(0)),
+    ("test_shared_log_prob", "shared_log_prob", lambda sampler, told: told[1:]),
+    ("test_shared_log_prob", "sample_shared", lambda sampler, ids: ids.clamp(max=20)),
+]
+"""A check, a method of PNS, and a damage to what it returns that fails the check."""
+ONE = torch.tensor([1])
+
+
+def counted_up(sampler: Any, ids: Tensor) -> Tensor:
+    """Other items by a counter that no state holds."""
+    sampler.steps = getattr(sampler, "steps", 0) + 1
+    return (ids + sampler.steps) % 40 + 1
+
+
+@pytest.mark.parametrize(("check", "method", "damage"), LAWS)
+def test_damage_to_a_law_or_list_is_found(
+    check: str, method: str, damage: Callable[[Any, Tensor], Any]
+) -> None:
+    class Damaged(PNS):
+        pass
+
+    def damaged(self: Any, *args: Any) -> Any:
+        return damage(self, getattr(PNS, method)(self, *args))
+
+    setattr(Damaged, method, damaged)
+
+    class Contract(SamplerContract):
+        def make_sampler(self, catalogue: Catalogue, seed: int) -> Damaged:
+            return Damaged(catalogue, seed=seed)
+
+    with pytest.raises(AssertionError):
+        Contract().run_check(check)
+
+
 @pytest.mark.parametrize(("check", "damage"), DAMAGES, ids=[d.__name__ for _, d in DAMAGES])
 def test_damage_is_found(check: str, damage: Damage) -> None:
     with pytest.raises(AssertionError):
@@ -180,7 +228,7 @@ def test_damage_is_found(check: str, damage: Damage) -> None:
 def test_without_damage_every_check_passes() -> None:
     contract = contract_of(lambda step: None)
     checks = [name for name in dir(contract) if name.startswith("test_")]
-    assert {check for check, _ in DAMAGES} == set(checks)
+    assert {check for check, *_ in [*DAMAGES, *LAWS]} == set(checks)
     contract.run_all()
 
 

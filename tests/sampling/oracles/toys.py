@@ -11,7 +11,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from recbole_bns.sampling import CandidateSampler, Catalogue, FactorScorer, Scorer
+from recbole_bns.sampling import CandidateSampler, Catalogue, FactorScorer, Peers, Scorer
 from recbole_bns.testing import TableScorer
 
 X = [2, 0.5, -1, 1.5, 0, 1, 0.5, 3]
@@ -121,3 +121,15 @@ def assert_law(draws: Any, probability: Sequence[float] | np.ndarray) -> None:
     if keep.sum() == 1:  # one outcome: nothing is left to chance, and chi-square is no number
         return
     assert chisquare(observed[keep], wanted[keep]).pvalue > 1e-4
+
+
+class OneOfSeveral(Peers):
+    """A process whose others have been told beforehand what they would send."""
+
+    def __init__(self, rank: int, rows: Sequence[Tensor]) -> None:
+        self.rank, self.size, self.rows = rank, len(rows), list(rows)
+
+    def gather(self, rows: Tensor) -> list[Tensor]:
+        """Its own rows among those of the others."""
+        assert torch.equal(rows, self.rows[self.rank])
+        return self.rows
