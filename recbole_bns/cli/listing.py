@@ -12,6 +12,8 @@ from .parser import Parser
 
 IDEA, PARAMETERS, PAPER = "idea", "parameters = default: meaning (allowed)", "paper"
 PAPER_WIDTH = 16
+LEAST_IDEA = 11
+"""Columns that the longest word of an idea needs."""
 
 
 def parser_of(command: str, description: str, example: str) -> Parser:
@@ -51,7 +53,7 @@ class Listing:
         longest = max(len(cls.name) for cls in self.classes)
         lines = 3 * len(self.heads) + 1  # between the columns, with a space on either side
         spare = width - longest - sum(self.widths) - PAPER_WIDTH - lines
-        idea = spare * 3 // 10
+        idea = max(spare * 3 // 10, LEAST_IDEA)
         widths = [longest, idea, *self.widths, spare - idea, PAPER_WIDTH]
         table = tabulate(
             self._rows("\n", ""),
