@@ -1,7 +1,7 @@
 """A sampler of ours is whole: oracle, parameters, search space, row, page, contract, golden bits.
 
-What a sampler of another package needs is in the README; this is what one in
-``recbole_bns/sampling/methods/`` needs besides.
+So is a loss. What one of another package needs is in the README; this is what one in
+``recbole_bns/sampling/methods/`` or ``recbole_bns/losses/forms/`` needs besides.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from tiny import ROOT
 
+from recbole_bns import losses
 from recbole_bns.cli import main, run
 from recbole_bns.sampling import NegativeSampler, available, get, register, registry
 from recbole_bns.settings.words import read_yaml
 
-METHODS = "recbole_bns.sampling.methods."
+METHODS, FORMS = "recbole_bns.sampling.methods.", "recbole_bns.losses.forms."
 CONTRACT = ROOT / "tests" / "sampling" / "test_contract.py"
+CONTRACT_OF_LOSSES = ROOT / "tests" / "losses" / "test_contract_of_losses.py"
+ORACLES_OF_LOSSES = ROOT / "tests" / "losses" / "test_oracles_of_losses.py"
 
 
 def our_samplers() -> list[str]:
@@ -61,12 +66,16 @@ def has_row(name: str) -> bool:
 
 def has_page(name: str) -> bool:
     """``recbole-bns samplers NAME`` shows idea, paper and the chapter of its module."""
-    sampler = get(name)
-    chapter = inspect.getdoc(inspect.getmodule(sampler)) or ""
+    return shows("samplers", get(name))
+
+
+def shows(command: str, cls: Any) -> bool:
+    """A command of the name shows idea, paper and the chapter of the class's module."""
+    chapter = inspect.getdoc(inspect.getmodule(cls)) or ""
     with redirect_stdout(StringIO()) as output:
-        assert main(["samplers", name]) == 0
+        assert main([command, cls.name]) == 0
     page = without_spaces(output.getvalue())
-    parts = [sampler.idea, sampler.paper, chapter]
+    parts = [cls.idea, cls.paper, chapter]
     return all(part and without_spaces(part) in page for part in parts)
 
 
@@ -82,7 +91,7 @@ def is_in_help(name: str) -> bool:
 
 def keeps_the_contract(name: str) -> bool:
     """The contract's tests have cases of it."""
-    return name in contract_names()
+    return name in contract_names(CONTRACT)
 
 
 def has_golden_bits(name: str) -> bool:
@@ -96,9 +105,56 @@ def has_golden_bits(name: str) -> bool:
     return name in ast.literal_eval(trained)
 
 
+def our_losses() -> list[str]:
+    """Names of the registered losses that live in this package."""
+    classes = losses.available().items()
+    return sorted(name for name, cls in classes if cls.__module__.startswith(FORMS))
+
+
+def loss_has_oracle(name: str) -> bool:
+    """A row in the table of slow loops."""
+    text = ORACLES_OF_LOSSES.read_text(encoding="utf-8")
+    table = text.split("\nORACLES: ")[1].split("\n]\n")[0]
+    return f'\n    ("{name}", ' in table
+
+
+def loss_has_parameters(name: str) -> bool:
+    """The documented copy of its parameters; that it is fresh is tested where it is read."""
+    path = ROOT / "properties" / "loss" / f"{name}.yaml"
+    return path.is_file() and read_yaml(path)["loss"] == name
+
+
+def loss_has_sweep(name: str) -> bool:
+    """Search dimensions of its own."""
+    path = ROOT / "properties" / "sweep" / "loss" / f"{name}.yaml"
+    return path.is_file() and bool(read_yaml(path))
+
+
+def loss_has_page(name: str) -> bool:
+    """``recbole-bns losses NAME`` shows its module's chapter, which has a formula and a source."""
+    loss = losses.get(name)
+    chapter = inspect.getdoc(inspect.getmodule(loss)) or ""
+    formula = "``" in chapter or "\n    " in chapter
+    return shows("losses", loss) and formula and re.search(r"\bSources?: ", chapter) is not None
+
+
+def loss_keeps_the_contract(name: str) -> bool:
+    """The contract's tests have cases of it."""
+    return name in contract_names(CONTRACT_OF_LOSSES)
+
+
+CHECKS_OF_LOSSES: dict[str, Callable[[str], bool]] = {
+    "a row in ORACLES of tests/losses/test_oracles_of_losses.py": loss_has_oracle,
+    "properties/loss/<name>.yaml (scripts/write_yaml.py)": loss_has_parameters,
+    "properties/sweep/loss/<name>.yaml": loss_has_sweep,
+    "idea, paper, and a formula with its source in its module": loss_has_page,
+    "cases in tests/losses/test_contract_of_losses.py": loss_keeps_the_contract,
+}
+
+
 CHECKS: dict[str, Callable[[str], bool]] = {
     "tests/sampling/oracles/test_<name>.py": has_oracle,
-    "properties/sampler/<name>.yaml (scripts/write_sampler_yaml.py)": has_parameters,
+    "properties/sampler/<name>.yaml (scripts/write_yaml.py)": has_parameters,
     "properties/sweep/<name>.yaml": has_sweep,
     "a row in the README's table of samplers": has_row,
     "idea, paper and a docstring of its module (recbole-bns samplers <name>)": has_page,
@@ -128,11 +184,11 @@ def names_in(item: pytest.Item) -> Iterator[str]:
 
 
 @cache
-def contract_names() -> frozenset[str]:
-    """Names of the samplers that the contract's tests run over, as pytest collects them."""
+def contract_names(path: Path) -> frozenset[str]:
+    """Names of what a contract's tests run over, as pytest collects them."""
     collected = Collected()
     words = ["--collect-only", "-qq", "-n", "0", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
-    status = pytest.main([*words, str(CONTRACT)], plugins=[collected])
+    status = pytest.main([*words, str(path)], plugins=[collected])
     assert status == pytest.ExitCode.OK
     return frozenset(name for item in collected.items for name in names_in(item))
 
@@ -150,8 +206,36 @@ def test_a_sampler_has(name: str, what: str) -> None:
     assert CHECKS[what](name), f"sampler '{name}' lacks {what}"
 
 
+def test_our_losses_are_found() -> None:
+    assert {"ssm", "bpr", "gbce"} <= set(our_losses())
+    files = (ROOT / "recbole_bns" / "losses" / "forms").glob("[!_]*.py")
+    modules = {losses.get(name).__module__ for name in our_losses()}
+    assert modules == {FORMS + path.stem for path in files}
+
+
+@pytest.mark.parametrize("what", CHECKS_OF_LOSSES)
+@pytest.mark.parametrize("name", our_losses())
+def test_a_loss_has(name: str, what: str) -> None:
+    assert CHECKS_OF_LOSSES[what](name), f"loss '{name}' lacks {what}"
+
+
+def test_a_loss_that_lacks_it_all_fails_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract_names(CONTRACT_OF_LOSSES)  # collected before the throwaway is registered
+    monkeypatch.setattr(losses.registry._registry, "classes", losses.available())
+    module = ModuleType(FORMS + "throwaway")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    @losses.register
+    class Throwaway(losses.Loss):
+        name, idea, paper = "throwaway", "none", "nobody"
+
+    monkeypatch.setattr(Throwaway, "__module__", module.__name__)
+    assert "throwaway" in our_losses()
+    assert [what for what, has in CHECKS_OF_LOSSES.items() if has("throwaway")] == []
+
+
 def test_a_sampler_that_lacks_it_all_fails_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    contract_names()  # collected before the throwaway is registered
+    contract_names(CONTRACT)  # collected before the throwaway is registered
     monkeypatch.setattr(registry._registry, "classes", available())
     module = ModuleType(METHODS + "throwaway")
     monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -11,7 +11,7 @@ from tiny import ROOT, run_fresh
 import recbole_bns
 
 PACKAGE = Path(recbole_bns.__file__).parent
-TOP = {"__init__.py", "testing.py", "py.typed"}
+TOP = {"__init__.py", "py.typed"}
 
 
 def test_on_the_top_floor_are_rooms_alone() -> None:
@@ -29,6 +29,7 @@ def test_on_the_top_floor_are_rooms_alone() -> None:
         ("recbole_bns.cli", ["ray", "plotly", "matplotlib", "torch", "pandas", "recbole"]),
         ("recbole_bns.adapters.checks", ["ray", "plotly", "matplotlib", "pandas", "recbole"]),
         ("recbole_bns.sampling", ["ray", "plotly", "matplotlib", "recbole"]),
+        ("recbole_bns.losses", ["ray", "plotly", "matplotlib", "recbole"]),
         ("recbole_bns.testing", ["ray", "plotly", "matplotlib", "recbole", "pytest"]),
     ],
 )

@@ -145,8 +145,9 @@ class ManyNegatives(_Host):
         else:
             vectors = self._compared(*found, items, ids)
             fused = self._in_one_pass(vectors, which, drawn)
-            plain = fused is None
-            loss = self._of_scores(*_products(*vectors), which, rows, drawn) if plain else fused
+            if fused is None:
+                fused = self._of_scores(*_products(*vectors), which, rows, drawn)
+            loss = fused
         return loss + self._l2(*which) if self.choice.reg_weight else loss
 
     def _in_one_pass(

@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": ("", "recommendations of a trained model"),
     "export": ("", "its vectors of users and items"),
     "samplers": ("", "the samplers, their parameters and papers"),
+    "losses": ("", "the losses, their parameters and papers"),
     "doctor": ("", "versions, mends of the host, devices"),
 }
 """Name -> the words after it that matter most, and what it is for."""

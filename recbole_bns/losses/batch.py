@@ -55,14 +55,14 @@ class LossBatch:
 
     def __post_init__(self) -> None:
         """Check the correction, and widen the scores."""
-        needs = {"log_q": self.log_q_form != "none"}
-        needs["pos_log_q"] = self.log_q_form in {"both", "corrected"}
-        missing = [name for name, needed in needs.items() if needed and getattr(self, name) is None]
-        if self.log_q_form not in LOG_Q or missing:
+        if self.log_q_form not in LOG_Q:
+            raise UsageError(f"loss_log_q: got '{self.log_q_form}'; allowed: {', '.join(LOG_Q)}.")
+        needed = {"none": (), "negatives": ("log_q",)}.get(self.log_q_form, ("log_q", "pos_log_q"))
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
             raise UsageError(
-                f"loss_log_q: got '{self.log_q_form}'"
-                + (f" without {' and '.join(missing)}; give them" if missing else "")
-                + f"; allowed: {', '.join(LOG_Q)}."
+                f"loss_log_q: got '{self.log_q_form}' without {' and '.join(missing)}, allowed is "
+                "that with a sampler that knows its log-probabilities; write loss_log_q: none."
             )
         for name in ("pos", "neg"):
             object.__setattr__(self, name, _at_least_float32(getattr(self, name)))

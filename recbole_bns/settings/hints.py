@@ -28,6 +28,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "report": ("png",),
     "prepare": ("overwrite",),
     "samplers": ("markdown",),
+    "losses": ("markdown",),
 }
 """Flags of the commands that are no settings."""
 

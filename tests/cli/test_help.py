@@ -66,7 +66,7 @@ def test_the_examples_of_a_help_are_read(command, capsys):
     assert main(["help", command]) == 0
     text = capsys.readouterr().out
     examples = re.findall(rf"^(?:example:)? *recbole-bns {command} (.*[=-].*)$", text, re.MULTILINE)
-    assert len(examples) >= {"doctor": 0, "samplers": 0}.get(command, 1)
+    assert len(examples) >= {"doctor": 0, "samplers": 0, "losses": 0}.get(command, 1)
     parser = import_module(f"recbole_bns.cli.{command}").parser()
     for example in examples:
         read = parser.read_open if command in {"run", "compare", "tune"} else parser.read
@@ -102,11 +102,11 @@ def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["sampler"]) == 2
     assert capsys.readouterr().err == (
         "recbole-bns: command: got 'sampler'; did you mean 'samplers'?; "
-        "allowed: run, compare, tune, report, prepare, predict, export, samplers, doctor.\n"
+        "allowed: run, compare, tune, report, prepare, predict, export, samplers, losses, doctor.\n"
     )
 
 
-ALLOWED = "allowed: run, compare, tune, report, prepare, predict, export, samplers, doctor."
+ALLOWED = "allowed: run, compare, tune, report, prepare, predict, export, samplers, losses, doctor."
 NO_COMMAND = [
     (["--verison"], f"command: got '--verison'; did you mean '--version'?; {ALLOWED}"),
     (["help", "comapre"], f"command: got 'comapre'; did you mean 'compare'?; {ALLOWED}"),
@@ -194,6 +194,7 @@ def test_help_and_refusals_bring_neither_torch_nor_pandas(tmp_path):
         "export --checkpoint=nowhere",
         "export --format=xls",
         "samplers --markdwon",
+        "losses --markdwon",
         "doctor now",
     ]
     code = f"""

@@ -1,4 +1,4 @@
-"""Every loss against a slow loop over its formula, golden values, identities, extremes."""
+"""Every loss against a slow loop over its formula; corrections, golden values, identities."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from recbole_bns.losses import LossBatch, available, get
-from recbole_bns.losses.base import EpochView, log_sum_exp, mean_over_rows
+from recbole_bns.common.errors import UsageError
+from recbole_bns.losses import (
+    EpochView,
+    LossBatch,
+    build,
+    log_sum_exp,
+    mean_over_rows,
+)
 from recbole_bns.losses.forms.slk import quantiles
 from recbole_bns.sampling import FactorScorer, Proposal
 from recbole_bns.testing import small_catalogue
 
 B, N, ITEMS = 5, 7, 41
-MASKABLE = sorted(available())
 
 
 def batch(seed: int = 0, *, dtype: torch.dtype = torch.float64, **more: Any) -> LossBatch:
@@ -36,8 +41,11 @@ def batch(seed: int = 0, *, dtype: torch.dtype = torch.float64, **more: Any) -> 
 
 
 def made(name: str, **params: Any) -> Any:
-    cls = get(name)
-    return cls(cls.Params(**params))
+    return build(name, params)
+
+
+def identical(ours: Tensor, theirs: Tensor) -> bool:
+    return torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 Row = Callable[[float, list[float], list[float]], float]
@@ -66,7 +74,7 @@ def hinge(p: float, s: list[float], w: list[float]) -> float:
 
 
 def dns_sum(p: float, s: list[float], w: list[float]) -> float:
-    ranked = sorted(zip(s, w, strict=True), key=lambda pair: -(pair[0] + math.log(pair[1])))
+    ranked = sorted(zip(s, w, strict=True), reverse=True)
     return sum(-v * math.log(sigmoid(p - x)) for x, v in ranked[:2])
 
 
@@ -146,14 +154,8 @@ def test_a_loss_is_its_published_formula(
         assert float(values[b]) == pytest.approx(expected, rel=1e-9, abs=1e-12), b
 
 
-def test_every_loss_has_an_oracle() -> None:
-    ours = {name for name, cls in available().items() if cls.__module__.startswith("recbole_bns.")}
-    assert {name for name, _, _ in ORACLES} == ours
-
-
 def test_golden_values() -> None:
-    ids = torch.tensor([[1, 2, 3]])
-    one = torch.tensor([1])
+    ids, one = torch.tensor([[1, 2, 3]]), torch.tensor([1])
     small = LossBatch(torch.tensor([0.6]), torch.tensor([[0.1, 0.5, -0.2]]), one, one, ids, ITEMS)
     assert float(made("ssm", temperature=0.2)(small)) == pytest.approx(0.534697, abs=1e-6)
     assert float(made("sl", temperature=0.2)(small)) == pytest.approx(-0.346822, abs=1e-6)
@@ -161,10 +163,6 @@ def test_golden_values() -> None:
         torch.tensor([2.0]), torch.tensor([[0.5, 1.5, 0.0, 3.0]]), one, one, ids, ITEMS
     )
     assert float(made("dns_sum", best_num=2)(four)) == pytest.approx(1.787339, abs=1e-6)
-
-
-def identical(ours: Tensor, theirs: Tensor) -> bool:
-    return torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_identities() -> None:
@@ -187,82 +185,138 @@ def test_identities() -> None:
     assert identical(every, made("bpr")(given) * N)
 
 
-def test_corrections_by_the_proposal() -> None:
-    log_q = torch.rand(B, N, dtype=torch.float64).log()
-    own = (torch.rand(B, dtype=torch.float64) / 2).log()
-    for name in ("ssm", "sl", "bsl", "slk"):
-        plain = replace(batch(), log_q=log_q, pos_log_q=own)
-        loss = made(name, temperature=0.5)
-        for form, left, right in (
-            ("negatives", log_q * 0.5, 0.0),
-            ("both", log_q * 0.5, own * 0.5),
-        ):
-            shifted = replace(batch(), neg=plain.neg - left, pos=plain.pos - right)
-            if name != "slk" or form == "negatives":  # SL@K's weight sees the score itself
-                assert identical(loss(replace(plain, log_q_form=form)), loss(shifted)), (name, form)
-        assert identical(loss(replace(plain, log_q_form="none")), loss(batch()))
+def corrected_by(form: str, seed: int = 0) -> LossBatch:
+    """A batch whose negatives and positives have log-probabilities."""
+    generator = torch.Generator().manual_seed(seed + 9)
+    log_q, own = (
+        torch.rand(size, generator=generator, dtype=torch.float64).log() for size in ((B, N), (B,))
+    )
+    return batch(seed, log_q=log_q, pos_log_q=own - math.log(2), log_q_form=form)
 
 
-def test_the_corrected_form_against_a_loop() -> None:
-    t = 0.4
-    log_q = torch.rand(B, N, dtype=torch.float64).log()
-    own = (torch.rand(B, dtype=torch.float64) / 2).log()
-    given = replace(batch(), log_q=log_q, pos_log_q=own, log_q_form="corrected")
-    pos = given.pos.clone().requires_grad_()
-    values = made("ssm", temperature=t)(replace(given, pos=pos))
+SOFT: dict[str, Callable[[float, list[float]], float]] = {
+    "ssm": lambda z, zs: -z + math.log(math.exp(z) + sum(map(math.exp, zs))),
+    "sl": lambda z, zs: -z + math.log(sum(map(math.exp, zs))),
+    "bsl": lambda z, zs: -z + 1.1 * math.log(sum(map(math.exp, zs))),
+}
+"""Softmax losses of the positive's logit and those of its negatives."""
+
+
+@pytest.mark.parametrize("name", [*SOFT, "slk"])
+@pytest.mark.parametrize("form", ["none", "negatives", "both"])
+def test_log_q_is_taken_from_the_logits(name: str, form: str) -> None:
+    temperature, given = 0.5, corrected_by(form)
+    values = made(name, temperature=temperature)(given)
     assert given.mask is not None
+    assert given.log_q is not None
+    assert given.pos_log_q is not None
+    for b in range(1, B):
+        z = float(given.pos[b]) / temperature
+        z -= float(given.pos_log_q[b]) if form == "both" else 0.0
+        zs = [
+            float(given.neg[b, j]) / temperature
+            - (0.0 if form == "none" else float(given.log_q[b, j]))
+            for j in range(N)
+            if not given.mask[b, j]
+        ]
+        weight = sigmoid(float(given.pos[b])) if name == "slk" else 1.0
+        expected = weight * SOFT.get(name, SOFT["sl"])(z, zs)
+        assert float(values[b]) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_corrected_form_against_a_loop(weighted: bool) -> None:
+    t, given = 0.4, corrected_by("corrected")
+    weights = torch.rand(B, N, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    weights = weights if weighted else torch.ones_like(weights)
+    pos = given.pos.clone().requires_grad_()
+    given = replace(given, pos=pos, term_weight=weights if weighted else None)
+    values = made("ssm", temperature=t)(given)
+    assert given.mask is not None
+    assert given.log_q is not None
+    assert given.pos_log_q is not None
+    gradient = torch.autograd.grad(values.sum(), pos)[0]
     for b in range(B):
         left = [j for j in range(N) if not given.mask[b, j]]
         if not left:
             assert float(values[b].detach()) == 0
             continue
-        free = 1 - math.exp(float(own[b]))
+        others = 1 - math.exp(float(given.pos_log_q[b]))
         terms = [
-            math.exp(float(given.neg[b, j]) / t) / (math.exp(float(log_q[b, j])) / free)
+            float(weights[b, j])
+            * math.exp(float(given.neg[b, j]) / t)
+            / (math.exp(float(given.log_q[b, j])) / others)
             for j in left
         ]
-        p = math.exp(float(given.pos[b]) / t)
-        weight = 1 - p / (p + sum(terms) / len(terms))
-        expected = weight * (-float(given.pos[b]) / t + math.log(sum(terms)))
-        assert float(values[b].detach()) == pytest.approx(expected, rel=1e-9)
-        gradient = torch.autograd.grad(values[b], pos, retain_graph=True)[0]
+        z = float(given.pos[b].detach()) / t
+        weight = 1 - math.exp(z) / (math.exp(z) + sum(terms) / float(weights[b, left].sum()))
+        assert float(values[b].detach()) == pytest.approx(
+            weight * (-z + math.log(sum(terms))), rel=1e-9
+        )
         assert float(gradient[b]) == pytest.approx(-weight / t)  # none flows through the weight
 
 
-@pytest.mark.parametrize("name", MASKABLE)
-def test_gradients(name: str) -> None:
-    given = batch(4)
-    loss = made(name)
-    inputs = (given.pos.clone().requires_grad_(), given.neg.clone().requires_grad_())
-    assert torch.autograd.gradcheck(
-        lambda pos, neg: loss(replace(given, pos=pos, neg=neg)), inputs, atol=1e-6
+@pytest.mark.parametrize(
+    ("form", "given", "sentence"),
+    [
+        ("some", {}, r"loss_log_q: got 'some'; allowed: none, negatives, both, corrected\."),
+        ("negatives", {}, "got 'negatives' without log_q, allowed is"),
+        ("both", {"log_q": torch.zeros(B, N)}, "got 'both' without pos_log_q"),
+        ("corrected", {}, "got 'corrected' without log_q and pos_log_q"),
+    ],
+)
+def test_a_correction_without_probabilities_is_refused(
+    form: str, given: dict[str, Tensor], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        batch(log_q_form=form, **given)
+
+
+def scores_of(size: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Users, positives and a list of negatives, (B,), (B,) and (size,), as rows of scores."""
+    generator = torch.Generator().manual_seed(seed)
+    users, own, many = (
+        torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (B, B, size)
     )
+    return users @ own.T, (users * own).sum(1), users @ many.T
 
 
-@pytest.mark.parametrize("name", MASKABLE)
-@pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_no_extreme_gives_a_nan(name: str, scale: float) -> None:
-    params = {"temperature": 0.01} if "temperature" in get(name).Params.__annotations__ else {}
-    loss = made(name, **params)
-    for seed in range(3):
-        given = batch(seed, dtype=torch.float32)
-        pos, neg = ((x * scale).requires_grad_() for x in (given.pos, given.neg))
-        values = loss(replace(given, pos=pos, neg=neg))
-        assert bool(values.isfinite().all())
-        assert float(values[0].detach()) == 0, "a row without a term"
-        values.sum().backward()
-        assert pos.grad is not None
-        assert neg.grad is not None
-        assert bool(pos.grad.isfinite().all())
-        assert bool(neg.grad.isfinite().all())
-        assert given.mask is not None
-        assert not bool(neg.grad[given.mask].any()), "a masked term has a gradient"
+def cross_entropy(pos: Tensor, neg: Tensor, temperature: float) -> Tensor:
+    """By torch: the positive is class 0."""
+    logits = torch.cat((pos.unsqueeze(1), neg), 1) / temperature
+    zeros = torch.zeros(len(pos), dtype=torch.long)
+    return torch.nn.functional.cross_entropy(logits, zeros, reduction="none")
+
+
+def test_the_three_modes_of_ssm() -> None:
+    """In the batch, summed; a list that all share; negatives of each row's own."""
+    users, items = torch.arange(1, B + 1), torch.arange(2, B + 2)
+    square, pos, shared = scores_of(N)
+    classes = torch.arange(B)
+    within = LossBatch(pos, square, users, items, items, ITEMS, mask=torch.eye(B, dtype=torch.bool))
+    summed = made("ssm", temperature=0.3, reduction="sum")(within).mean()
+    assert identical(
+        summed, torch.nn.functional.cross_entropy(square / 0.3, classes, reduction="sum")
+    )
+    ids = torch.arange(7, 7 + N)
+    for given in (ids, ids.expand(B, N)):
+        one = LossBatch(pos, shared, users, items, given, ITEMS)
+        assert identical(made("ssm", temperature=0.3)(one), cross_entropy(pos, shared, 0.3))
+
+
+def test_small_losses_keep_their_digits() -> None:
+    """Of a softmax by log-sum-exp minus the positive's logit, float32 would leave nothing."""
+    one = torch.tensor([1])
+    given = LossBatch(torch.tensor([1.0]), torch.tensor([[0.8, 0.75]]), one, one, one, ITEMS)
+    value = float(made("ssm", temperature=0.01)(given))
+    assert value == pytest.approx(math.exp(-20) + math.exp(-25), rel=1e-4)
 
 
 def test_the_mean_is_weighted_by_rows() -> None:
     values = torch.tensor([1.0, 2.0, 4.0])
     assert float(mean_over_rows(values, None)) == pytest.approx(7 / 3)
     assert float(mean_over_rows(values, torch.tensor([1.0, 0.0, 3.0]))) == pytest.approx(13 / 4)
+    assert float(mean_over_rows(values, torch.zeros(3))) == 0
 
 
 def test_log_sum_exp_of_nothing_has_no_nan() -> None:
@@ -300,7 +354,7 @@ def test_slk_refreshes_saves_and_weighs() -> None:
     loss = made("slk", refresh_every=2, k=2, weight_temperature=0.5)
     loss.begin_epoch(0, view)
     loss.begin_epoch(1, view)
-    assert loss.quantile is None
+    assert len(loss.quantile) == 0
     loss.begin_epoch(2, view)
     kept = loss.quantile.clone()
     loss.begin_epoch(3, view)

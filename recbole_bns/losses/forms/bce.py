@@ -67,7 +67,7 @@ class GBCE(Loss):
     """Binary cross-entropy whose positive term has the exponent that calibrates it."""
 
     name = "gbce"
-    idea = "binary cross-entropy with a positive term that takes back overconfidence"
+    idea = "binary cross-entropy with a positive term that takes back confidence"
     paper = "Petrov & Macdonald, RecSys 2023"
     negatives = 64
     Params = GBCEParams

@@ -1,18 +1,4 @@
-"""A conformance suite for negative samplers, ours and those of other packages.
-
-A sampler keeps the promises of :class:`~recbole_bns.sampling.NegativeSampler` if this passes::
-
-    from recbole_bns.testing import SamplerContract
-
-    class TestMine(SamplerContract):
-        name = "mine"                    # as registered
-        args = {"candidate_num": 8}      # neg_sampler_args; {} if left out
-
-pytest collects the inherited ``test_`` methods, once for every kind of scorer that the sampler can
-use and for 1 and 3 negatives a positive, and names the case in a failure
-(``TestMine::test_seed[factor-3]``). Without pytest, ``TestMine().run_all()`` does the same. All is
-small and seeded: a failure repeats.
-"""
+"""The promises of a negative sampler, and the small catalogue and scorers they are checked on."""
 
 from __future__ import annotations
 
@@ -21,7 +7,6 @@ import random
 from collections import deque
 from collections.abc import Iterator, Mapping
 from inspect import signature
-from itertools import product
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -38,6 +23,8 @@ from recbole_bns.sampling import (
     registry,
 )
 from recbole_bns.sampling.capabilities import HeldOutPairs, Scores, SideData, of_type
+
+from .contract import Contract, Variations
 
 NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
 Bad = tuple[float, Any] | None  # a score that is not finite, and the items that have it
@@ -121,7 +108,7 @@ class Case(NamedTuple):
     sampler: NegativeSampler
 
 
-class SamplerContract:
+class SamplerContract(Contract):
     """The promises of a sampler as test methods; derive a ``Test…`` class and set ``name``."""
 
     name: ClassVar[str]
@@ -160,29 +147,7 @@ class SamplerContract:
         for kind, n in self.labels():
             yield self.case(kind, n, seed)
 
-    def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Have pytest call a check of the contract once for each of its cases."""
-        for names, values in self._variations(metafunc.function.__name__).items():
-            if set(names) <= set(metafunc.fixturenames):
-                metafunc.parametrize(names, values, ids=["-".join(map(str, v)) for v in values])
-
-    def run_all(self) -> None:
-        """Every check on every case, without pytest."""
-        for name in dir(self):
-            if name.startswith("test_"):
-                self.run_check(name)
-
-    def run_check(self, name: str) -> None:
-        """One check on every case, without pytest."""
-        check = getattr(self, name)
-        variations = [
-            [dict(zip(names, value, strict=True)) for value in values]
-            for names, values in self._variations(name).items()
-        ]
-        for chosen in product(*variations):
-            check(**{key: value for part in chosen for key, value in part.items()})
-
-    def _variations(self, name: str) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+    def _variations(self, name: str) -> Variations:
         """Names of a check's arguments and the values that it is called with."""
         check = vars(SamplerContract).get(name)
         if check is None or "kind" not in signature(check).parameters:
@@ -191,7 +156,7 @@ class SamplerContract:
             labels = self.labels()
         except Exception:  # the sampler cannot be made: each check says so, where it is made
             labels = [(kind, n) for kind in self.kinds for n in NUMBERS]
-        variations: dict[tuple[str, ...], list[tuple[Any, ...]]] = {("kind", "n"): [*labels]}
+        variations: Variations = {("kind", "n"): [*labels]}
         if name == "test_unusable_scores":
             variations["bad",] = [(bad,) for bad in NOT_FINITE]
         return variations

@@ -1,0 +1,55 @@
+"""Conformance suites for samplers and losses, ours and those of other packages.
+
+A sampler keeps the promises of :class:`~recbole_bns.sampling.NegativeSampler` if this passes::
+
+    from recbole_bns.testing import SamplerContract
+
+    class TestMine(SamplerContract):
+        name = "mine"                    # as registered
+        args = {"candidate_num": 8}      # neg_sampler_args; {} if left out
+
+and a loss those of :class:`~recbole_bns.losses.Loss` if this does::
+
+    from recbole_bns.testing import LossContract
+
+    class TestMyLoss(LossContract):
+        name = "my_loss"                 # as registered
+        args = {"temperature": 0.1}      # loss_args; {} if left out
+
+pytest collects the inherited ``test_`` methods: for a sampler once for every kind of scorer that it
+can use and for 1 and 3 negatives a positive, for a loss once for every form of ``log_q`` that it
+has and for 1 and 6; a failure names the case (``TestMine::test_seed[factor-3]``). Without pytest,
+``TestMine().run_all()`` does the same. All is small and seeded: a failure repeats.
+"""
+
+from .losses import LossContract
+from .samplers import (
+    KINDS,
+    NOT_FINITE,
+    NUMBERS,
+    Bad,
+    Batch,
+    Case,
+    SamplerContract,
+    TableScorer,
+    footprint,
+    generator_states,
+    make_scorer,
+    small_catalogue,
+)
+
+__all__ = [
+    "KINDS",
+    "NOT_FINITE",
+    "NUMBERS",
+    "Bad",
+    "Batch",
+    "Case",
+    "LossContract",
+    "SamplerContract",
+    "TableScorer",
+    "footprint",
+    "generator_states",
+    "make_scorer",
+    "small_catalogue",
+]
