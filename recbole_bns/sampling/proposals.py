@@ -295,6 +295,8 @@ def first_distinct(stream: Tensor, allowed: Tensor, k: int) -> Tensor:
         ``(B, k)`` ids.
     """
     allowed = allowed & (stream > 0)
+    if k > 1 and engine.available(stream):
+        return draws.first_distinct(stream, allowed, k)
     if k > 1:
         same = stream.unsqueeze(2) == stream.unsqueeze(1)
         earlier = (same & allowed.unsqueeze(1)).tril(-1).any(2)
