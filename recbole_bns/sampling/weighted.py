@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from .catalogue import Catalogue
-from .kernels import engine
 from .proposals import Draws, Proposal, first_distinct
 from .streams import integers, new_key, uniforms
 
@@ -119,7 +118,7 @@ class WeightedProposal(Draws):
         free = self.free[users]
         index = users if by_user else torch.arange(len(users), device=users.device)
         if distinct:
-            if k > FEW and engine.available(users):
+            if k > FEW and users.device.type == "cpu":
                 items = self._draw_many_distinct(users, free, k, index, generator)
             else:
                 items = self._draw_distinct(users, free, k, index, generator)
