@@ -29,6 +29,8 @@ from recbole_bns.sampling import Catalogue, Scorer
 from . import quality
 from .files import RecordFolder
 
+MANY = 1 << 20
+"""Negatives of an epoch that are looked at where a positive meets many: 16 MiB."""
 EVERY, EVERY_DEAR, ROWS = 16, 32, 256
 """One batch in so many is scored, at least one, and so many of its rows where scores are dear."""
 TABLE = 1 << 22
@@ -44,7 +46,7 @@ class Seen:
     users: list[Tensor] = field(default_factory=list)
     """``(B,)`` each."""
     ids: list[Tensor] = field(default_factory=list)
-    """``(B, n)`` each."""
+    """``(B, n)`` each; 0 where a loss leaves a term out."""
     scored: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     """Users (b,), ids (b, n) and scores (b, 1 + n), the positive's first."""
     sampling: float = 0.0
@@ -92,6 +94,7 @@ class NegativeRecorder:
         self._factory: ScorerFactory | None = None
         self._dear = False
         self._to_score: frozenset[int] = frozenset()
+        self._most = 0
 
     def bind(self, model: nn.Module) -> None:
         """Score with ``model`` from now on."""
@@ -110,6 +113,7 @@ class NegativeRecorder:
         """
         self._seen = Seen()
         self._to_score = centres(batches, EVERY_DEAR if self._dear else EVERY)
+        self._most = MANY // max(batches, 1)
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
@@ -119,6 +123,31 @@ class NegativeRecorder:
             yield
         finally:
             self._seen.sampling += perf_counter() - start
+
+    def see_many(
+        self, users: Tensor, items: Tensor, ids: Tensor, left_out: Any, rows: Any = None
+    ) -> None:
+        """Take note of a batch under a loss over many negatives: of what enters the loss.
+
+        A batch is shuffled, so its first rows stand for all where there are more negatives than an
+        epoch has room for (:data:`MANY`).
+
+        Args:
+            users: ``(B,)``.
+            items: ``(B,)`` positives.
+            ids: ``(B, n)`` their negatives; a list that all share is met by each.
+            left_out: called with users, positives and negatives; ``(B, n)`` bool, terms that the
+                loss leaves out, or None.
+            rows: the batch, for models that score by more than ids.
+        """
+        start = perf_counter()
+        taken = slice(max(self._most // ids.shape[1], 1))
+        users, items, ids = users[taken], items[taken], ids[taken]
+        masked = left_out(users, items, ids)
+        if masked is not None:
+            ids = ids.masked_fill(masked, 0)
+        self._seen.recording += perf_counter() - start
+        self.see(users, items, ids, rows[taken] if rows is not None else None)
 
     def see(self, users: Tensor, items: Tensor, ids: Tensor, rows: Any = None) -> None:
         """Take note of a batch, before its step.
@@ -194,6 +223,8 @@ class NegativeRecorder:
         owners, flat = _flat(list(users), list(ids))
         scores = torch.cat([part[:, 1:].reshape(-1) for part in parts])
         positive = torch.cat([part[:, :1].expand_as(part[:, 1:]).reshape(-1) for part in parts])
+        there = torch.cat([part.reshape(-1) for part in ids]) > 0
+        scores, positive = scores[there], positive[there]
         info = quality.information(positive, scores)
         is_false = self.held_out.is_positive(owners, flat)
         return {
@@ -269,6 +300,8 @@ def centres(batches: int, every: int) -> frozenset[int]:
 
 
 def _flat(users: list[Tensor], ids: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Users (B,) and ids (B, n) of some batches as two columns (N,)."""
-    owners, drawn = torch.cat(users), torch.cat(ids)
-    return owners.repeat_interleave(drawn.shape[1]), drawn.reshape(-1)
+    """Users (B,) and ids (B, n) of some batches as two columns (N,), without what is left out."""
+    owners = torch.cat([u.repeat_interleave(i.shape[1]) for u, i in zip(users, ids, strict=True)])
+    drawn = torch.cat([each.reshape(-1) for each in ids])
+    there = drawn > 0
+    return owners[there], drawn[there]
