@@ -33,6 +33,7 @@ from recbole_bns.runner.jobs import VALIDATE, Job
 from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runner.run import run_all
 from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.tuning.space import Dimension
 
 ROOT = Path(__file__).parent.parent
 SAMPLERS = ("rns", "dns", "bns", "bns_plus", "inbatch")
@@ -88,11 +89,14 @@ def drawn(sampler: str, loss: str, trial: int) -> dict[str, Any]:
     ) | layout(sampler, loss)
     if trial:
         for key, dimension in space(sampler, loss).items():
-            source = np.random.default_rng([*map(ord, f"{sampler}+{loss} {key}")])
+            seed = [*map(ord, f"{sampler}+{loss} {key}")]
             kind, values = next(iter(dimension.items()))
-            assert kind == "choice", f"{key} is drawn from {kind}"
-            order = source.permutation(len(values))
-            settings[key] = values[int(order[(trial - 1) % len(values)])]
+            if kind == "choice":
+                order = np.random.default_rng(seed).permutation(len(values))
+                settings[key] = values[int(order[(trial - 1) % len(values)])]
+            else:
+                value = Dimension(kind, tuple(values)).draw(np.random.default_rng([trial, *seed]))
+                settings[key] = float(f"{value:.2g}")
     return settings
 
 
@@ -193,11 +197,8 @@ def test(dataset: str, data_path: str, file: Path, jobs: int) -> int:
     out.mkdir(parents=True, exist_ok=True)
     path = out.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(variants, sort_keys=False))
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from recbole_bns.cli import main; sys.exit(main())",
-    ]
+    start = "import sys; from recbole_bns.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", start]
     words = ["compare", f"--variants={path}", f"--dataset={dataset}", f"--data_path={data_path}"]
     words += ["--model=BPR", "--seeds=3", "--valid_ratio=0", "--metrics=NDCG,Recall", "--topk=20"]
     words += [f"--jobs={jobs}", f"--out={out}", "--tuned=False", "--use_gpu=False"]
