@@ -9,8 +9,8 @@ every cell (PAIRS, written down before any was run) and values of the cell's own
 differ from trial to trial, from the space of `recbole-bns tune`: trial 0 has their defaults. What
 is not searched: under `bpr` a positive meets one negative; else `rns` gives a list of 1,024 to the
 batch, `inbatch` the batch, and a sampler that looks at scores EACH negatives of its own.
-`ssm/posterior` is `ssm` with `loss_weight: posterior`. Every trial is a process on one core, and a line of results/search/losses-<data>.jsonl as soon as it is
-done; the same command goes on.
+`ssm/posterior` is `ssm` with `loss_weight: posterior`. Every trial is a process on one core, and a
+line of results/search/losses-<data>.jsonl as soon as it is done; the same command goes on.
 """
 
 from __future__ import annotations
