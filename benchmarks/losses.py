@@ -40,7 +40,7 @@ SAMPLERS = ("rns", "dns", "bns", "bns_plus", "inbatch")
 LOSSES = ("bpr", "ssm", "bsl", "gbce")
 CELLS = [(s, loss) for loss in LOSSES for s in SAMPLERS]
 CELLS += [("rns", "ssm/posterior"), ("bns_plus", "ssm/posterior")]
-PAIRS = ((0.005, 0.001), (0.005, 0.02), (0.002, 0.005), (0.01, 0.005))
+PAIRS = ((0.01, 0.001), (0.01, 0.02))
 """Learning rate and ``reg_weight`` of each trial."""
 EACH, LIST = 8, 1024
 METRIC, ARGS = "ndcg@20", "neg_sampler_args."
@@ -56,9 +56,9 @@ BASE: dict[str, dict[str, Any]] = {
     "amazon-tools-ahns": {
         "embedding_size": 64,
         "train_batch_size": 2048,
-        "epochs": 60,
-        "eval_step": 5,
-        "stopping_step": 3,
+        "epochs": 40,
+        "eval_step": 2,
+        "stopping_step": 4,
         "benchmark_filename": ["train", "test"],
         "load_col": {"inter": ["user_id", "item_id"]},
         "eval_args": {"mode": "full"},
