@@ -99,7 +99,12 @@ class BNSTrainDataLoader(TrainDataLoader):
         if self.drawn is None:
             super()._set_neg_sample_args(config, dataset, dl_format, neg_sample_args)
             return
-        super()._set_neg_sample_args(config, dataset, InputType.PAIRWISE, neg_sample_args)
+        # RecBole would tell the data set of the column, and context-aware models make a table of it
+        self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
+        self.dl_format, self.neg_sample_args = InputType.PAIRWISE, neg_sample_args
+        self.neg_sample_num = neg_sample_args["sample_num"]
+        self.neg_prefix = config["NEG_PREFIX"]
+        self.neg_item_id = self.neg_prefix + self.iid_field
         self.times, self.sampling_func = 1, self._add_many
 
     def _init_batch_size_and_step(self) -> None:

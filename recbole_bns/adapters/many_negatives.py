@@ -110,7 +110,10 @@ class Drawn:
 
 
 class ManyNegatives(_Host):
-    """Goes before a model class of RecBole; see :func:`over_many`."""
+    """Goes before a model class of RecBole; see :func:`over_many`.
+
+    Predictions of a model without vectors stay its own.
+    """
 
     choice: LossChoice
     over_negatives: Loss
@@ -119,7 +122,6 @@ class ManyNegatives(_Host):
     """Columns of users, positives and negatives in a batch."""
     seed: int
     drawn: Drawn | None = None
-    _evaluated: tuple[tuple[int, ...], tuple[Tensor, Tensor]] | None = None
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """The loss of a batch of positives and their negatives: a scalar."""
@@ -259,6 +261,12 @@ class ManyNegatives(_Host):
                 view = EpochView(self.drawn.scorer_of(None), self.drawn.core.catalogue, self.seed)
                 self.over_negatives.begin_epoch(epoch, view)
 
+
+class ManyWithVectors(ManyNegatives):
+    """The same for a model with vectors, which an evaluation may compare in another way."""
+
+    _evaluated: tuple[tuple[int, ...], tuple[Tensor, Tensor]] | None = None
+
     def evaluation_vectors(self) -> tuple[Tensor, Tensor]:
         """Vectors (U, D) and (I, D) whose dot products are the scores that are evaluated.
 
@@ -305,7 +313,8 @@ def _products(queries: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Te
 
 @cache
 def _turned(model_class: Any) -> Any:
-    return type(model_class.__name__, (ManyNegatives, model_class), {})
+    mixin = ManyWithVectors if has_queries(model_class) else ManyNegatives
+    return type(model_class.__name__, (mixin, model_class), {})
 
 
 def over_many(model: Any, choice: LossChoice, columns: tuple[str, str, str], seed: int) -> None:
