@@ -6,8 +6,8 @@ row that is repeated without being copied. The model gives vectors or scores wit
 
     reg_weight / 2B · (Σ |u|² + Σ |p|² + Σ over the negatives)
 
-on the trained tables, before any propagation: each row of a shared list counts once, each of a
-positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides by the length of its last argument,
+on the trained tables, before any propagation: each row of a shared list counts once, however many
+processes share the batch, each of a positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides by the length of its last argument,
 which is not B here.)
 
 A model is turned by its class, as :func:`.models.upgrade` does with BPR and LightGCN: its weights,
@@ -66,8 +66,11 @@ class Drawn:
     Attributes:
         scorer_of: makes a step's scorer, in the similarity of the training.
         item_features: one row an item id; None where the data set has none.
+        row_num: rows of the whole batch, of which a process of several has a share; None: all
+            rows are here.
     """
 
+    row_num: int | None = None
     scorer_of: ScorerOf
     item_features: Interaction | None
 
@@ -150,7 +153,7 @@ class ManyNegatives(_Host):
             if fused is None:
                 fused = self._of_scores(*_products(*vectors), which, rows, drawn)
             loss = fused
-        return loss + self._l2(*which) if self.choice.reg_weight else loss
+        return loss + self._l2(*which, drawn.row_num) if self.choice.reg_weight else loss
 
     def _in_one_pass(
         self, vectors: tuple[Tensor, Tensor, Tensor], which: Batch, drawn: Drawn
@@ -173,6 +176,7 @@ class ManyNegatives(_Host):
             leave_out=exclusion.leave_out,
             log_q=probs[0],
             pos_log_q=probs[1] if log_q == "both" else None,
+            row_num=drawn.row_num,
         )
 
     def _compared(
@@ -236,19 +240,21 @@ class ManyNegatives(_Host):
             pos_log_q=pos_log_q,
             log_q_form=choice.log_q,
             term_weight=weight,
+            row_num=drawn.row_num,
         )
         return mean_over_rows(self.over_negatives(batch), batch.row_weight)
 
-    def _l2(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+    def _l2(self, users: Tensor, items: Tensor, ids: Tensor, row_num: int | None) -> Tensor:
         """See the module's text."""
         tables = layer_zero(self)
         if tables is None:
-            return users.new_zeros(())
-        share = 1.0 if ids.dim() == 1 else 1.0 / ids.shape[1]
+            return torch.zeros((), device=users.device)
+        rows = len(users)  # the mean over them is weighed by their share of the batch
+        share = rows / (row_num or rows) if ids.dim() == 1 else 1.0 / ids.shape[1]
         of_users = embedding(users, tables[0]).square().sum()
         of_items = embedding(items, tables[1]).square().sum()
         of_negatives = embedding(ids, tables[1]).square().sum() * share
-        return self.choice.reg_weight / (2 * len(users)) * (of_users + of_items + of_negatives)
+        return self.choice.reg_weight / (2 * rows) * (of_users + of_items + of_negatives)
 
     def begin_epoch(self, epoch: int) -> None:
         """Let a loss with state prepare for epoch ``epoch`` (0-based)."""
