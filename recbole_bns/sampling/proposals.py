@@ -19,6 +19,8 @@ from .catalogue import Catalogue
 from .kernels import draws, engine
 from .streams import TRIES, integers, new_key, uniforms
 
+MANY = 64
+"""Different draws from which a stream of independent ones is cheaper than ranks among the rest."""
 AHEAD = 1 << 18
 """Draws made at once for announced users (2 MiB)."""
 
@@ -256,6 +258,29 @@ class Proposal(Draws):
     ) -> Tensor:
         key = new_key(generator)
         index = users if by_user else torch.arange(len(users), device=users.device)
+        if distinct and k > MANY and users.device.type == "cpu":
+            return self._draw_many_distinct(key, users, index, k, generator)
+        return self._draw_each(key, users, index, k, distinct)
+
+    def _draw_many_distinct(
+        self, key: Tensor, users: Tensor, index: Tensor, k: int, generator: torch.Generator
+    ) -> Tensor:
+        """The first ``k`` different ones of a stream; ranks would cost the square of ``k``.
+
+        Rows whose stream has too few, which says nothing of which items those are, are drawn anew.
+        """
+        stream = self._draw_each(key, users, index, 2 * k, distinct=False)
+        items = first_distinct(stream, stream > 0, k)
+        short = (items[:, -1] == 0).nonzero().squeeze(1)
+        if len(short):
+            again = new_key(generator)
+            items[short] = self._draw_each(again, users[short], index[short], k, distinct=True)
+        return items
+
+    def _draw_each(
+        self, key: Tensor, users: Tensor, index: Tensor, k: int, distinct: bool
+    ) -> Tensor:
+        """Draws ``(B, k)``, each of its own random number."""
         if engine.available(users, self.catalogue.positives):
             return draws.draw(self.catalogue, key, users, index, k, distinct)
         free = self.catalogue.negative_num[users].unsqueeze(1)
@@ -295,6 +320,8 @@ def first_distinct(stream: Tensor, allowed: Tensor, k: int) -> Tensor:
         ``(B, k)`` ids.
     """
     allowed = allowed & (stream > 0)
+    if k > 1 and engine.available(stream):
+        return draws.first_distinct(stream, allowed, k)
     if k > 1:
         same = stream.unsqueeze(2) == stream.unsqueeze(1)
         earlier = (same & allowed.unsqueeze(1)).tril(-1).any(2)

@@ -16,6 +16,8 @@ from .catalogue import Catalogue
 from .proposals import Draws, Proposal, first_distinct
 from .streams import integers, new_key, uniforms
 
+FEW = 8
+"""Different draws that are made one after another; of more the stream of independent ones is."""
 MASS_BITS = 40
 """Real weights become integers below ``2**40``: a relative error of at most 1e-12 an item."""
 
@@ -116,7 +118,10 @@ class WeightedProposal(Draws):
         free = self.free[users]
         index = users if by_user else torch.arange(len(users), device=users.device)
         if distinct:
-            items = self._draw_distinct(users, free, k, index, generator)
+            if k > FEW and users.device.type == "cpu":
+                items = self._draw_many_distinct(users, free, k, index, generator)
+            else:
+                items = self._draw_distinct(users, free, k, index, generator)
             spare = self.uniform.draw(users, k, generator, distinct=True, by_user=by_user)
             return _complete(items, spare)
         positions = index.unsqueeze(1) * k + torch.arange(k, device=users.device)
@@ -132,10 +137,39 @@ class WeightedProposal(Draws):
         skipped = self.taken[before] - self.taken[self.catalogue.indptr[users]].unsqueeze(1)
         return torch.searchsorted(self.cumulative, mass + skipped, right=True)
 
-    def _draw_distinct(
+    def _draw_many_distinct(
         self, users: Tensor, free: Tensor, k: int, index: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Successive draws: each integer is below what is left and is raised past the taken."""
+        """The different ones of independent draws, which have the law of successive draws.
+
+        Rows whose stream has too few are gone on with draw by draw, which keeps the law.
+        """
+        positions = index.unsqueeze(1) * (2 * k) + torch.arange(2 * k, device=users.device)
+        stream = self._locate(
+            users, integers(free.unsqueeze(1), uniforms(new_key(generator), positions))
+        )
+        stream = stream.clamp(max=self.catalogue.item_num - 1)
+        items = first_distinct(stream, (free > 0).unsqueeze(1).expand_as(stream), k)
+        short = (items[:, -1] == 0).nonzero().squeeze(1)
+        if len(short):
+            items[short] = self._draw_distinct(
+                users[short], free[short], k, index[short], generator, items[short]
+            )
+        return items
+
+    def _draw_distinct(
+        self,
+        users: Tensor,
+        free: Tensor,
+        k: int,
+        index: Tensor,
+        generator: torch.Generator,
+        begun: Tensor | None = None,
+    ) -> Tensor:
+        """Successive draws: each integer is below what is left and is raised past the taken.
+
+        Those of ``begun`` (B, k) stand, where there are any, and those that are 0 are drawn.
+        """
         items = torch.zeros(len(users), k, dtype=torch.long, device=users.device)
         starts = torch.full_like(items, torch.iinfo(torch.long).max)
         sizes = torch.zeros_like(items)
@@ -149,6 +183,8 @@ class WeightedProposal(Draws):
             mass = mass + (size * passed).sum(1)
             item = self._locate(users, mass.unsqueeze(1)).squeeze(1)
             item = item.masked_fill(left <= 0, 0).clamp_(max=self.catalogue.item_num - 1)
+            if begun is not None:
+                item = torch.where(begun[:, i] > 0, begun[:, i], item)
             items[:, i] = item
             sizes[:, i] = self.mass[item]
             starts[:, i] = torch.where(item > 0, self._free_start(users, item), starts[:, i])

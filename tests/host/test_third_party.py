@@ -1,4 +1,4 @@
-"""A package of somebody else, built as a wheel, brings a sampler by entry point and checks it."""
+"""A package of somebody else, built as a wheel, brings a sampler and a loss, and checks them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ version = "1.0"
 [project.entry-points."recbole_bns.samplers"]
 second = "their_samplers"
 
+[project.entry-points."recbole_bns.losses"]
+squared = "their_losses:Squared"
+
 [tool.setuptools]
-py-modules = ["their_samplers"]
+py-modules = ["their_samplers", "their_losses"]
 """,
     "their_samplers.py": '''
 from dataclasses import dataclass
@@ -49,12 +52,45 @@ class Second(CandidateSampler):
     def choose(self, candidates, scores, users, items, scorer):
         return scores.topk(2, dim=2).indices[..., 1]
 ''',
+    "their_losses.py": '''
+from dataclasses import dataclass
+
+from recbole_bns.losses import Loss, param
+
+
+@dataclass(frozen=True)
+class SquaredParams:
+    margin: float = param(1.0, "how far apart is far enough", above=0)
+
+
+class Squared(Loss):
+    """The squared hinge of each pair."""
+
+    name, idea, paper = "squared", "squared hinge of each pair", "their own"
+    negatives = 16
+    Params = SquaredParams
+
+    def forward(self, batch):
+        gaps = (self.params.margin - batch.pos.unsqueeze(1) + batch.neg).relu()
+        return batch.terms(gaps**2).sum(1) / batch.neg.shape[1]
+''',
     "test_theirs.py": """
-from recbole_bns.testing import SamplerContract
+from recbole_bns.cli import main
+from recbole_bns.testing import LossContract, SamplerContract
 
 
 class TestSecond(SamplerContract):
     name = "second"
+
+
+class TestSquared(LossContract):
+    name = "squared"
+    args = {"margin": 2.0}
+
+
+def test_the_loss_is_listed(capsys):
+    assert main(["losses"]) == 0
+    assert "squared" in capsys.readouterr().out
 """,
 }
 

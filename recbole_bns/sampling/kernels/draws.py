@@ -38,6 +38,17 @@ def draw(
     return out
 
 
+def first_distinct(stream: Tensor, allowed: Tensor, k: int) -> Tensor:
+    """See :func:`.proposals.first_distinct`; a row costs its length and not the square of it."""
+    out = torch.zeros((len(stream), k), dtype=stream.dtype)
+    if not stream.numel():
+        return out
+    items = int(stream.max()) + 1
+    each = stream.numpy(), allowed.numpy(), out.numpy()
+    engine.spread(engine.compiled("draws").first_distinct, (items,), each, 3 * stream.numel())
+    return out
+
+
 def positives_before(keys: Tensor, users: Tensor, indptr: Tensor, free_before: Tensor) -> Tensor:
     """How many of a user's positives lie before each free mass, by a search among that user's own.
 

@@ -11,8 +11,8 @@ rows, training positives of the user left out, so that over shuffled epochs
 ``p(j | u) = r_j / (sum of r over the user's non-positives)``: ``pns`` with exponent 1, but from
 items of the batch. Eight tries a draw; where none serves (a batch of one row, a user who has
 nearly everything), the draw is made by that law itself, so that it holds for all. Several negatives
-of a positive differ; those that the batch does not give are uniform. Cost: eight bit tests a
-negative.
+of a positive differ; those that the batch does not give are uniform. Cost: a draw of ``pns`` and
+eight bit tests a negative.
 
 Where we differ: NNCF's and SSM's programs leave a user's other positives among the negatives,
 which on a small catalogue is a large share of them; whether the loss does is its own setting.

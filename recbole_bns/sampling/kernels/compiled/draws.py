@@ -46,6 +46,22 @@ def draw_distinct(indptr, positives, item_num, key, users, index, out):
 
 
 @numba.njit(cache=True, nogil=True)
+def first_distinct(items, stream, allowed, out):
+    """See :func:`.kernels.draws.first_distinct`."""
+    last = np.full(items, -1, np.int32)  # the row that had an item last
+    for b in range(len(stream)):
+        found = 0
+        for t in range(stream.shape[1]):
+            if found == out.shape[1]:
+                break
+            item = stream[b, t]
+            if allowed[b, t] and last[item] != b:
+                last[item] = b
+                out[b, found] = item
+                found += 1
+
+
+@numba.njit(cache=True, nogil=True)
 def positives_before(indptr, free_before, keys, users, out):
     """See :func:`.kernels.draws.positives_before`."""
     batch, width = keys.shape
