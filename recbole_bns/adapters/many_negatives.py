@@ -7,8 +7,8 @@ row that is repeated without being copied. The model gives vectors or scores wit
     reg_weight / 2B · (Σ |u|² + Σ |p|² + Σ over the negatives)
 
 on the trained tables, before any propagation: each row of a shared list counts once, however many
-processes share the batch, each of a positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides by the length of its last argument,
-which is not B here.)
+processes share the batch, each of a positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides
+by the length of its last argument, which is not B here.)
 
 A model is turned by its class, as :func:`.models.upgrade` does with BPR and LightGCN: its weights,
 and what RecBole sees of it, stay.
