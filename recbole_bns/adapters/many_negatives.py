@@ -33,7 +33,7 @@ from recbole_bns.sampling import NegativeSampler, Scorer, SharedList
 from recbole_bns.sampling.kernels import engine
 from recbole_bns.sampling.kernels.lists import ListExclusion
 
-from .loss_settings import LossChoice
+from .loss_settings import LossChoice, law_unknown
 from .vectors import (
     alike,
     factors,
@@ -105,10 +105,7 @@ class Drawn:
             joined = core.log_prob(users, torch.cat((ids, items.unsqueeze(1)), 1))
             both = (None, None) if joined is None else (joined[:, :-1], joined[:, -1])
         if both[0] is None or both[1] is None:
-            raise UsageError(
-                f"loss_log_q: neg_sampler '{core.name}' does not know how likely its draws are; "
-                "allowed with it is none (rns, pns, inbatch and mixed know)."
-            )
+            raise law_unknown(core.name)
         return both[0], both[1]
 
 
