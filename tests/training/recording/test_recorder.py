@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Settings, build_model, prepare
+from tiny import LOSS, Settings, build_model, prepare
 
 from recbole_bns import get_trainer, run_recbole_bns
 from recbole_bns.cli import main
@@ -207,7 +207,8 @@ def test_no_sampler_sees_held_out_labels_but_the_declared_oracle(make: Make) -> 
     for name in available():
         drawn = []
         for held in ([train_marks(part)], [nothing]):
-            sampler = data.training_sampler(make("BPR", neg_sampler=name), part, held)
+            own = make("BPR", neg_sampler=name, **LOSS.get(name, {}))
+            sampler = data.training_sampler(own, part, held)
             assert not sampler.core.side
             drawn.append(list(sampler.core.buffers()))
         same = zip(*drawn, strict=True)
