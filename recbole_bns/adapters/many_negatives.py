@@ -37,6 +37,7 @@ from .loss_settings import LossChoice, law_unknown
 from .vectors import (
     alike,
     factors,
+    forget_evaluation,
     has_queries,
     has_vectors,
     layer_zero,
@@ -130,6 +131,7 @@ class ManyNegatives(_Host):
                 f"loss: got '{self.choice.name}', whose batches only this package's loader makes; "
                 "use recbole_bns.data_preparation and get_trainer, or recbole_bns.enable()."
             )
+        forget_evaluation(self)
         try:
             return self._loss(interaction, self.drawn)
         finally:
