@@ -202,7 +202,7 @@ class BNSConfig(Config):
             reason = "draws negatives of its own from the knowledge graph"
         elif self.model == "BERT4Rec" or final.get("train_stage") == "pretrain":
             reason = "draws negatives of its own for the items that it masks"
-        elif final.get("loss_type") == "CE":
+        elif final.get("loss_type") == "CE" and final["loss"] == OWN_LOSS:
             reason = "has loss_type CE, which trains without negatives (use --loss_type=BPR)"
         if reason:
             raise UsageError(
