@@ -206,8 +206,15 @@ class BNSTrainDataLoader(TrainDataLoader):
             else:
                 ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
         if self.recorder:
-            self.recorder.see(users, items, ids, inter_feat)
+            self.recorder.see(users, items, self._met(users, items, ids), inter_feat)
         return self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
+
+    def _met(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+        """Negatives (B, n) of rows (B,); 0 where a loss leaves an item of a shared list out."""
+        if self.drawn is None or not self.drawn.shared:
+            return ids
+        mask = self.drawn.masked(users, items, ids[0], self.config["loss_mask"] is not False)
+        return ids if mask is None else ids.masked_fill(mask, 0)
 
     def _add_many(self, inter_feat: Interaction, ids: Tensor) -> Interaction:
         """A column of negatives (B, n)."""

@@ -126,7 +126,8 @@ class NegativeRecorder:
         Args:
             users: ``(B,)``.
             items: ``(B,)`` positives.
-            ids: ``(B, n)`` their negatives.
+            ids: ``(B, n)`` their negatives; 0 for one that the loss leaves out, which is not
+                counted.
             rows: the batch, for models that score by more than ids.
         """
         start = perf_counter()
@@ -192,8 +193,14 @@ class NegativeRecorder:
             return {"scored": 0.0}
         users, ids, parts = zip(*seen.scored, strict=True)
         owners, flat = _flat(list(users), list(ids))
-        scores = torch.cat([part[:, 1:].reshape(-1) for part in parts])
-        positive = torch.cat([part[:, :1].expand_as(part[:, 1:]).reshape(-1) for part in parts])
+        there = [each > 0 for each in ids]
+        scores, positive = (
+            torch.cat([values[kept] for values, kept in zip(each, there, strict=True)])
+            for each in (
+                [part[:, 1:] for part in parts],
+                [part[:, :1].expand_as(part[:, 1:]) for part in parts],
+            )
+        )
         info = quality.information(positive, scores)
         is_false = self.held_out.is_positive(owners, flat)
         return {
@@ -269,6 +276,8 @@ def centres(batches: int, every: int) -> frozenset[int]:
 
 
 def _flat(users: list[Tensor], ids: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Users (B,) and ids (B, n) of some batches as two columns (N,)."""
-    owners, drawn = torch.cat(users), torch.cat(ids)
-    return owners.repeat_interleave(drawn.shape[1]), drawn.reshape(-1)
+    """Users (B,) and ids (B, n) of some batches as two columns (N,), without the ids 0."""
+    owners = torch.cat([u.repeat_interleave(i.shape[1]) for u, i in zip(users, ids, strict=True)])
+    drawn = torch.cat([each.reshape(-1) for each in ids])
+    there = drawn > 0
+    return (owners, drawn) if bool(there.all()) else (owners[there], drawn[there])
