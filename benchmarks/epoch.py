@@ -2,6 +2,8 @@
 
     python benchmarks/epoch.py                        # everything; the stock LightGCN rows are slow
     python benchmarks/epoch.py --models BPR --rows stock-uniform floor rns dns bns
+    python benchmarks/epoch.py --models BPR --rows stock-uniform ssm-1024 ssm-all --memory
+    python benchmarks/epoch.py --models SASRec --rows stock-ce gbce-256 --batches 5
     python benchmarks/epoch.py --setup                # reading, preparing and evaluating only
     python benchmarks/epoch.py --json speed.json
 
@@ -69,11 +71,30 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "dns20": ("dns", {"candidate_num": 20}),
     "bns_plus": ("bns_plus", {}),
 }
+SHARED_1024 = {"neg_shared": True, "neg_sample_num": 1024}
+LOSSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ssm-1024": ("rns", {"loss": "ssm", **SHARED_1024}),
+    "bsl-1024": ("rns", {"loss": "bsl", **SHARED_1024}),
+    "gbce-1024": ("rns", {"loss": "gbce", **SHARED_1024}),
+    "ssm-inbatch": ("inbatch", {"loss": "ssm"}),
+    "ssm-all": ("all", {"loss": "ssm"}),
+    "ssm-own64": ("rns", {"loss": "ssm", "neg_sample_num": 64}),
+    "ssm-posterior": ("rns", {"loss": "ssm", "loss_weight": "posterior", **SHARED_1024}),
+    "gbce-256": ("rns", {"loss": "gbce", "neg_sample_num": 256}),
+    "gbce-shared256": ("rns", {"loss": "gbce", "neg_sample_num": 256, "neg_shared": True}),
+}
+"""Rows under a loss over many negatives: sampler and settings."""
+CE = "stock-ce"
+"""RecBole's cross-entropy over all items, which its sequential models have."""
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "BPR": ("BPR", {}),
     "LightGCN-1": ("LightGCN", {"n_layers": 1}),
     "LightGCN-3": ("LightGCN", {"n_layers": 3}),
+    "SASRec": ("SASRec", {}),
 }
+SEQUENTIAL = ("SASRec",)
+FACTORS = [name for name in MODELS if name not in SEQUENTIAL]
+ROWS = [*STOCK, *OURS, *LOSSES, CE]
 BARS = [  # (model, row, reference, at most)
     ("BPR", "rns", "stock-uniform", 0.5),
     ("BPR", "dns5", "stock-dynamic5", 0.35),
@@ -84,6 +105,9 @@ BARS = [  # (model, row, reference, at most)
     ("BPR", "ahns32", "floor", 1.5),
     ("LightGCN-1", "bns-exact", "stock-uniform", 0.25),
     ("LightGCN-3", "dns5", "stock-uniform", 0.25),
+    ("BPR", "ssm-1024", "stock-uniform", 3.0),
+    ("BPR", "ssm-all", "stock-uniform", 6.0),
+    ("SASRec", "gbce-256", CE, 1.0),
 ]
 
 
@@ -151,13 +175,18 @@ class Row:
         chosen = {**settings, **model_settings, "model": model_name}
         if name in STOCK:
             chosen |= {"neg_sampler": "none", "train_neg_sample_args": dict(STOCK[name])}
+        elif name == CE:
+            chosen |= {"neg_sampler": "none", "loss_type": "CE", "train_neg_sample_args": None}
+        elif name in LOSSES:
+            sampler, own = LOSSES[name]
+            chosen |= {"neg_sampler": sampler, **own}
         else:
             sampler, args = OURS[name]
             chosen |= {"neg_sampler": sampler, "neg_sampler_args": args}
         config = BNSConfig(config_dict=chosen)
         dataset = parts
         init_seed(0, True)
-        if name in STOCK:
+        if name in (*STOCK, CE):
             built = [dataset["train"], dataset["test"], dataset["test"]]
             sampler = create_samplers(config, dataset["all"], built)[0]
             self.data = get_dataloader(config, "train")(
@@ -283,8 +312,8 @@ def main() -> int:
     """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", nargs="+", default=["ml-1m"], choices=["ml-100k", "ml-1m"])
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--rows", nargs="+", default=[*STOCK, *OURS], choices=[*STOCK, *OURS])
+    parser.add_argument("--models", nargs="+", default=FACTORS, choices=list(MODELS))
+    parser.add_argument("--rows", nargs="+", default=[*STOCK, *OURS], choices=ROWS)
     parser.add_argument("--rounds", type=int, default=3, help="timed epochs a row")
     parser.add_argument("--batches", type=int, help="of each epoch, instead of all")
     parser.add_argument("--memory", action="store_true", help="also peak memory, a process a row")

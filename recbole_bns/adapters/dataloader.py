@@ -41,6 +41,11 @@ class BatchWatcher(Protocol):
     def see(self, users: Tensor, items: Tensor, ids: Tensor, rows: Any = None) -> None:
         """Take note of a batch: users (B,), positives (B,), their negatives (B, n), its columns."""
 
+    def see_many(
+        self, users: Tensor, items: Tensor, ids: Tensor, left_out: Any, rows: Any = None
+    ) -> None:
+        """The same under a loss over many negatives; ``left_out`` tells the terms not in it."""
+
 
 class BNSTrainDataLoader(TrainDataLoader):
     """RecBole's ``TrainDataLoader`` with our negatives.
@@ -205,16 +210,16 @@ class BNSTrainDataLoader(TrainDataLoader):
                 ids = drawn.expand(len(users), -1)
             else:
                 ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
-        if self.recorder:
-            self.recorder.see(users, items, self._met(users, items, ids), inter_feat)
+        if self.recorder and self.drawn is not None:
+            self.recorder.see_many(users, items, ids, self._left_out, inter_feat)
+        elif self.recorder:
+            self.recorder.see(users, items, ids, inter_feat)
         return self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
 
-    def _met(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
-        """Negatives (B, n) of rows (B,); 0 where a loss leaves an item of a shared list out."""
-        if self.drawn is None or not self.drawn.shared:
-            return ids
-        mask = self.drawn.masked(users, items, ids[0], self.config["loss_mask"] is not False)
-        return ids if mask is None else ids.masked_fill(mask, 0)
+    def _left_out(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor | None:
+        """Terms ``(B, n)`` that a loss over many negatives leaves out; None: all are in."""
+        assert self.drawn is not None
+        return self.drawn.masked(users, items, ids, self.config["loss_mask"] is not False)
 
     def _add_many(self, inter_feat: Interaction, ids: Tensor) -> Interaction:
         """A column of negatives (B, n)."""

@@ -9,16 +9,19 @@ models without vectors. Register your own where a model of yours has one of thes
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from functools import cache, singledispatch
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from recbole.data.interaction import Interaction
-from recbole.model import context_aware_recommender as context
-from recbole.model import sequential_recommender as sequential
-from recbole.model.general_recommender import BPR, LightGCN, NeuMF, SpectralCF
+from recbole.model.general_recommender import BPR, LightGCN, SpectralCF
 from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
+
+Vectors = tuple[Tensor, Tensor]
+"""Of users or rows, and of all items."""
+T = TypeVar("T")
 
 
 @singledispatch
@@ -46,37 +49,6 @@ def _(model: nn.Module) -> tuple[Tensor, Tensor]:
     return users, items
 
 
-@singledispatch
-def query_vectors(model: nn.Module, rows: Interaction) -> tuple[Tensor, Tensor] | None:
-    """Vectors (B, D) of the rows of a batch, and of all items (I, D), with their graph.
-
-    Their dot products are the model's scores. Where :func:`factors` is registered it follows from
-    that; None for a model without. Register your own sequential model::
-
-        @recbole_bns.query_vectors.register
-        def _(model: MyModel, rows):
-            return model(rows["item_id_list"], rows["item_length"]), model.item_embedding.weight
-    """
-    found = factors(model)
-    return None if found is None else (embedding(rows[model.USER_ID], found[0]), found[1])
-
-
-SEQUENTIAL = (
-    sequential.GRU4Rec,
-    sequential.GRU4RecF,
-    sequential.SASRec,
-    sequential.SASRecF,
-    sequential.FDSA,
-    sequential.NARM,
-    sequential.STAMP,
-    sequential.SRGNN,
-    sequential.LightSANs,
-    sequential.HRM,
-    sequential.SINE,
-)
-"""Models of RecBole whose scores are products of ``forward`` and the table of items, and whose
-loss is that of the scores alone."""
-
 _COLUMNS = {
     "item_seq": "ITEM_SEQ",
     "seq_item": "ITEM_SEQ",
@@ -100,55 +72,19 @@ def _of_sequence(model: Any, rows: Interaction) -> Tensor:
     return vectors
 
 
-def _by_forward(model: Any, rows: Interaction) -> tuple[Tensor, Tensor]:
+def _by_forward(model: Any, rows: Interaction) -> Vectors:
     return _of_sequence(model, rows), model.item_embedding.weight
 
 
-for each in SEQUENTIAL:
-    query_vectors.register(each, _by_forward)
-
-
-@query_vectors.register
-def _(model: sequential.NPE, rows: Interaction) -> tuple[Tensor, Tensor]:
+def _npe(model: Any, rows: Interaction) -> Vectors:
     return _of_sequence(model, rows), model.relu(model.item_embedding.weight)
 
 
-@query_vectors.register
-def _(model: sequential.FPMC, rows: Interaction) -> tuple[Tensor, Tensor]:
+def _fpmc(model: Any, rows: Interaction) -> Vectors:
     """The user's part and the last item's, side by side."""
     last = rows[model.ITEM_SEQ].gather(1, rows[model.ITEM_SEQ_LEN].unsqueeze(1) - 1).squeeze(1)
     vectors = torch.cat((model.UI_emb(rows[model.USER_ID]), model.LI_emb(last)), 1)
     return vectors, torch.cat((model.IU_emb.weight, model.IL_emb.weight), 1)
-
-
-@singledispatch
-def pair_scores(model: nn.Module, rows: Interaction) -> Tensor | None:
-    """Scores (N,) of rows, each a user and an item with their features, with their graph.
-
-    They are logits, as a loss wants them, and not probabilities. None for a model without.
-    """
-    return None
-
-
-@pair_scores.register
-def _(model: NeuMF, rows: Interaction) -> Tensor:
-    scores: Tensor = model.forward(rows[model.USER_ID], rows[model.ITEM_ID])
-    return scores
-
-
-CONTEXT = (
-    context.AutoInt,
-    context.DeepFM,
-    context.DSSM,
-    context.FFM,
-    context.FiGNN,
-    context.FM,
-    context.FwFM,
-    context.LR,
-    context.NFM,
-    context.WideDeep,
-)
-"""Models of RecBole whose loss is binary cross-entropy of what ``forward`` gives, and no more."""
 
 
 def _by_rows(model: Any, rows: Interaction) -> Tensor:
@@ -156,8 +92,62 @@ def _by_rows(model: Any, rows: Interaction) -> Tensor:
     return scores.reshape(-1)
 
 
-for each in CONTEXT:
-    pair_scores.register(each, _by_rows)
+def _neumf(model: Any, rows: Interaction) -> Tensor:
+    scores: Tensor = model.forward(rows[model.USER_ID], rows[model.ITEM_ID])
+    return scores
+
+
+SEQUENTIAL: dict[str, Callable[[Any, Interaction], Vectors]] = {
+    **dict.fromkeys(("GRU4Rec", "GRU4RecF", "SASRec", "SASRecF", "FDSA", "NARM"), _by_forward),
+    **dict.fromkeys(("STAMP", "SRGNN", "LightSANs", "HRM", "SINE"), _by_forward),
+    "NPE": _npe,
+    "FPMC": _fpmc,
+}
+"""Models of RecBole whose scores are products of what ``forward`` gives and the table of items, and
+whose loss is that of the scores alone. By name: importing them all takes a second, and SINE
+switches autograd's search for anomalies on, which makes every training slow."""
+PAIRS: dict[str, Callable[[Any, Interaction], Tensor]] = {
+    "NeuMF": _neumf,
+    **dict.fromkeys(("AutoInt", "DeepFM", "DSSM", "FFM", "FiGNN", "FM", "FwFM"), _by_rows),
+    **dict.fromkeys(("LR", "NFM", "WideDeep"), _by_rows),
+}
+"""Models of RecBole whose loss is binary cross-entropy of what ``forward`` gives, and no more."""
+
+
+def _of_recbole(model_class: type[nn.Module], known: Mapping[str, T]) -> T | None:
+    """What is known of RecBole's model that a class is, or is made of; None: nothing."""
+    for each in model_class.__mro__:
+        if each.__module__.startswith("recbole.model.") and each.__name__ in known:
+            return known[each.__name__]
+    return None
+
+
+@singledispatch
+def query_vectors(model: Any, rows: Interaction) -> Vectors | None:
+    """Vectors (B, D) of the rows of a batch, and of all items (I, D), with their graph.
+
+    Their dot products are the model's scores. Where :func:`factors` is registered it follows from
+    that; None for a model without. Register your own sequential model::
+
+        @recbole_bns.query_vectors.register
+        def _(model: MyModel, rows):
+            return model(rows["item_id_list"], rows["item_length"]), model.item_embedding.weight
+    """
+    of_sequence = _of_recbole(type(model), SEQUENTIAL)
+    if of_sequence is not None:
+        return of_sequence(model, rows)
+    found = factors(model)
+    return None if found is None else (embedding(rows[model.USER_ID], found[0]), found[1])
+
+
+@singledispatch
+def pair_scores(model: Any, rows: Interaction) -> Tensor | None:
+    """Scores (N,) of rows, each a user and an item with their features, with their graph.
+
+    They are logits, as a loss wants them, and not probabilities. None for a model without.
+    """
+    by_rows = _of_recbole(type(model), PAIRS)
+    return None if by_rows is None else by_rows(model, rows)
 
 
 def has_vectors(model_class: type[nn.Module]) -> bool:
@@ -168,12 +158,13 @@ def has_vectors(model_class: type[nn.Module]) -> bool:
 def has_queries(model_class: type[nn.Module]) -> bool:
     """Whether models of this class have vectors of the rows of a batch."""
     own = query_vectors.dispatch(model_class) is not query_vectors.dispatch(object)
-    return own or has_vectors(model_class)
+    return own or has_vectors(model_class) or _of_recbole(model_class, SEQUENTIAL) is not None
 
 
 def has_pair_scores(model_class: type[nn.Module]) -> bool:
     """Whether single pairs of models of this class can be scored with their graph."""
-    return pair_scores.dispatch(model_class) is not pair_scores.dispatch(object)
+    own = pair_scores.dispatch(model_class) is not pair_scores.dispatch(object)
+    return own or _of_recbole(model_class, PAIRS) is not None
 
 
 @singledispatch

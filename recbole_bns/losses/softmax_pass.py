@@ -20,6 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_bns.sampling.kernels import engine
+from recbole_bns.sampling.kernels import softmax as kernels
+
 SCORES_AT_ONCE = 1 << 18
 """Scores of a block: 1 MiB."""
 FEWEST_ROWS = 32
@@ -76,9 +79,8 @@ class _Pass(torch.autograd.Function):
                 scores -= log_q
             if leave_out is not None:
                 leave_out(scores, rows)
-            values, to_positive[rows] = _softmax(scores, positive[rows], form)
+            values, to_positive[rows] = softmax(scores, positive[rows], form, share)
             total += values.sum()
-            scores *= share
             torch.mm(scores, negatives, out=to_queries[rows])
             to_negatives.addmm_(scores.T, scaled[rows])
         pull = (to_positive * (share / form.temperature)).unsqueeze(1)
@@ -92,12 +94,19 @@ class _Pass(torch.autograd.Function):
         return *(kept * gradient for kept in ctx.saved_tensors), None, None, None, None, None
 
 
-def _softmax(scores: Tensor, positive: Tensor, form: SoftmaxForm) -> tuple[Tensor, Tensor]:
+def softmax(
+    scores: Tensor, positive: Tensor, form: SoftmaxForm, share: float
+) -> tuple[Tensor, Tensor]:
     """Losses (b,) of rows, and the derivatives to their positives' logits (b,).
 
-    Scores (b, n) become the derivatives to the negatives' logits. A row without a negative has
-    loss 0 and moves nothing.
+    Scores (b, n) become ``share`` times the derivatives to the negatives' logits. A row without a
+    negative has loss 0 and moves nothing.
     """
+    if scores.dtype == torch.float32 and engine.available(scores, positive):
+        with_positive, weight = form.with_positive, form.weight
+        return kernels.softmax(
+            scores, positive, with_positive=with_positive, weight=weight, share=share
+        )
     highest = scores.amax(1)
     none = highest == float("-inf")
     if form.with_positive:
@@ -111,7 +120,7 @@ def _softmax(scores: Tensor, positive: Tensor, form: SoftmaxForm) -> tuple[Tenso
         total = total + own
         to_positive += form.weight * own / total
     total = total.masked_fill(none, 1.0)
-    scores.mul_((form.weight / total).unsqueeze(1))
+    scores.mul_((form.weight * share / total).unsqueeze(1))
     values = form.weight * (total.log() + highest) - positive
     return values.masked_fill(none, 0.0), to_positive.masked_fill(none, 0.0)
 

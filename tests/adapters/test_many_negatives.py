@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import recbole.model.context_aware_recommender as context
-import recbole.model.sequential_recommender as sequential
 import torch
 from recbole.data.interaction import Interaction
-from recbole.model.general_recommender import BPR, LightGCN, NeuMF
+from recbole.model.general_recommender import BPR, LightGCN
 from recbole.model.loss import BPRLoss
+from recbole.utils import get_model
 from tiny import Settings, build_model, prepare
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from recbole_bns.adapters.many_negatives import Drawn, ManyNegatives
 from recbole_bns.adapters.models import scoring_mode
 from recbole_bns.adapters.reads import known_keys
 from recbole_bns.adapters.scorers import PairScorer, QueryScorer, best_scorer, scorer_kind
-from recbole_bns.adapters.vectors import CONTEXT, SEQUENTIAL, factors
+from recbole_bns.adapters.vectors import PAIRS, SEQUENTIAL, factors
 from recbole_bns.losses import PosteriorWeight
 from recbole_bns.sampling import FactorScorer
 
@@ -300,17 +299,16 @@ FEATURES: Settings = {
     "train_batch_size": 60,
     "neg_sampler": "rns",
 }
-WITH_QUERIES = [*SEQUENTIAL, sequential.NPE, sequential.FPMC]
 
 
 @pytest.fixture
 def by_rows(settings: Settings) -> Callable[..., Any]:
     """The training loader and a small model of a class."""
 
-    def made(model: Any, given: Settings, **more: Any) -> tuple[Any, Any]:
+    def made(model: str, given: Settings, **more: Any) -> tuple[Any, Any]:
         base = {key: value for key, value in settings.items() if key != "embedding_size"}
-        small = {key: value for key, value in SMALL.items() if key in known_keys(model)}
-        config = BNSConfig(model.__name__, "tiny", None, {**base, **given, **small, **more})
+        small = {key: value for key, value in SMALL.items() if key in known_keys(get_model(model))}
+        config = BNSConfig(model, "tiny", None, {**base, **given, **small, **more})
         train = prepare(config)[0]
         built = build_model(config, train)
         train.get_model(built)
@@ -319,12 +317,12 @@ def by_rows(settings: Settings) -> Callable[..., Any]:
     return made
 
 
-@pytest.mark.parametrize("model", WITH_QUERIES, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", SEQUENTIAL)
 def test_products_of_queries_are_the_models_own_scores_and_loss(
-    by_rows: Callable[..., Any], model: Any
+    by_rows: Callable[..., Any], model: str
 ) -> None:
     """Its scores of all items, and with pairs of them the loss that it trains itself."""
-    loss_type = {} if model is sequential.FPMC else {"loss_type": "BPR"}
+    loss_type = {} if model == "FPMC" else {"loss_type": "BPR"}
     train, own = by_rows(model, SEQUENCES, **loss_type)
     rows = next(iter(train))
     own.eval()
@@ -342,9 +340,9 @@ def test_products_of_queries_are_the_models_own_scores_and_loss(
     torch.testing.assert_close(BPRLoss()(pos, neg), expected)
 
 
-@pytest.mark.parametrize("model", WITH_QUERIES, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", SEQUENTIAL)
 def test_what_a_loss_sees_of_a_sequence_is_what_samplers_see(
-    by_rows: Callable[..., Any], model: Any
+    by_rows: Callable[..., Any], model: str
 ) -> None:
     train, made = by_rows(model, SEQUENCES, loss="gbce", neg_sample_num=3)
     assert scorer_kind(type(made)) is QueryScorer
@@ -359,14 +357,14 @@ def test_what_a_loss_sees_of_a_sequence_is_what_samplers_see(
     made.train()
     made.calculate_loss(rows).backward()
     idle = [name for name, weight in made.named_parameters() if weight.grad is None]
-    assert len(idle) <= (model is sequential.NPE)
+    assert len(idle) <= (model == "NPE")
 
 
-@pytest.mark.parametrize("model", [*CONTEXT, NeuMF], ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", PAIRS)
 def test_pair_scores_are_what_the_models_own_loss_is_made_of(
-    by_rows: Callable[..., Any], model: Any
+    by_rows: Callable[..., Any], model: str
 ) -> None:
-    given = FEATURES if issubclass(model, tuple(CONTEXT)) else {"neg_sampler": "rns"}
+    given = FEATURES if model != "NeuMF" else {"neg_sampler": "rns"}
     train, own = by_rows(model, given)
     rows = next(iter(train))
     with scoring_mode(own):
@@ -376,12 +374,12 @@ def test_pair_scores_are_what_the_models_own_loss_is_made_of(
         torch.testing.assert_close(own.loss(scores, rows[own.LABEL]), own.calculate_loss(rows))
 
 
-@pytest.mark.parametrize("model", [context.FM, context.DeepFM, NeuMF])
+@pytest.mark.parametrize("model", ["FM", "DeepFM", "NeuMF"])
 def test_bce_of_one_negative_is_a_pointwise_models_own_loss(
-    by_rows: Callable[..., Any], model: Any
+    by_rows: Callable[..., Any], model: str
 ) -> None:
     """With the features of the negatives joined as RecBole joins them."""
-    given = FEATURES if model is not NeuMF else {"neg_sampler": "rns", "train_batch_size": 60}
+    given = FEATURES if model != "NeuMF" else {"neg_sampler": "rns", "train_batch_size": 60}
     train, made = by_rows(model, given, loss="bce", neg_sample_num=1)
     assert scorer_kind(type(made)) is PairScorer
     rows = next(iter(train))

@@ -29,6 +29,8 @@ from recbole_bns.sampling import Catalogue, Scorer
 from . import quality
 from .files import RecordFolder
 
+MANY = 1 << 20
+"""Negatives of an epoch that are looked at where a positive meets many: 16 MiB."""
 EVERY, EVERY_DEAR, ROWS = 16, 32, 256
 """One batch in so many is scored, at least one, and so many of its rows where scores are dear."""
 TABLE = 1 << 22
@@ -44,7 +46,7 @@ class Seen:
     users: list[Tensor] = field(default_factory=list)
     """``(B,)`` each."""
     ids: list[Tensor] = field(default_factory=list)
-    """``(B, n)`` each."""
+    """``(B, n)`` each; 0 where a loss leaves a term out."""
     scored: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     """Users (b,), ids (b, n) and scores (b, 1 + n), the positive's first."""
     sampling: float = 0.0
@@ -92,6 +94,7 @@ class NegativeRecorder:
         self._factory: ScorerFactory | None = None
         self._dear = False
         self._to_score: frozenset[int] = frozenset()
+        self._most = 0
 
     def bind(self, model: nn.Module) -> None:
         """Score with ``model`` from now on."""
@@ -110,6 +113,7 @@ class NegativeRecorder:
         """
         self._seen = Seen()
         self._to_score = centres(batches, EVERY_DEAR if self._dear else EVERY)
+        self._most = MANY // max(batches, 1)
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
@@ -120,14 +124,38 @@ class NegativeRecorder:
         finally:
             self._seen.sampling += perf_counter() - start
 
+    def see_many(
+        self, users: Tensor, items: Tensor, ids: Tensor, left_out: Any, rows: Any = None
+    ) -> None:
+        """Take note of a batch under a loss over many negatives: of what enters the loss.
+
+        A batch is shuffled, so its first rows stand for all where there are more negatives than an
+        epoch has room for (:data:`MANY`).
+
+        Args:
+            users: ``(B,)``.
+            items: ``(B,)`` positives.
+            ids: ``(B, n)`` their negatives; a list that all share is met by each.
+            left_out: called with users, positives and negatives; ``(B, n)`` bool, terms that the
+                loss leaves out, or None.
+            rows: the batch, for models that score by more than ids.
+        """
+        start = perf_counter()
+        taken = slice(max(self._most // ids.shape[1], 1))
+        users, items, ids = users[taken], items[taken], ids[taken]
+        masked = left_out(users, items, ids)
+        if masked is not None:
+            ids = ids.masked_fill(masked, 0)
+        self._seen.recording += perf_counter() - start
+        self.see(users, items, ids, rows[taken] if rows is not None else None)
+
     def see(self, users: Tensor, items: Tensor, ids: Tensor, rows: Any = None) -> None:
         """Take note of a batch, before its step.
 
         Args:
             users: ``(B,)``.
             items: ``(B,)`` positives.
-            ids: ``(B, n)`` their negatives; 0 for one that the loss leaves out, which is not
-                counted.
+            ids: ``(B, n)`` their negatives.
             rows: the batch, for models that score by more than ids.
         """
         start = perf_counter()
@@ -193,14 +221,10 @@ class NegativeRecorder:
             return {"scored": 0.0}
         users, ids, parts = zip(*seen.scored, strict=True)
         owners, flat = _flat(list(users), list(ids))
-        there = [each > 0 for each in ids]
-        scores, positive = (
-            torch.cat([values[kept] for values, kept in zip(each, there, strict=True)])
-            for each in (
-                [part[:, 1:] for part in parts],
-                [part[:, :1].expand_as(part[:, 1:]) for part in parts],
-            )
-        )
+        scores = torch.cat([part[:, 1:].reshape(-1) for part in parts])
+        positive = torch.cat([part[:, :1].expand_as(part[:, 1:]).reshape(-1) for part in parts])
+        there = torch.cat([part.reshape(-1) for part in ids]) > 0
+        scores, positive = scores[there], positive[there]
         info = quality.information(positive, scores)
         is_false = self.held_out.is_positive(owners, flat)
         return {
@@ -276,8 +300,8 @@ def centres(batches: int, every: int) -> frozenset[int]:
 
 
 def _flat(users: list[Tensor], ids: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Users (B,) and ids (B, n) of some batches as two columns (N,), without the ids 0."""
+    """Users (B,) and ids (B, n) of some batches as two columns (N,), without what is left out."""
     owners = torch.cat([u.repeat_interleave(i.shape[1]) for u, i in zip(users, ids, strict=True)])
     drawn = torch.cat([each.reshape(-1) for each in ids])
     there = drawn > 0
-    return (owners, drawn) if bool(there.all()) else (owners[there], drawn[there])
+    return owners[there], drawn[there]
