@@ -102,20 +102,39 @@ def form_of(name: str, args: dict[str, Any]) -> SoftmaxForm:
     return form
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("log_q", ["none", "negatives", "both"])
 @pytest.mark.parametrize(("name", "args"), FORMS)
 def test_value_and_gradients_are_those_of_the_loss(
-    name: str, args: dict[str, Any], log_q: str, masked: bool
+    name: str, args: dict[str, Any], log_q: str, masked: bool, dtype: torch.dtype
 ) -> None:
-    given = inputs()
+    """In float32 by the compiled loop, where there is one."""
+    given = inputs(dtype)
     found, mine = passed(form_of(name, args), given, log_q, masked)
     expected, gradients = plain(name, args, given, log_q, masked)
     assert float(expected.abs()) > 0.1
     torch.testing.assert_close(found, expected)
     for one, other in zip(mine, gradients, strict=True):
         assert other.abs().max() > 1e-3
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "args"), FORMS)
+def test_the_compiled_loop_has_a_twin(
+    monkeypatch: pytest.MonkeyPatch, name: str, args: dict[str, Any]
+) -> None:
+    given, form = inputs(torch.float32, scale=3.0), form_of(name, args)
+    logits = (given["queries"] @ given["negatives"].T).masked_fill(given["mask"], float("-inf"))
+    positive, found = given["pos_log_q"], []
+    for compiled in (True, False):
+        if not compiled:
+            monkeypatch.setattr(softmax_pass.engine, "available", lambda *_: False)
+        scores = logits.clone()
+        found.append((*softmax_pass.softmax(scores, positive, form, 0.25), scores))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert bool((found[0][0][4] == 0) & (found[0][2][4] == 0).all())
 
 
 @pytest.mark.parametrize("masked", [True, False])
