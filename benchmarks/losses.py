@@ -8,9 +8,9 @@ tests them once, by `recbole-bns compare`. Trial k has the same learning rate an
 every cell (PAIRS, written down before any was run) and values of the cell's own parameters that
 differ from trial to trial, from the space of `recbole-bns tune`: trial 0 has their defaults. What
 is not searched: under `bpr` a positive meets one negative; else `rns` gives a list of 1,024 to the
-batch, `inbatch` the batch, and a sampler that looks at scores EACH negatives of its own. Every
-trial is a process on one core, and a line of results/search/losses-<data>.jsonl as soon as it is
-done; the same command goes on.
+batch, `inbatch` the batch, and a sampler that looks at scores EACH negatives of its own.
+`ssm/posterior` is `ssm` with `loss_weight: posterior`. Every trial is a process on one core, and a
+line of results/search/losses-<data>.jsonl as soon as it is done; the same command goes on.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from recbole_bns.tuning.space import Dimension
 ROOT = Path(__file__).parent.parent
 SAMPLERS = ("rns", "dns", "bns", "bns_plus", "inbatch")
 LOSSES = ("bpr", "ssm", "bsl", "gbce")
+CELLS = [(s, loss) for loss in LOSSES for s in SAMPLERS]
+CELLS += [("rns", "ssm/posterior"), ("bns_plus", "ssm/posterior")]
 PAIRS = ((0.005, 0.001), (0.005, 0.02), (0.002, 0.005), (0.01, 0.005))
 """Learning rate and ``reg_weight`` of each trial."""
 EACH, LIST = 8, 1024
@@ -64,6 +66,12 @@ BASE: dict[str, dict[str, Any]] = {
 }
 
 
+def named(loss: str) -> dict[str, Any]:
+    """The settings that a column stands for."""
+    name, _, weight = loss.partition("/")
+    return {"loss": name, "loss_weight": weight} if weight else {"loss": name}
+
+
 def layout(sampler: str, loss: str) -> dict[str, Any]:
     """How many negatives a positive meets, and of what kind."""
     if loss == "bpr":
@@ -75,18 +83,22 @@ def layout(sampler: str, loss: str) -> dict[str, Any]:
     return {"neg_sample_num": EACH}
 
 
+BIG = {("amazon-tools-ahns", "bns"): {ARGS + "cdf": "estimated"}}
+"""On tools F is estimated from 256 items, for speed."""
+
+
 def space(sampler: str, loss: str) -> dict[str, Any]:
     """The searched parameters that are the cell's own, as `recbole-bns tune` has them."""
-    files = (PROPERTIES / "sweep" / f"{sampler}.yaml", PROPERTIES / "sweep/loss" / f"{loss}.yaml")
+    of_loss = PROPERTIES / "sweep" / "loss" / f"{named(loss)['loss']}.yaml"
+    files = (PROPERTIES / "sweep" / f"{sampler}.yaml", of_loss)
     known = {key: value for file in files for key, value in read_own(file).items()}
     return {key: value for key, value in known.items() if key.startswith((ARGS, "loss_args."))}
 
 
-def drawn(sampler: str, loss: str, trial: int) -> dict[str, Any]:
+def drawn(dataset: str, sampler: str, loss: str, trial: int) -> dict[str, Any]:
     """The settings of a trial of a cell."""
-    settings: dict[str, Any] = dict(
-        zip(("learning_rate", "reg_weight"), PAIRS[trial], strict=True)
-    ) | layout(sampler, loss)
+    settings: dict[str, Any] = dict(zip(("learning_rate", "reg_weight"), PAIRS[trial], strict=True))
+    settings |= layout(sampler, loss) | BIG.get((dataset, sampler), {})
     if trial:
         for key, dimension in space(sampler, loss).items():
             seed = [*map(ord, f"{sampler}+{loss} {key}")]
@@ -135,17 +147,15 @@ def search(dataset: str, data_path: str, file: Path, at_once: int) -> None:
     done = {(r["sampler"], r["loss"], r["trial"]) for r in read(file)}
     jobs = []
     for trial in range(len(PAIRS)):
-        for loss in LOSSES:
-            for sampler in SAMPLERS:
-                if (sampler, loss, trial) in done:
-                    continue
-                own = drawn(sampler, loss, trial)
+        for sampler, loss in CELLS:
+            if (sampler, loss, trial) not in done:
+                own = drawn(dataset, sampler, loss, trial)
                 settings = {
                     **COMMON,
                     **BASE[dataset],
                     "data_path": data_path,
                     "neg_sampler": sampler,
-                    "loss": loss,
+                    **named(loss),
                     "seed": 0,
                     "valid_ratio": 0.1,
                     "metrics": ["NDCG", "Recall"],
@@ -160,7 +170,7 @@ def search(dataset: str, data_path: str, file: Path, at_once: int) -> None:
                         dataset=dataset,
                         config_files=None,
                         settings=settings,
-                        folder=folder / f"{sampler}-{loss}-{trial}",
+                        folder=folder / f"{sampler}-{loss}-{trial}".replace("/", "-"),
                         epochs=settings["epochs"],
                         record={"sampler": sampler, "loss": loss, "trial": trial, "settings": own},
                         task=VALIDATE,
@@ -184,9 +194,9 @@ def test(dataset: str, data_path: str, file: Path, jobs: int) -> int:
     """Train the winners on all of the training part and test them, by `recbole-bns compare`."""
     base = {k: v for k, v in BASE[dataset].items() if k not in ("eval_step", "stopping_step")}
     variants = {
-        f"{sampler}+{loss}": {
+        f"{sampler}+{loss}".replace("/", "."): {
             "neg_sampler": sampler,
-            "loss": loss,
+            **named(loss),
             **base,
             **line["settings"],
             "epochs": line["best_epoch"],

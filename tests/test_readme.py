@@ -18,8 +18,15 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 
 
+NUMBERS = [
+    pytest.param(number, marks=[pytest.mark.slow] if "import tune" in program else [])
+    for number, program in enumerate(PROGRAMS)
+]
+"""A sweep of Ray's is a matter of minutes."""
+
+
 @pytest.mark.process
-@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+@pytest.mark.parametrize("number", NUMBERS)
 def test_python_runs(number: int, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAMS[number], encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from time import perf_counter
 from typing import Any
 
@@ -66,8 +67,8 @@ def validate(job: Job) -> dict[str, Any]:
         trainer = make_trainer(config, made["train"], job.folder)
         watch = Watch(after_epoch=epochs_table(table, lambda report: None, trainer.reports))
         began = perf_counter()
-        trainer.fit(made["train"], made["valid"], verbose=False, saved=False, watch=watch)
-        trainer.tensorboard.close()
+        with closing(trainer.tensorboard):
+            trainer.fit(made["train"], made["valid"], verbose=False, saved=False, watch=watch)
     return {
         "evaluations": [[r.epoch, r.valid_result] for r in trainer.reports if r.valid_result],
         "epochs": len(trainer.reports),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ OF = ("model", "dataset", "neg_sampler")
 def save(state: dict[str, Any], path: str | Path, *, previous: Path | None = None) -> None:
     """Write ``state`` to ``path``; the file appears whole or not at all.
 
-    The format and our version are written with it.
+    The format and our version are written with it. The bytes are made in memory first: torch's
+    writer calls a file of Python's from C++, and a Ctrl-C that comes meanwhile makes the process
+    abort ("terminate called after throwing ... error_already_set").
 
     Args:
         state: tensors and plain values.
@@ -36,8 +39,10 @@ def save(state: dict[str, Any], path: str | Path, *, previous: Path | None = Non
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = BytesIO()
+    torch.save({"format": FORMAT, "version": __version__, **state}, content)
     with whole_file(path, previous=previous) as file:
-        torch.save({"format": FORMAT, "version": __version__, **state}, file)
+        file.write(content.getbuffer())
 
 
 def load(path: str | Path, device: Any = "cpu") -> dict[str, Any]:

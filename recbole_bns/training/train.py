@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,12 @@ def _run(
         keeper.restore(state)
     team.wait()  # nobody writes before all have read
     core = core_of(loaders["train"])
-    best = _fit(trainer, loaders["train"], loaders["valid"] if validates else None, keeper, folder)
-    keeper.finish()
-    test = trainer.evaluate(loaders["test"], load_best_model=True)
-    trainer.tensorboard.close()
+    valid = loaders["valid"] if validates else None
+    # TensorBoard's file is written by a thread, which has the last lines still before it.
+    with closing(trainer.tensorboard):
+        best = _fit(trainer, loaders["train"], valid, keeper, folder)
+        keeper.finish()
+        test = trainer.evaluate(loaders["test"], load_best_model=True)
     if keeper.recorder is not None:
         train = loaders["train"]._dataset
         keeper.recorder.finish(max(config["topk"]), train.field2id_token[train.iid_field])

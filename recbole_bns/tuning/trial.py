@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,8 @@ def train(
             with start.as_directory() as folder:
                 trainer.resume_checkpoint(Path(folder) / FILE)
         watch = Watch(after_epoch=_reporter(trainer, ray))
-        trainer.fit(found["train"], found["valid"], verbose=False, saved=False, watch=watch)
-        trainer.tensorboard.close()
+        with closing(trainer.tensorboard):
+            trainer.fit(found["train"], found["valid"], verbose=False, saved=False, watch=watch)
 
 
 def _reporter(trainer: Any, ray: Any) -> Callable[[Any], None]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tiny import Settings
+from tiny import ROOT, Settings
 
 from recbole_bns import BNSConfig, UsageError, run_recbole_bns
 from recbole_bns.cli import main
@@ -112,3 +115,34 @@ def test_a_comparison_takes_records_that_name_the_folder_of_bundled_data(in_tmp:
     check_held(plan, {("rns", 1): {**record, "settings": settings | elsewhere}})
     with pytest.raises(UsageError, match="trained with epochs 2, got 1"):
         check_held(plan, {("rns", 1): {**record, "settings": settings | {"epochs": 2}}})
+
+
+@pytest.mark.process
+def test_ctrl_c_while_a_checkpoint_is_written_is_ctrl_c(tmp_path: Path) -> None:
+    code = (
+        "import sys, torch\n"
+        "from contextlib import contextmanager\n"
+        "from pathlib import Path\n"
+        "from recbole_bns.runs import checkpoint\n"
+        "class Interrupted:\n"
+        "    def write(self, data):\n"
+        "        raise KeyboardInterrupt\n"
+        "    def flush(self):\n"
+        "        pass\n"
+        "@contextmanager\n"
+        "def file(path, *, previous=None):\n"
+        "    yield Interrupted()\n"
+        "checkpoint.whole_file = file\n"
+        "try:\n"
+        "    checkpoint.save({'weights': torch.zeros(1000)}, Path('x.pt'))\n"
+        "except KeyboardInterrupt:\n"
+        "    print('Ctrl-C')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "Ctrl-C\n"), done.stderr

@@ -417,7 +417,7 @@ def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings,
     if number == signal.SIGKILL:
         assert process.returncode == -number
     else:
-        assert process.returncode == 130
+        assert process.returncode == 130, said
         assert "all that is done lies in mine; go on with: recbole-bns run --resume=mine" in said
     assert "Traceback" not in said
     before = checkpoint.load(tmp_path / "mine" / "checkpoints" / FILE)["epoch"]
