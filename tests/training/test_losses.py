@@ -211,6 +211,11 @@ REFUSED: list[tuple[str, str]] = [
         "--model=MultiDAE --loss=ssm --neg_sampler=none",
         "loss: got 'ssm', but neg_sampler 'none' is RecBole's own sampling",
     ),
+    ("--model=MultiDAE --loss=ssm", "neg_sampler: got 'bns', but MultiDAE trains without"),
+    (
+        "--model=NCL --loss=ssm",
+        "loss: got 'ssm', but NCL has neither vectors nor pair scores that are known here",
+    ),
     (
         "--model=NGCF --loss=ssm",
         "loss: got 'ssm', but NGCF has neither vectors nor pair scores that are known here",
