@@ -198,7 +198,8 @@ def main() -> None:
         for model in ("BPR", "LightGCN"):
             for sampler in SAMPLERS:
                 number += 1
-                run(f"{model} {sampler}", model, {"neg_sampler": sampler}, f"runs/{number}")
+                own = {"neg_sampler": sampler, **({"loss": "ssm"} if sampler == "all" else {})}
+                run(f"{model} {sampler}", model, own, f"runs/{number}")
         for title, (model, settings) in MORE.items():
             number += 1
             run(title, model, settings, f"runs/{number}")

@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from recbole_bns import BNSConfig, losses
 from recbole_bns.sampling import available
 from recbole_bns.settings.declared import NO_SAMPLER
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+PAGES = (TEXT, (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
+PROGRAMS = [
+    program
+    for page in PAGES
+    for program in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+]
 
 
 NUMBERS = [
@@ -43,12 +49,33 @@ def test_python_runs(number: int, tmp_path: Path) -> None:
 
 
 def test_python_is_found() -> None:
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 4 + 1
 
 
 def test_table_lists_every_sampler() -> None:
     table = TEXT.split("## Samplers")[1].split("## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {*available(), NO_SAMPLER}
+
+
+def test_table_lists_every_loss() -> None:
+    table = TEXT.split("## Losses")[1].split("## ")[0]
+    named = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(named))) == set(losses.available())
+
+
+CELLS = re.findall(r"^\| [^|]+ \| (`\w+: .*?) \|$", PAGES[1], re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(len(CELLS)))
+def test_a_method_is_made_of_settings_that_go_together(number: int) -> None:
+    given = dict(re.findall(r"`([\w.]+): ([^`]+)`", CELLS[number]))
+    assert len(given) >= 2
+    config = BNSConfig(given.pop("model", "BPR"), "ml-100k", None, given)
+    assert config["loss"] == given["loss"]
+
+
+def test_methods_are_found() -> None:
+    assert len(CELLS) == 11
 
 
 def test_own_sampler_takes_twenty_lines() -> None:

@@ -20,6 +20,8 @@ USERS, ITEMS, EACH = 40, 60, 22
 OTHERS = ("NeuMF", "NNCF", "Random")
 """Models that have no ``embedding_size``."""
 Settings = dict[str, Any]
+LOSS: dict[str, Settings] = {"all": {"loss": "ssm"}}
+"""Samplers that need a loss over many negatives -> one."""
 
 
 def write_atomic(path: Path, header: str, rows: list[tuple[Any, ...]]) -> None:

@@ -14,7 +14,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import idle
 from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, having, ours
 
-from .loss_settings import check_loss
+from .loss_settings import check_loss, check_loss_type
 from .reads import check_packages, known_keys, read_by
 from .sampler_settings import is_sampled, parsed_settings
 
@@ -53,6 +53,7 @@ def check_contradictions(config: Any) -> None:
     if final["neg_sampler"] == NO_SAMPLER:
         _check_none(given)
     check_loss(config, given)
+    check_loss_type(config, given)
     if final.get("benchmark_filename") is not None:
         _check_fixed_split(given, internal)
 

@@ -15,6 +15,7 @@ from recbole_bns.sampling.capabilities import UserColumn
 from recbole_bns.settings.declared import ITEM_ONLY, check_value, declared
 from recbole_bns.settings.values import epochs_of
 
+from .loss_settings import chosen_loss
 from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 
 
@@ -129,7 +130,7 @@ def check_metrics(final: Mapping[str, Any]) -> None:
 
 
 def add_prior_column(config: RunConfig) -> None:
-    """Have RecBole load the ``.user`` column that the sampler's parameters ask for.
+    """Have RecBole load the ``.user`` column that sampler or weights of a loss ask for.
 
     A file that is loaded for this alone changes no interactions.
     """
@@ -137,7 +138,9 @@ def add_prior_column(config: RunConfig) -> None:
     if not is_sampled(config) or final.get("load_col") is None:
         return
     name, params, _ = parsed_settings(config)
-    needs = get(name).requirements_of(params)
+    choice = chosen_loss(config)
+    weights = choice.weight.requirements() if choice and choice.weight else ()
+    needs = (*get(name).requirements_of(params), *weights)
     wanted = [need.column for need in needs if isinstance(need, UserColumn)]
     load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
     columns = load.get("user", [])

@@ -16,6 +16,7 @@ from recbole.config import Config
 from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError, refusals
+from recbole_bns.losses import get as get_loss
 from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
@@ -137,6 +138,8 @@ class BNSConfig(Config):
         merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
         loss = str(self.external_config_dict.get("loss", known.get("loss")) or OWN_LOSS).lower()
+        if loss != OWN_LOSS:  # one of another package has no file
+            merge(known, {"neg_sample_num": get_loss(loss).negatives})
         merge(known, read_own(own / f"loss/{loss}.yaml"))
         cell = sampler if loss == OWN_LOSS else f"{sampler}+{loss}"  # another loss, other settings
         tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell}.yaml"
@@ -199,7 +202,7 @@ class BNSConfig(Config):
             reason = "draws negatives of its own from the knowledge graph"
         elif self.model == "BERT4Rec" or final.get("train_stage") == "pretrain":
             reason = "draws negatives of its own for the items that it masks"
-        elif final.get("loss_type") == "CE":
+        elif final.get("loss_type") == "CE" and final["loss"] == OWN_LOSS:
             reason = "has loss_type CE, which trains without negatives (use --loss_type=BPR)"
         if reason:
             raise UsageError(

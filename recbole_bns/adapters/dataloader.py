@@ -104,7 +104,12 @@ class BNSTrainDataLoader(TrainDataLoader):
         if self.drawn is None:
             super()._set_neg_sample_args(config, dataset, dl_format, neg_sample_args)
             return
-        super()._set_neg_sample_args(config, dataset, InputType.PAIRWISE, neg_sample_args)
+        # RecBole would tell the data set of the column, and context-aware models make a table of it
+        self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
+        self.dl_format, self.neg_sample_args = InputType.PAIRWISE, neg_sample_args
+        self.neg_sample_num = neg_sample_args["sample_num"]
+        self.neg_prefix = config["NEG_PREFIX"]
+        self.neg_item_id = self.neg_prefix + self.iid_field
         self.times, self.sampling_func = 1, self._add_many
 
     def _init_batch_size_and_step(self) -> None:
@@ -157,7 +162,8 @@ class BNSTrainDataLoader(TrainDataLoader):
         columns = {name: value[order].to(self.device) for name, value in feat.items()}
         announced = self._sampler.core.announce(columns[self.uid_field])
         start = 0
-        for first, end, self.weight in shares:
+        for number, (first, end, self.weight) in enumerate(shares):
+            self._tell_rows(number)
             rows = slice(start, start + end - first)
             start = rows.stop
             part = {name: value[rows] for name, value in columns.items()}
@@ -168,8 +174,17 @@ class BNSTrainDataLoader(TrainDataLoader):
 
     def _share(self, start: int) -> tuple[int, int, float]:
         """First row and end of our share of the batch that begins at ``start``, and its weight."""
-        first, end, weight = self.team.share(min(self.step, self.sample_size - start))
+        first, end, weight = self.team.share(self._row_num(start))
         return start + first, start + end, weight
+
+    def _row_num(self, start: int) -> int:
+        """Rows of the whole batch that begins at ``start``."""
+        return min(self.step, self.sample_size - start)
+
+    def _tell_rows(self, number: int) -> None:
+        """Tell a loss how many rows batch ``number`` has in all processes together."""
+        if self.drawn is not None and self.team.size > 1:
+            self.drawn.row_num = self._row_num(number * self.step)
 
     def _collated(self) -> Iterator[Interaction]:
         """RecBole's way to a batch, for its transforms and distributed samplers.
@@ -178,6 +193,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         """
         for number, data in enumerate(super().__iter__()):
             self.weight = self._share(number * self.step)[2]
+            self._tell_rows(number)
             yield self._neg_sampling(data.to(self.device))
 
     def collate_fn(self, index: Any) -> Interaction:

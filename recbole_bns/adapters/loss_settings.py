@@ -9,15 +9,17 @@ from typing import Any
 from recbole.model.abstract_recommender import GeneralRecommender
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import parse
+from recbole_bns.common.params import check_schedules, parse
 from recbole_bns.losses import Loss, PosteriorParams, get
 from recbole_bns.runs.records import RunConfig
-from recbole_bns.sampling import SharedList
+from recbole_bns.sampling import NegativeSampler, SharedList
 from recbole_bns.sampling import available as samplers
 from recbole_bns.sampling import get as sampler_class
-from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
+from recbole_bns.sampling.capabilities import OneList, of_type, serves_any_loss
+from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS, check_value, declared
 from recbole_bns.settings.words import merge
 
+from .sampler_settings import is_sampled, parsed_settings
 from .vectors import has_pair_scores, has_queries
 
 
@@ -40,6 +42,10 @@ class LossChoice:
     reg_weight: float
 
 
+WORDS = ("loss_similarity", "score_similarity", "loss_log_q", "loss_mask", "loss_weight")
+"""Settings of a loss that are one of a few words."""
+
+
 def loss_name(config: RunConfig) -> str:
     """The name of the loss in any ``Config``; :data:`.OWN_LOSS` where nothing is said."""
     name = config["loss"]
@@ -57,6 +63,9 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
     if name == OWN_LOSS:
         return None
     loss = get(name)
+    for key in WORDS:
+        if config[key] is not None:  # RecBole's own Config lets everything pass
+            check_value(declared()[key], config[key])
     vectors = has_queries(config.model_class)
     similarity = config["loss_similarity"] or (loss.similarity if vectors else "dot")
     log_q = config["loss_log_q"] or "none"
@@ -65,7 +74,7 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
             f"loss_log_q: got '{log_q}', which the loss '{name}' has no form for; allowed: "
             f"{', '.join(loss.log_q)}."
         )
-    posterior = (config["loss_weight"] or "none") == "posterior"
+    posterior = config["loss_weight"] == "posterior"
     return LossChoice(
         name=name,
         params=parse(loss.Params, _mapping(config, "loss_args"), "loss_args"),
@@ -84,7 +93,7 @@ def is_shared(config: RunConfig) -> bool:
     Raises:
         UsageError: it is asked for of a sampler that draws for each positive.
     """
-    cls: Any = sampler_class(config["neg_sampler"])
+    cls: Any = sampler_class(str(config["neg_sampler"]).lower())
     lists = issubclass(cls, SharedList)
     if config["neg_shared"] and not lists:
         names = [name for name, each in samplers().items() if issubclass(each, SharedList)]
@@ -132,12 +141,47 @@ def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
     if choice is None:
         _check_own_loss(config, given)
         return
-    model = config.model_class
-    if config["neg_sampler"] == NO_SAMPLER:
+    if not is_sampled(config):
         raise UsageError(
             f"loss: got '{choice.name}', but neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, "
             "which gives the model's own loss its negatives; name a sampler with neg_sampler."
         )
+    _check_model(config.model_class, choice)
+    if not is_shared(config) and choice.log_q != "none":
+        cls: Any = sampler_class(str(config["neg_sampler"]).lower())
+        if cls.log_prob is NegativeSampler.log_prob:
+            raise law_unknown(cls.name)
+    if choice.weight is None and given.get("loss_weight_args"):
+        raise UsageError("loss_weight_args: it needs loss_weight: posterior, whose they are.")
+    if choice.weight is not None:
+        check_schedules(choice.weight, config["epochs"], "loss_weight_args")
+
+
+def law_unknown(sampler: str) -> UsageError:
+    """For ``loss_log_q`` with a sampler that does not know how likely its draws are."""
+    known = [n for n, c in samplers().items() if c.log_prob is not NegativeSampler.log_prob]
+    return UsageError(
+        f"loss_log_q: neg_sampler '{sampler}' does not know how likely its draws are; allowed with "
+        f"it is none ({', '.join(known)} know)."
+    )
+
+
+def check_loss_type(config: RunConfig, given: Mapping[str, Any]) -> None:
+    """Refuse ``loss_type`` beside ``loss``, in a ``Config`` of ours, which sets it by itself.
+
+    Raises:
+        UsageError: both are given, and they contradict one another.
+    """
+    name = loss_name(config)
+    if name != OWN_LOSS and "loss_type" in given:
+        raise UsageError(
+            f"loss_type: got '{given['loss_type']}', but loss: {name} takes its place; leave one "
+            "of them out."
+        )
+
+
+def _check_model(model: type[Any], choice: LossChoice) -> None:
+    """Refuse a model that the loss cannot train."""
     if not (has_queries(model) or has_pair_scores(model)):
         raise UsageError(
             f"loss: got '{choice.name}', but {model.__name__} has neither vectors nor pair scores "
@@ -155,7 +199,6 @@ def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
                     f"{key}: got 'cosine', but {model.__name__} has no vectors of its own to "
                     "compare; allowed is dot, its scores as they are."
                 )
-    is_shared(config)
     state = get(choice.name).begin_epoch is not Loss.begin_epoch
     if state and not issubclass(model, GeneralRecommender):
         raise UsageError(
@@ -163,13 +206,6 @@ def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
             f"{model.__name__} scores by the rows of a batch; allowed with it are the others "
             "(recbole-bns losses)."
         )
-    if "loss_type" in given:
-        raise UsageError(
-            f"loss_type: got '{given['loss_type']}', but loss: {choice.name} takes its place; "
-            "leave one of them out."
-        )
-    if choice.weight is None and given.get("loss_weight_args"):
-        raise UsageError("loss_weight_args: it needs loss_weight: posterior, whose they are.")
 
 
 def _check_own_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
@@ -182,3 +218,9 @@ def _check_own_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
             f"{idle[0]}: got {given.get(idle[0])!r}, but it acts only with a loss over many "
             "negatives; name one with loss (recbole-bns losses lists them), or leave it out."
         )
+    if not is_sampled(config):
+        return
+    name, params, _ = parsed_settings(config)
+    need = of_type(sampler_class(name).requirements_of(params), OneList)
+    if need is not None:
+        raise need.refusal(name, [n for n, c in samplers().items() if serves_any_loss(c)])

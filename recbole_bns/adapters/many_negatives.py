@@ -6,9 +6,9 @@ row that is repeated without being copied. The model gives vectors or scores wit
 
     reg_weight / 2B · (Σ |u|² + Σ |p|² + Σ over the negatives)
 
-on the trained tables, before any propagation: each row of a shared list counts once, each of a
-positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides by the length of its last argument,
-which is not B here.)
+on the trained tables, before any propagation: each row of a shared list counts once, however many
+processes share the batch, each of a positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides
+by the length of its last argument, which is not B here.)
 
 A model is turned by its class, as :func:`.models.upgrade` does with BPR and LightGCN: its weights,
 and what RecBole sees of it, stay.
@@ -33,10 +33,11 @@ from recbole_bns.sampling import NegativeSampler, Scorer, SharedList
 from recbole_bns.sampling.kernels import engine
 from recbole_bns.sampling.kernels.lists import ListExclusion
 
-from .loss_settings import LossChoice
+from .loss_settings import LossChoice, law_unknown
 from .vectors import (
     alike,
     factors,
+    forget_evaluation,
     has_queries,
     has_vectors,
     layer_zero,
@@ -66,8 +67,11 @@ class Drawn:
     Attributes:
         scorer_of: makes a step's scorer, in the similarity of the training.
         item_features: one row an item id; None where the data set has none.
+        row_num: rows of the whole batch, of which a process of several has a share; None: all
+            rows are here.
     """
 
+    row_num: int | None = None
     scorer_of: ScorerOf
     item_features: Interaction | None
 
@@ -102,15 +106,15 @@ class Drawn:
             joined = core.log_prob(users, torch.cat((ids, items.unsqueeze(1)), 1))
             both = (None, None) if joined is None else (joined[:, :-1], joined[:, -1])
         if both[0] is None or both[1] is None:
-            raise UsageError(
-                f"loss_log_q: neg_sampler '{core.name}' does not know how likely its draws are; "
-                "allowed with it is none (rns, pns, inbatch and mixed know)."
-            )
+            raise law_unknown(core.name)
         return both[0], both[1]
 
 
 class ManyNegatives(_Host):
-    """Goes before a model class of RecBole; see :func:`over_many`."""
+    """Goes before a model class of RecBole; see :func:`over_many`.
+
+    Predictions of a model without vectors stay its own.
+    """
 
     choice: LossChoice
     over_negatives: Loss
@@ -119,7 +123,6 @@ class ManyNegatives(_Host):
     """Columns of users, positives and negatives in a batch."""
     seed: int
     drawn: Drawn | None = None
-    _evaluated: tuple[tuple[int, ...], tuple[Tensor, Tensor]] | None = None
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """The loss of a batch of positives and their negatives: a scalar."""
@@ -128,6 +131,7 @@ class ManyNegatives(_Host):
                 f"loss: got '{self.choice.name}', whose batches only this package's loader makes; "
                 "use recbole_bns.data_preparation and get_trainer, or recbole_bns.enable()."
             )
+        forget_evaluation(self)
         try:
             return self._loss(interaction, self.drawn)
         finally:
@@ -148,7 +152,7 @@ class ManyNegatives(_Host):
             if fused is None:
                 fused = self._of_scores(*_products(*vectors), which, rows, drawn)
             loss = fused
-        return loss + self._l2(*which) if self.choice.reg_weight else loss
+        return loss + self._l2(*which, drawn.row_num) if self.choice.reg_weight else loss
 
     def _in_one_pass(
         self, vectors: tuple[Tensor, Tensor, Tensor], which: Batch, drawn: Drawn
@@ -171,6 +175,7 @@ class ManyNegatives(_Host):
             leave_out=exclusion.leave_out,
             log_q=probs[0],
             pos_log_q=probs[1] if log_q == "both" else None,
+            row_num=drawn.row_num,
         )
 
     def _compared(
@@ -234,19 +239,21 @@ class ManyNegatives(_Host):
             pos_log_q=pos_log_q,
             log_q_form=choice.log_q,
             term_weight=weight,
+            row_num=drawn.row_num,
         )
         return mean_over_rows(self.over_negatives(batch), batch.row_weight)
 
-    def _l2(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+    def _l2(self, users: Tensor, items: Tensor, ids: Tensor, row_num: int | None) -> Tensor:
         """See the module's text."""
         tables = layer_zero(self)
         if tables is None:
-            return users.new_zeros(())
-        share = 1.0 if ids.dim() == 1 else 1.0 / ids.shape[1]
+            return torch.zeros((), device=users.device)
+        rows = len(users)  # the mean over them is weighed by their share of the batch
+        share = rows / (row_num or rows) if ids.dim() == 1 else 1.0 / ids.shape[1]
         of_users = embedding(users, tables[0]).square().sum()
         of_items = embedding(items, tables[1]).square().sum()
         of_negatives = embedding(ids, tables[1]).square().sum() * share
-        return self.choice.reg_weight / (2 * len(users)) * (of_users + of_items + of_negatives)
+        return self.choice.reg_weight / (2 * rows) * (of_users + of_items + of_negatives)
 
     def begin_epoch(self, epoch: int) -> None:
         """Let a loss with state prepare for epoch ``epoch`` (0-based)."""
@@ -258,6 +265,12 @@ class ManyNegatives(_Host):
             with torch.no_grad():
                 view = EpochView(self.drawn.scorer_of(None), self.drawn.core.catalogue, self.seed)
                 self.over_negatives.begin_epoch(epoch, view)
+
+
+class ManyWithVectors(ManyNegatives):
+    """The same for a model with vectors, which an evaluation may compare in another way."""
+
+    _evaluated: tuple[tuple[int, ...], tuple[Tensor, Tensor]] | None = None
 
     def evaluation_vectors(self) -> tuple[Tensor, Tensor]:
         """Vectors (U, D) and (I, D) whose dot products are the scores that are evaluated.
@@ -305,7 +318,8 @@ def _products(queries: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Te
 
 @cache
 def _turned(model_class: Any) -> Any:
-    return type(model_class.__name__, (ManyNegatives, model_class), {})
+    mixin = ManyWithVectors if has_queries(model_class) else ManyNegatives
+    return type(model_class.__name__, (mixin, model_class), {})
 
 
 def over_many(model: Any, choice: LossChoice, columns: tuple[str, str, str], seed: int) -> None:

@@ -17,6 +17,7 @@ from .lightgcn import SharedLightGCN
 from .loss_settings import chosen_loss
 from .many_negatives import ManyNegatives, over_many
 from .sampler_settings import is_sampled
+from .vectors import forget_evaluation
 
 __all__ = ["RegularisedBPR", "SharedLightGCN", "make_model", "scoring_mode", "upgrade"]
 
@@ -42,20 +43,17 @@ def scoring_mode(model: nn.Module) -> Iterator[None]:
     stale ones are used nor ours are left behind. NGCF drops messages in eval mode too.
     """
     flags = [(module, module.training) for module in model.modules()]
-    kept = [name for name in getattr(model, "other_parameter_name", []) if "restore" in name]
     devices = {weight.device for weight in model.parameters() if weight.is_cuda}
     for module, _ in flags:
         module.training = False
-    for name in kept:
-        setattr(model, name, None)
+    forget_evaluation(model)
     try:
         with torch.random.fork_rng(devices), torch.no_grad():
             yield
     finally:
         for module, training in flags:
             module.training = training
-        for name in kept:
-            setattr(model, name, None)
+        forget_evaluation(model)
 
 
 def batch_l2(*vectors: Tensor) -> Tensor:

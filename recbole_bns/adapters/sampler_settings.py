@@ -7,9 +7,10 @@ from copy import copy
 from typing import Any, NamedTuple
 
 from recbole_bns.common.errors import UsageError
+from recbole_bns.losses import get as get_loss
 from recbole_bns.runs.records import RunConfig, Settings
 from recbole_bns.sampling import get, parse
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
 from recbole_bns.settings.words import merge
 
 
@@ -25,10 +26,16 @@ def sampler_settings(config: RunConfig) -> tuple[str, Settings, int]:
         raise UsageError(f"neg_sampler_args: got {args!r}, allowed is a mapping of parameters.")
     dotted = {k: v for k, v in source.items() if str(k).startswith("neg_sampler_args.")}
     args = merge({"neg_sampler_args": dict(args)}, dotted)["neg_sampler_args"]
-    num = source.get("neg_sample_num", 1)
+    num = source.get("neg_sample_num", _negatives(source.get("loss")))
     if isinstance(num, bool) or not isinstance(num, int) or num < 1:
         raise UsageError(f"neg_sample_num: got {num!r}, allowed is an integer >= 1.")
     return str(source["neg_sampler"]).lower(), args, num
+
+
+def _negatives(loss: Any) -> int:
+    """How many negatives a positive meets where nothing is said, as in RecBole's own Config."""
+    name = str(loss or OWN_LOSS).lower()
+    return 1 if name == OWN_LOSS else get_loss(name).negatives
 
 
 class Parsed(NamedTuple):

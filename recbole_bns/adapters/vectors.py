@@ -186,3 +186,13 @@ def _(model: Any) -> tuple[Tensor, Tensor]:
 def alike(vectors: Tensor, similarity: str) -> Tensor:
     """Vectors (..., D) whose dot products are what ``similarity`` names: ``dot`` or ``cosine``."""
     return normalize(vectors, dim=-1) if similarity == "cosine" else vectors
+
+
+def forget_evaluation(model: nn.Module) -> None:
+    """Drop the vectors that a model of RecBole keeps from one evaluation batch to the next.
+
+    Its own loss does so; who takes that one's place, or changes what is compared, has to.
+    """
+    for name in getattr(model, "other_parameter_name", []):
+        if "restore" in name:
+            setattr(model, name, None)

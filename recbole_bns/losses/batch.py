@@ -52,6 +52,8 @@ class LossBatch:
     """``(B,)`` weights of the rows in the mean."""
     term_weight: Tensor | None = None
     """``(B, n)`` weights of the terms, not negative; 0 leaves a term out as the mask does."""
+    row_num: int | None = None
+    """Rows of the whole batch where several processes share it; None: those of this one."""
 
     def __post_init__(self) -> None:
         """Check the correction, and widen the scores."""

@@ -14,16 +14,21 @@ Recommendation, ICDE 2023): contrastive losses with their posterior.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import Schedule, changed, param
 from recbole_bns.sampling import Catalogue, Scorer
 from recbole_bns.sampling.capabilities import Requirement, Scores
 from recbole_bns.sampling.methods.bns import BNS, BNSParams, unbiasedness
 from recbole_bns.sampling.priors.build import needs_of
+from recbole_bns.sampling.priors.tables import WHERE as OF_SAMPLERS
+
+WHERE = "loss_weight_args.prior"
+"""The setting that asks for a prior, for sentences."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class PosteriorParams:
     def requirements(self) -> tuple[Requirement, ...]:
         """What the weights need of their host: data for the prior, scores for F."""
         scores = (Scores(),) if self.likelihood == "cdf" else ()
-        return (*scores, *needs_of(self.prior))
+        return (*scores, *(replace(need, setting=WHERE) for need in needs_of(self.prior)))
 
 
 OF_BNS = ("prior", "prior_scale", "prior_l2", "prior_items", "likelihood", "cdf", "cdf_items")
@@ -82,7 +87,10 @@ class PosteriorWeight(nn.Module):
         super().__init__()
         self.params = params or PosteriorParams()
         own = {name: getattr(self.params, name) for name in OF_BNS}
-        self.bns = BNS(catalogue, BNSParams(candidate_num=1, **own), seed=seed, side=side)
+        try:
+            self.bns = BNS(catalogue, BNSParams(candidate_num=1, **own), seed=seed, side=side)
+        except UsageError as error:  # a file that is no prior
+            raise UsageError(str(error).replace(OF_SAMPLERS, WHERE)) from error
 
     def begin_epoch(self, epoch: int) -> None:
         """Take the values that schedules have in epoch ``epoch`` (0-based)."""

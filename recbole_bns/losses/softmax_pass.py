@@ -58,13 +58,14 @@ class _Pass(torch.autograd.Function):
         leave_out: LeaveOut | None,
         log_q: Tensor | None,
         pos_log_q: Tensor | None,
+        row_num: int | None,
     ) -> Tensor:
         """The loss of a batch, and its gradients, which are kept."""
         scaled = queries / form.temperature
         positive = (scaled * positives).sum(1)
         if pos_log_q is not None:
             positive -= pos_log_q
-        share = 1.0 if form.summed else 1.0 / len(queries)
+        share = (row_num or len(queries) if form.summed else 1) / len(queries)
         total = queries.new_zeros(())
         to_queries = torch.empty_like(queries)
         to_negatives = torch.zeros_like(negatives)
@@ -90,7 +91,7 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """What was kept, times the gradient of the loss."""
-        return *(kept * gradient for kept in ctx.saved_tensors), None, None, None, None
+        return *(kept * gradient for kept in ctx.saved_tensors), None, None, None, None, None
 
 
 def softmax(
@@ -133,6 +134,7 @@ def softmax_pass(
     leave_out: LeaveOut | None = None,
     log_q: Tensor | None = None,
     pos_log_q: Tensor | None = None,
+    row_num: int | None = None,
 ) -> Tensor:
     """The loss of a batch, a scalar with its graph.
 
@@ -144,6 +146,7 @@ def softmax_pass(
         leave_out: takes terms out; None: all count.
         log_q: ``(n,)`` is subtracted from the negatives' logits; None: nothing is.
         pos_log_q: ``(B,)`` from the positives'.
+        row_num: rows of the whole batch, for a sum over it; None: those of this call.
     """
     apply: Callable[..., Tensor] = _Pass.apply
-    return apply(queries, positives, negatives, form, leave_out, log_q, pos_log_q)
+    return apply(queries, positives, negatives, form, leave_out, log_q, pos_log_q, row_num)

@@ -156,7 +156,7 @@ def restore(model: Any, state: Mapping[str, Any], path: str | Path) -> None:
     kept, wanted = state["state_dict"], model.state_dict()
     for name in [*wanted, *kept]:
         sizes = [f"{list(s[name].shape)}" if name in s else "missing" for s in (kept, wanted)]
-        if sizes[0] != sizes[1]:
+        if sizes[0] != sizes[1] and "[0]" not in sizes:  # what is empty is filled while training
             raise UsageError(
                 f"checkpoint '{path}': its weights do not fit the model, {name} is {sizes[0]}, "
                 f"wanted is {sizes[1]}; the data set or the model's settings have changed since, "

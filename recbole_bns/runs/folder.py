@@ -60,8 +60,7 @@ def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     """
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     sampler = config["neg_sampler"]
-    prior = (config["neg_sampler_args"] or {}).get("prior")
-    if isinstance(prior, str) and prior == "oracle":
+    if _is_oracle(config["neg_sampler_args"]) or weighed_by_oracle(config):
         sampler += "-oracle-sees-test-labels"
     name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
     folder = Path(out) if out is not None else Path("runs") / name
@@ -79,6 +78,16 @@ def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     except OSError as error:
         raise UsageError(f"out: cannot make the folder '{folder}': {error.strerror}.") from error
     return folder
+
+
+def _is_oracle(args: Settings | None) -> bool:
+    prior = (args or {}).get("prior")
+    return isinstance(prior, str) and prior == "oracle"
+
+
+def weighed_by_oracle(config: RunConfig) -> bool:
+    """Whether the weights of a loss see test labels, which every output says."""
+    return config["loss_weight"] == "posterior" and _is_oracle(config["loss_weight_args"])
 
 
 def check_file(path: str | Path) -> None:

@@ -23,7 +23,7 @@ from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
 
-from .folder import RESULT
+from .folder import RESULT, weighed_by_oracle
 from .records import Metrics, RunConfig, RunResult
 
 Values = dict[str, NDArray[np.float64]]
@@ -92,6 +92,12 @@ class Outcome(NamedTuple):
     """The file that holds them."""
 
 
+def label_of(config: RunConfig, core: NegativeSampler | None) -> str:
+    """The sampler's name for people; it says whether anything sees test labels."""
+    label = str(config["neg_sampler"]) if core is None else core.label
+    return f"{label} (oracle weights: see test labels)" if weighed_by_oracle(config) else label
+
+
 def result_of(
     config: RunConfig,
     core: NegativeSampler | None,
@@ -114,7 +120,7 @@ def result_of(
         "model": config["model"],
         "dataset": config["dataset"],
         "neg_sampler": config["neg_sampler"],
-        "neg_sampler_label": config["neg_sampler"] if core is None else core.label,
+        "neg_sampler_label": label_of(config, core),
         "neg_sampler_args": {} if core is None else as_mapping(core.params),
         "neg_sample_num": config["neg_sample_num"],
         "tuned_file": config["tuned_file"],

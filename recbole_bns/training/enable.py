@@ -18,6 +18,7 @@ from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.dataset import read_truly
 from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
 from recbole_bns.adapters.keys import near_misses
+from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mends import mend
 from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
@@ -26,6 +27,7 @@ from recbole_bns.adapters.saved import keep_keyed
 from recbole_bns.adapters.split import PHASES
 from recbole_bns.adapters.wraps import wrap
 from recbole_bns.common.errors import UsageError
+from recbole_bns.losses import available
 from recbole_bns.runs.records import RunConfig
 
 from .loaders import create_samplers
@@ -54,6 +56,11 @@ def _create_samplers(original: Any, config: RunConfig, dataset: Any, built_datas
     for remark in near_misses(config.external_config_dict, config.model_class):
         getLogger().warning(remark)
     if not is_sampled(config):
+        if loss_name(config) in available():  # a model of theirs may have a setting of this name
+            getLogger().warning(
+                f"loss: got '{config['loss']}', which acts only with a neg_sampler; without one "
+                "RecBole trains the model's own loss."
+            )
         return original(config, dataset, built_datasets)
     derive_train_neg_sample_args(config, config.external_config_dict)
     for key in ("valid_ratio", "neg_record"):

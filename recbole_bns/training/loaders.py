@@ -6,11 +6,13 @@ from logging import getLogger
 from time import perf_counter
 from typing import Any
 
+import torch
 from recbole.data import data_preparation as recbole_data_preparation
 
+from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
-from recbole_bns.adapters.loss_settings import chosen_loss, is_shared
+from recbole_bns.adapters.loss_settings import check_loss, chosen_loss, is_shared
 from recbole_bns.adapters.many_negatives import Drawn
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, parsed_settings
@@ -123,6 +125,8 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     Raises:
         UsageError: bad settings, or a column that the prior needs is missing.
     """
+    if not isinstance(config, BNSConfig):  # which has checked it
+        check_loss(config, config.external_config_dict)
     name, params, num = parsed_settings(config)
     catalogue = catalogue_of(train).to(config["device"])
     check_schedules(params, config["epochs"], "neg_sampler_args")
@@ -135,9 +139,10 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     if current().size > 1:
         core.divide(current())
     columns = columns_of(train, config["device"])
-    for note in shortfalls(core, train, num):
+    drawn = _drawn(config, core, train, held_out)
+    for note in shortfalls(core, train, num, drawn is not None and drawn.shared):
         getLogger().warning(note)
-    return BNSSampler(core, columns, config, _drawn(config, core, train, held_out))
+    return BNSSampler(core, columns, config, drawn)
 
 
 def _drawn(
@@ -153,11 +158,22 @@ def _drawn(
         side = {n.name: side_data(n, config, train, core.catalogue, held_out) for n in needs}
         weigher = PosteriorWeight(core.catalogue, choice.weight, seed=config["seed"], side=side)
         weigher = weigher.to(config["device"])
-    return Drawn(core, is_shared(config), weigher)
+    drawn = Drawn(core, is_shared(config), weigher)
+    if choice.log_q != "none":  # a sampler may know its law and that of its lists not
+        one = torch.ones(1, dtype=torch.long, device=core.catalogue.device)
+        drawn.log_probs(one, one, one if drawn.shared else one.unsqueeze(1))
+    return drawn
 
 
-def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
-    """What the data set cannot give, in sentences: reported once, training goes on."""
+def shortfalls(core: NegativeSampler, train: Any, num: int, shared: bool = False) -> list[str]:
+    """What the data set cannot give, in sentences: reported once, training goes on.
+
+    Args:
+        core: the sampler.
+        train: the training part.
+        num: negatives that a positive is to have.
+        shared: all positives of a batch have one list, which no user's negatives limit.
+    """
     users = train.inter_feat[train.uid_field]
     negatives = core.catalogue.negative_num.cpu()[users.unique()]
     notes = []
@@ -167,6 +183,8 @@ def shortfalls(core: NegativeSampler, train: Any, num: int) -> list[str]:
             f"{none} of {len(negatives)} users have interacted with every item; they have no "
             "negative and are left out of training."
         )
+    if shared:
+        return notes
     need = of_type(core.requirements(), Negatives)
     wanted = need.wanted(num) if need else 1
     if few := int((negatives < wanted).sum()) - none:

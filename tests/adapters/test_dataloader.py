@@ -14,7 +14,7 @@ from recbole.data import data_preparation as stock_preparation
 from recbole.data.dataloader import NegSampleEvalDataLoader, TrainDataLoader
 from recbole.sampler import Sampler
 from recbole.utils import init_seed
-from tiny import build_model, prepare, write_atomic
+from tiny import LOSS, build_model, prepare, write_atomic
 
 from recbole_bns import BNSTrainDataLoader, UsageError
 from recbole_bns.sampling import NegativeSampler, available, get
@@ -95,7 +95,7 @@ def test_without_shuffle_the_order_is_that_of_the_data(make):
 
 @pytest.mark.parametrize("name", sorted(available()))
 def test_drawing_leaves_the_generators_of_the_host_alone(make, name):
-    config = make(neg_sampler=name, neg_sample_num=2)
+    config = make(neg_sampler=name, **{"neg_sample_num": 2, **LOSS.get(name, {})})
     train = prepare(config)[0]
     model = build_model(config, train)
     before = generator_states()
@@ -315,7 +315,7 @@ def evaluation(loader: Any) -> list[tuple[list[int], ...]]:
 def test_evaluation_negatives_are_the_same_whatever_trains(make, mode):
     expected = None
     for name in [*sorted(available()), "none"]:
-        config = make(neg_sampler=name, eval_args={"mode": mode})
+        config = make(neg_sampler=name, eval_args={"mode": mode}, **LOSS.get(name, {}))
         train, valid, test = prepare(config)
         if name != "none":
             assert isinstance(test, NegSampleEvalDataLoader)
@@ -517,7 +517,9 @@ def test_only_the_oracle_is_given_held_out_pairs(make, monkeypatch, name, args):
         construct(self, catalogue, params, seed=seed, side=side)
 
     monkeypatch.setattr(cls, "__init__", spy)
-    train, valid, test = prepare(make(neg_sampler=name, neg_sampler_args=args))
+    train, valid, test = prepare(
+        make(neg_sampler=name, neg_sampler_args=args, **LOSS.get(name, {}))
+    )
     users, items = (part.tolist() for part in given.pop("pairs"))
     assert sorted(zip(users, items, strict=True)) == sorted(set(pairs_of(train._dataset)))
     held_out = given.pop("held_out", None)

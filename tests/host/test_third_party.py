@@ -123,7 +123,12 @@ def environment(installed: Path) -> dict[str, str]:
 
 
 @pytest.mark.process
-def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("loss", "number"), [((), 1), (("--loss=squared", "--loss_args.margin=2"), 16)]
+)
+def test_they_are_known_and_train(
+    installed: Path, data_path: Path, tmp_path: Path, loss: tuple[str, ...], number: int
+) -> None:
     words = [
         "run",
         "--model=BPR",
@@ -132,6 +137,7 @@ def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path
         "--epochs=1",
         "--neg_sampler=second",
         "--neg_sampler_args.candidate_num=6",
+        *loss,
         "--use_gpu=False",
         "--show_progress=False",
         f"--out={tmp_path / 'run'}",
@@ -148,10 +154,13 @@ def test_it_is_known_and_trains(installed: Path, data_path: Path, tmp_path: Path
     result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
     assert result["neg_sampler"] == "second"
     assert result["neg_sampler_args"]["candidate_num"] == 6
+    assert result["neg_sample_num"] == number
+    settings = (tmp_path / "run" / "settings.yaml").read_text(encoding="utf-8")
+    assert ("loss: squared" in settings) is bool(loss)
 
 
 @pytest.mark.process
-def test_it_keeps_the_contract(installed: Path) -> None:
+def test_they_keep_their_contracts(installed: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_theirs.py"],
         env=environment(installed),

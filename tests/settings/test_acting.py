@@ -12,6 +12,7 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny import LOSS
 
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.adapters.acting import check_commands, remarks
@@ -371,6 +372,7 @@ def test_each_setting_acts_or_is_refused_or_is_named(
     data_path: Path, sampler: str, key: str, value: Any
 ) -> None:
     base = {"data_path": str(data_path), "use_gpu": False, "neg_sampler": sampler}
+    base |= LOSS.get(sampler, {})
     refusal = ""
     try:
         config = BNSConfig("BPR", "tiny", None, {**base, key: value})
@@ -380,7 +382,7 @@ def test_each_setting_acts_or_is_refused_or_is_named(
     if refusal:
         assert key.partition(".")[0] in refusal or "neg_sampler" in refusal
         return
-    if key == "neg_sampler":
+    if key in {"neg_sampler", "loss"}:  # null is a name: none, model
         return
     head, _, name = key.partition(".")
     said = " ".join(remarks(config))

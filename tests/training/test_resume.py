@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from tiny import Settings, build_model, prepare, start
+from tiny import LOSS, Settings, build_model, prepare, start
 
 from recbole_bns import UsageError, __version__, get_trainer
 from recbole_bns.cli import main
@@ -113,6 +113,7 @@ ARGS: dict[str, Settings] = {
         "neg_sampler_args.warmup_epochs": 1,
     },
     "aobpr": {"neg_sampler_args.definition": "global"},
+    **LOSS,
 }
 
 

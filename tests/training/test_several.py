@@ -159,6 +159,49 @@ def test_with_the_same_negatives_the_weights_are_those_of_one_process(
         assert torch.equal(state["sampler"]["memory"], states[1]["sampler"]["memory"])
 
 
+IN_BATCH = {"neg_sampler": "inbatch", "reg_weight": 0.02, "train_batch_size": 101}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ("BPR", {**SRNS, "loss": "ssm", "neg_sample_num": 3, "reg_weight": 0.02}),
+        ("BPR", {**IN_BATCH, "loss": "ssm", "loss_args.reduction": "sum"}),
+        ("LightGCN", {**IN_BATCH, "loss": "slk", "loss_args.refresh_every": 1}),
+        pytest.param(
+            "BPR",
+            {**IN_BATCH, "loss": "bce", "loss_weight": "posterior"},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_loss_over_many_negatives_is_that_of_one_process(settings, tmp_path, forked, model, more):
+    """An in-batch list is the whole batch's in every process; its L2 term counts once."""
+    for folder, processes in (("one", 1), ("several", 2)):
+        own = {**settings, **more, "epochs": 3}
+        run(own, tmp_path / folder, processes, model=model, learning_rate=0.01)
+    assert len(forked) == 2
+    (one, weights), (other, others) = (outcome(tmp_path / name) for name in ("one", "several"))
+    for part in ("best_valid_result", "test_result"):
+        assert one[part] == pytest.approx(other[part], abs=1e-6)
+    for key, value in weights.items():
+        torch.testing.assert_close(others[key], value, rtol=1e-3, atol=2e-5)
+    losses = [
+        [float(line.split(",")[1]) for line in path.read_text().splitlines()[1:]]
+        for path in (tmp_path / name / "epochs.csv" for name in ("one", "several"))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.process
+def test_a_list_of_each_process_trains_equal_weights_and_ends_well(settings, tmp_path, forked):
+    """The weights are compared after every epoch; what differs between processes ends the run."""
+    own = {"neg_sampler": "pns", "neg_shared": True, "loss": "bsl", "neg_sample_num": 9}
+    result = run({**settings, **own, "loss_log_q": "both"}, tmp_path / "run", epochs=2)
+    assert (result["epochs"], result["nproc"]) == (2, 2)
+
+
 def make_config(settings: Settings, model: str = "BPR", **more: Any) -> Any:
     from recbole_bns import BNSConfig
 

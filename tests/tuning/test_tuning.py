@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tiny import ROOT, Settings, start
+from tiny import LOSS, ROOT, Settings, start
 
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.cli import main
@@ -88,7 +88,8 @@ def test_every_sampler_has_a_space_that_it_accepts(name):
     assert bool(own) is bool(dataclasses.fields(get(name).Params))
     for _ in range(20):
         settings = {key: domain.sample() for key, domain in drawn.items()}
-        config = BNSConfig("BPR", "ml-100k", None, {"neg_sampler": name, **settings})
+        given = {"neg_sampler": name, **LOSS.get(name, {}), **settings}
+        config = BNSConfig("BPR", "ml-100k", None, given)
         parse(get(name).Params, config["neg_sampler_args"], "here")
         for key in own:
             assert config["neg_sampler_args"][key.partition(".")[2]] == settings[key]

@@ -88,4 +88,6 @@ class SSM(Loss):
             values = corrected_softmax(positive, logits, number.clamp_min(least).log())
         else:  # the softmax over the positive and its negatives is the K-pair loss of logits
             values = kpair(positive, logits)
-        return values * len(values) if self.params.reduction == "sum" else values
+        if self.params.reduction == "sum":  # the mean that is taken outside becomes the sum
+            return values * (batch.row_num or len(values))
+        return values

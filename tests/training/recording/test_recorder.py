@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Settings, build_model, prepare
+from tiny import LOSS, Settings, build_model, prepare
 
 from recbole_bns import get_trainer, run_recbole_bns
 from recbole_bns.cli import main
@@ -46,7 +46,7 @@ def watched(make: Make, monkeypatch: pytest.MonkeyPatch, **more: Any) -> tuple[A
             w.weight.detach() for w in (trainer.model.user_embedding, trainer.model.item_embedding)
         )
         for user, item, row in zip(users.tolist(), items.tolist(), ids.tolist(), strict=True):
-            for negative in row:
+            for negative in filter(None, row):  # 0 is left out by the loss
                 scores = (float(p[user] @ q[i]) for i in (item, negative))
                 draws.append((user, item, negative, *scores))
         see(users, items, ids, rows)
@@ -56,11 +56,21 @@ def watched(make: Make, monkeypatch: pytest.MonkeyPatch, **more: Any) -> tuple[A
     return recorder, draws
 
 
-@pytest.mark.parametrize("num", [1, 3])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"neg_sampler": "dns"},
+        {"neg_sampler": "dns", "neg_sample_num": 3},
+        {"neg_sampler": "inbatch", "loss": "ssm", "loss_similarity": "dot", "train_batch_size": 99},
+    ],
+    ids=lambda given: "-".join(map(str, given.values())),
+)
 def test_a_row_says_what_a_slow_loop_finds(
-    make: Make, monkeypatch: pytest.MonkeyPatch, num: int
+    make: Make, monkeypatch: pytest.MonkeyPatch, given: Settings
 ) -> None:
-    recorder, draws = watched(make, monkeypatch, neg_sampler="dns", neg_sample_num=num)
+    recorder, draws = watched(make, monkeypatch, **given)
+    users, negatives = (torch.tensor([draw[place] for draw in draws]) for place in (0, 2))
+    assert not recorder.catalogue.is_positive(users, negatives).any(), "the loss meets none"
     held = set(zip(*held_out_of(make).tolist(), strict=True))
     (row,) = recorder.rows
     false = [(user, negative) in held for user, _, negative, _, _ in draws]
@@ -207,7 +217,8 @@ def test_no_sampler_sees_held_out_labels_but_the_declared_oracle(make: Make) -> 
     for name in available():
         drawn = []
         for held in ([train_marks(part)], [nothing]):
-            sampler = data.training_sampler(make("BPR", neg_sampler=name), part, held)
+            own = make("BPR", neg_sampler=name, **LOSS.get(name, {}))
+            sampler = data.training_sampler(own, part, held)
             assert not sampler.core.side
             drawn.append(list(sampler.core.buffers()))
         same = zip(*drawn, strict=True)
