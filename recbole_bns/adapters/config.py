@@ -17,7 +17,7 @@ from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
-from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.properties import PROPERTIES, cell, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
 from . import checks
@@ -138,8 +138,7 @@ class BNSConfig(Config):
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
         loss = str(self.external_config_dict.get("loss", known.get("loss")) or OWN_LOSS).lower()
         merge(known, read_own(own / f"loss/{loss}.yaml"))
-        cell = sampler if loss == OWN_LOSS else f"{sampler}+{loss}"  # another loss, other settings
-        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell}.yaml"
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell(sampler, loss)}.yaml"
         known["tuned_file"] = None
         if self.external_config_dict.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))

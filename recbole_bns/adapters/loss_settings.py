@@ -9,9 +9,9 @@ from typing import Any
 from recbole.model.abstract_recommender import GeneralRecommender
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import parse
+from recbole_bns.common.params import as_mapping, parse
 from recbole_bns.losses import Loss, PosteriorParams, get
-from recbole_bns.runs.records import RunConfig
+from recbole_bns.runs.records import LossFacts, RunConfig
 from recbole_bns.sampling import SharedList
 from recbole_bns.sampling import available as samplers
 from recbole_bns.sampling import get as sampler_class
@@ -75,6 +75,21 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
         mask=config["loss_mask"] is not False,
         weight=posterior_params(config) if posterior else None,
         reg_weight=float(config["reg_weight"] or 0.0),
+    )
+
+
+def loss_facts(config: RunConfig) -> LossFacts | None:
+    """What a run's ``result.json`` says of the loss; None where the model's own is trained.
+
+    Raises:
+        UsageError: see :func:`chosen_loss`.
+    """
+    choice = chosen_loss(config)
+    return choice and LossFacts(
+        loss=choice.name,
+        loss_args=as_mapping(choice.params),
+        loss_similarity=choice.similarity,
+        score_similarity=choice.score_similarity,
     )
 
 

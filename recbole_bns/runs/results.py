@@ -22,9 +22,10 @@ from recbole_bns.common.files import whole_file, write_text
 from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
+from recbole_bns.settings.declared import OWN_LOSS
 
 from .folder import RESULT
-from .records import Metrics, RunConfig, RunResult
+from .records import LossFacts, Metrics, RunConfig, RunResult
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -56,7 +57,8 @@ def result_table(result: RunResult) -> str:
     seconds = result["train_epoch_seconds"]
     median = sorted(seconds)[len(seconds) // 2]
     lines = [
-        f"{result['model']} on {result['dataset']} with {result['neg_sampler_label']}, seed "
+        f"{result['model']} on {result['dataset']} with "
+        f"{with_loss(result['neg_sampler_label'], result.get('loss'))}, seed "
         f"{result['seed']}: {result['epochs']} epochs of {median:.2f} s, tested with the weights "
         f"of epoch {result['best_epoch']}",
         "",
@@ -68,6 +70,11 @@ def result_table(result: RunResult) -> str:
     if result["tuned_file"]:
         lines.append(f"tuned settings: {result['tuned_file']} (--tuned=False switches them off)")
     return "\n".join(lines)
+
+
+def with_loss(sampler: str, loss: str | None) -> str:
+    """``dns, loss ssm``; the sampler alone where the loss is the model's own or not said."""
+    return sampler if loss in (None, OWN_LOSS) else f"{sampler}, loss {loss}"
 
 
 def _key(name: str, k: str) -> str:
@@ -99,6 +106,7 @@ def result_of(
     best: Mapping[str, Any] | None,
     test: Mapping[str, Any],
     folder: Path,
+    loss: LossFacts | None = None,
 ) -> RunResult:
     """The content of ``result.json``.
 
@@ -109,6 +117,7 @@ def result_of(
         best: validation metrics of the weights that were tested, or None.
         test: test metrics.
         folder: of the run.
+        loss: over many negatives; None: the model's own.
     """
     result: RunResult = {
         "model": config["model"],
@@ -129,6 +138,8 @@ def result_of(
         "run_dir": str(folder),
         "checkpoint": trained.checkpoint,
     }
+    if loss is not None:
+        result |= loss
     idle = getattr(config, "idle", [])
     if idle:
         result["idle"] = idle
