@@ -85,7 +85,9 @@ def loss_facts(config: RunConfig) -> LossFacts | None:
         UsageError: see :func:`chosen_loss`.
     """
     choice = chosen_loss(config)
-    return choice and LossFacts(
+    if choice is None:
+        return None
+    return LossFacts(
         loss=choice.name,
         loss_args=as_mapping(choice.params),
         loss_similarity=choice.similarity,
@@ -131,6 +133,9 @@ def _mapping(config: RunConfig, key: str) -> Mapping[str, Any]:
 
 NEEDS_LOSS = ("loss_args", "loss_similarity", "score_similarity", "loss_log_q", "loss_mask")
 """Settings that act only with a loss over many negatives, beside those of its weights and lists."""
+
+OF_A_LOSS = (*NEEDS_LOSS, "loss_weight", "loss_weight_args", "neg_shared")
+"""All settings that act only with a loss over many negatives."""
 
 
 def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:

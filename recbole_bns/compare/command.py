@@ -113,6 +113,7 @@ def _job(plan: Plan, run: Run, folder: Path, load: Mapping[str, Any]) -> Job:
         record={
             "sampler": row,
             "seed": seed,
+            "loss": plan.losses[row],
             "own": plan.own(row),
             "settings": settings,
             "data": plan.data,

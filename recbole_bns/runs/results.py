@@ -139,7 +139,7 @@ def result_of(
         "checkpoint": trained.checkpoint,
     }
     if loss is not None:
-        result |= loss
+        result = cast(RunResult, {**result, **loss})
     idle = getattr(config, "idle", [])
     if idle:
         result["idle"] = idle

@@ -85,7 +85,7 @@ def test_settings_that_have_gone_are_not_written(settings: Settings) -> None:
 
 
 def test_without_a_loss_nothing_is_written_of_it(settings: Settings) -> None:
-    """So that runs of before go on by ``--resume=auto``, and settings differ in no empty mapping."""
+    """So that runs of before go on by ``--resume=auto``."""
     kept = settings_of(BNSConfig("BPR", "tiny", None, settings))
     of_losses = {"loss_decimal_place"}
     assert {key for key in kept if key.startswith(("loss", "score_", "neg_shared"))} == of_losses

@@ -16,7 +16,7 @@ from tiny import ROOT
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.adapters import reads
 from recbole_bns.cli.flags import parse_flags
-from recbole_bns.compare.plan import read_variants
+from recbole_bns.compare.rows import read_variants
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.settings import declared, reference
 from recbole_bns.settings.declared import REMOVED, having, ours, setting
