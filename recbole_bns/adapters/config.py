@@ -17,6 +17,7 @@ from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
+from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES, cell, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
@@ -123,10 +124,11 @@ class BNSConfig(Config):
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
-        chosen = self.external_config_dict.get("neg_sampler", "bns")
-        self.remarks += check_keys(
-            self.files, self.variable_config_dict, model_class, str(chosen).lower()
+        given = self.external_config_dict
+        chosen = Chosen(
+            str(given.get("neg_sampler", "bns")).lower(), str(given.get("loss") or OWN_LOSS).lower()
         )
+        self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
         own = PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):

@@ -23,6 +23,7 @@ from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
 from recbole_bns.settings.declared import OWN_LOSS
+from recbole_bns.settings.properties import cell
 
 from .folder import RESULT
 from .records import LossFacts, Metrics, RunConfig, RunResult
@@ -75,6 +76,21 @@ def result_table(result: RunResult) -> str:
 def with_loss(sampler: str, loss: str | None) -> str:
     """``dns, loss ssm``; the sampler alone where the loss is the model's own or not said."""
     return sampler if loss in (None, OWN_LOSS) else f"{sampler}, loss {loss}"
+
+
+def label_of(result: Mapping[str, Any], *, with_loss: bool = True) -> str:
+    """``dns+ssm``, or ``bns+ssm (oracle: sees test labels)``.
+
+    Args:
+        result: of a run.
+        with_loss: whether the loss is named where it is not the model's own.
+    """
+    sampler, label = str(result["neg_sampler"]), str(result["neg_sampler_label"])
+    if not with_loss:
+        return label
+    named = cell(sampler, result.get("loss"))
+    of_sampler = label.startswith(sampler)
+    return named + label[len(sampler) :] if of_sampler else cell(label, result.get("loss"))
 
 
 def _key(name: str, k: str) -> str:
