@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from recbole_bns.common.tables import draw
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.runs.records import RunResult
 from recbole_bns.runs.results import read_result, result_table, with_loss
+from recbole_bns.settings.words import short_names
 from recbole_bns.training.run import run_recbole_bns
 
 from .plan import Plan
@@ -264,15 +265,5 @@ def _trials_table(plan: Plan, trials: Sequence[Record]) -> str:
         drawn = (cell(value_of(record, key)) for key in plan.space)
         reached = (f"{best[0]:.4f}", best[1]) if best else ("", "")
         rows.append([record.trial, *drawn, *reached, record.epochs, record.status])
-    heads = [*shortened(plan.space), plan.metric, "best epoch", "epochs", "status"]
+    heads = [*short_names(plan.space), plan.metric, "best epoch", "epochs", "status"]
     return draw(rows, ["trial", *heads])
-
-
-def shortened(keys: Iterable[str]) -> list[str]:
-    """``lambda`` for ``neg_sampler_args.lambda``, ``temperature`` for ``loss_args.temperature``.
-
-    Where two would be called the same, both keep their whole names.
-    """
-    short = {key: key.removeprefix("neg_sampler_args.").removeprefix("loss_args.") for key in keys}
-    names = list(short.values())
-    return [name if names.count(name) == 1 else key for key, name in short.items()]

@@ -12,9 +12,10 @@ from tiny import Settings
 from recbole_bns import UsageError, losses
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.settings.hints import Chosen
+from recbole_bns.settings.words import short_names
 from recbole_bns.tuning.plan import Plan, read_plan
 from recbole_bns.tuning.records import FINISHED, Record
-from recbole_bns.tuning.report import best_yaml, markdown, shortened, trials_csv
+from recbole_bns.tuning.report import best_yaml, markdown, trials_csv
 from recbole_bns.tuning.space import default_space, read_space
 from recbole_bns.tuning.sweep import make_plan
 
@@ -95,10 +96,10 @@ BAD = [
         "--loss=ssm --neg_sampler=inbatch",
         "it acts only with a sampler that draws as many as are asked for; leave it out, or set th",
     ),
-    ("learning_rate: {choice: [1]}", "--neg_sampler=all", "'all', which needs a loss over many n"),
+    ("learning_rate: {choice: [1]}", "--neg_sampler=all", "needs a loss over many negatives"),
     (
         "loss: {choice: [model, ssm]}",
-        "--neg_sampler=all",
+        "--neg_sampler=all --loss=ssm",
         "or a choice of losses without 'model'",
     ),
 ]
@@ -198,7 +199,7 @@ def test_what_a_sweep_writes_names_the_loss(settings: Settings, tmp_path: Path) 
 
 def test_parameters_of_one_name_keep_their_whole_names() -> None:
     keys = ["learning_rate", "neg_sampler_args.best_num", "loss_args.best_num", "loss_args.t"]
-    assert shortened(keys) == [*keys[:3], "t"]
+    assert short_names(keys) == [*keys[:3], "t"]
 
 
 def test_there_is_no_space_without_a_loss() -> None:
