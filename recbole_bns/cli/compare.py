@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from .parser import Parser
 
 AFTER = """\
-Every finished run is kept in DIR/runs; the same command goes on where it was stopped, and
-tries failed runs again. DIR/compare.md, .csv and .json hold the tables.
+The same command goes on where it was stopped; DIR/compare.md, .csv and .json hold the tables.
 Exit status: 0; 1 where a run failed; 2 for bad input; 130 after Ctrl-C.
 
 examples:
@@ -35,8 +34,7 @@ def parser() -> Parser:
     made.add("--losses", "crossed with them: dns+ssm (default: the model's own)", metavar="A,B,C")
     made.add(
         "--variants",
-        "more rows: hard: {neg_sampler: dns, neg_sampler_args: {candidate_num: 9}}\n"
-        "or of another model: EASE: {neg_sampler: none, model: EASE}",
+        "more rows: hard: {neg_sampler: dns, loss: ssm, loss_args: {...}, ...}",
         metavar="FILE.yaml",
     )
     made.add("--seeds", "seeds 1 to N (default 5), or a list: --seeds=3,7,9", metavar="N")
