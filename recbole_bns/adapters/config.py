@@ -18,7 +18,8 @@ from recbole.utils import ModelType
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.losses import get as get_loss
 from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
-from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.hints import Chosen
+from recbole_bns.settings.properties import PROPERTIES, cell, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
 from . import checks
@@ -124,10 +125,11 @@ class BNSConfig(Config):
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
-        chosen = self.external_config_dict.get("neg_sampler", "bns")
-        self.remarks += check_keys(
-            self.files, self.variable_config_dict, model_class, str(chosen).lower()
+        given = self.external_config_dict
+        chosen = Chosen(
+            str(given.get("neg_sampler", "bns")).lower(), str(given.get("loss") or OWN_LOSS).lower()
         )
+        self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
         own = PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
@@ -141,8 +143,7 @@ class BNSConfig(Config):
         if loss != OWN_LOSS:  # one of another package has no file
             merge(known, {"neg_sample_num": get_loss(loss).negatives})
         merge(known, read_own(own / f"loss/{loss}.yaml"))
-        cell = sampler if loss == OWN_LOSS else f"{sampler}+{loss}"  # another loss, other settings
-        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell}.yaml"
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell(sampler, loss)}.yaml"
         known["tuned_file"] = None
         if self.external_config_dict.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))

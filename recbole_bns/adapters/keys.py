@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_bns import losses
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import outside
 from recbole_bns.sampling import available
 from recbole_bns.settings.declared import REMOVED, having, ours
-from recbole_bns.settings.hints import meant
+from recbole_bns.settings.hints import Chosen, Parameters, meant
 
 from .reads import known_keys, prefixes, read_by_any, read_by_transforms
 
@@ -50,7 +51,7 @@ def _removed_parameters(sampler: str) -> Mapping[str, tuple[Any, str]]:
 
 
 def check_keys(
-    files: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any], model: type, sampler: str
+    files: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any], model: type, chosen: Chosen
 ) -> list[str]:
     """Refuse settings that nothing reads, which RecBole would pass over.
 
@@ -58,7 +59,7 @@ def check_keys(
         files: path -> settings, of the user's YAML files.
         given: settings of the command line or of a dict; dotted keys are allowed.
         model: the class.
-        sampler: the chosen one.
+        chosen: sampler and loss.
 
     Returns:
         remarks: settings of a file that only other models read, and those that were let pass.
@@ -78,17 +79,17 @@ def check_keys(
         elsewhere = [key for key in unknown if key.partition(".")[0] in others]
         let_pass = lenient or _is_of_a_run(path)
         if elsewhere and not let_pass:
-            remarks.append(_of_others(path, elsewhere, known, model, sampler))
+            remarks.append(_of_others(path, elsewhere, known, model, chosen))
         _refuse(
             [key for key in unknown if key not in elsewhere or let_pass],
             f"config file '{path}': ",
             known,
             model,
-            sampler,
+            chosen,
             remarks if let_pass else None,
         )
     unknown = [key for key in map(str, given) if not _is_known(key, known, model)]
-    _refuse(unknown, "", known, model, sampler, remarks if lenient else None)
+    _refuse(unknown, "", known, model, chosen, remarks if lenient else None)
     return remarks
 
 
@@ -103,29 +104,31 @@ def _is_of_a_run(path: str) -> bool:
     return any((folder / name).exists() for name in _RUN_FILES)
 
 
-def _of_others(path: str, keys: list[str], known: frozenset[str], model: type, sampler: str) -> str:
-    hints = "".join(hint_for(key, known, sampler) for key in keys if key in _parameters(sampler))
+def _of_others(path: str, keys: list[str], known: frozenset[str], model: type, of: Chosen) -> str:
+    every = parameters()
+    own = {*every.of_samplers.get(of.sampler, ()), *every.of_losses.get(of.loss, ())}
+    hints = "".join(hint_for(key, known, of) for key in keys if key in own)
     return (
         f"config file '{path}': {', '.join(keys)}: read by other models of RecBole, not by "
         f"{model.__name__}: no effect here{hints}."
     )
 
 
-def _parameters(sampler: str) -> list[str]:
-    return list(parameters().get(sampler, ()))
+def parameters() -> Parameters:
+    """Names of the parameters of samplers and losses, as users write them."""
+    return Parameters(
+        {name: _names(cls.Params) for name, cls in available().items()},
+        {name: _names(cls.Params) for name, cls in losses.available().items()},
+    )
 
 
-def parameters() -> dict[str, list[str]]:
-    """Sampler -> names of its parameters, as users write them."""
-    return {
-        name: [outside(spec.name) for spec in dataclasses.fields(cls.Params)]
-        for name, cls in available().items()
-    }
+def _names(cls: type[Any]) -> list[str]:
+    return [outside(spec.name) for spec in dataclasses.fields(cls)]
 
 
-def hint_for(key: str, known: frozenset[str], sampler: str) -> str:
+def hint_for(key: str, known: frozenset[str], chosen: Chosen) -> str:
     """What was most likely meant by a setting that nothing reads; see :func:`meant`."""
-    return meant(key.partition(".")[0], known, sampler, parameters())
+    return meant(key.partition(".")[0], known, chosen, parameters())
 
 
 def _refuse(
@@ -133,7 +136,7 @@ def _refuse(
     where: str,
     known: frozenset[str],
     model: type,
-    sampler: str,
+    chosen: Chosen,
     remarks: list[str] | None,
 ) -> None:
     """Refuse settings that nothing reads, or where remarks are taken, say so there."""
@@ -151,10 +154,10 @@ def _refuse(
             f"{where}reg_weight: {model.__name__} has no L2 term with a weight in its loss; "
             "allowed is weight_decay, which is the optimizer's on all weights."
         )
-    hint = hint_for(key, known, sampler)
+    hint = hint_for(key, known, chosen)
     hint = hint or (
-        f"; neither RecBole, {model.__name__}, {sampler} nor this package reads it (for a model of "
-        "your own allow_unknown: True lets it pass)"
+        f"; neither RecBole, {model.__name__}, {chosen.sampler} nor this package reads it (for a "
+        "model of your own allow_unknown: True lets it pass)"
     )
     raise UsageError(f"{where}setting '{key}' is not known{hint}.")
 
@@ -186,7 +189,7 @@ def near_misses(given: Mapping[str, Any], model: type) -> list[str]:
     found = []
     for key in map(str, given):
         if not _is_known(key, known, model):
-            hint = meant(key.partition(".")[0], ours(), "", parameters())
+            hint = meant(key.partition(".")[0], ours(), Chosen(), parameters())
             if hint:
                 found.append(f"setting '{key}' is not known{hint}.")
     return found

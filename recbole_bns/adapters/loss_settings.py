@@ -9,9 +9,9 @@ from typing import Any
 from recbole.model.abstract_recommender import GeneralRecommender
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import check_schedules, parse
+from recbole_bns.common.params import as_mapping, check_schedules, parse
 from recbole_bns.losses import Loss, PosteriorParams, get
-from recbole_bns.runs.records import RunConfig
+from recbole_bns.runs.records import LossFacts, RunConfig
 from recbole_bns.sampling import NegativeSampler, SharedList
 from recbole_bns.sampling import available as samplers
 from recbole_bns.sampling import get as sampler_class
@@ -87,6 +87,23 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
     )
 
 
+def loss_facts(config: RunConfig) -> LossFacts | None:
+    """What a run's ``result.json`` says of the loss; None where the model's own is trained.
+
+    Raises:
+        UsageError: see :func:`chosen_loss`.
+    """
+    choice = chosen_loss(config)
+    if choice is None:
+        return None
+    return LossFacts(
+        loss=choice.name,
+        loss_args=as_mapping(choice.params),
+        loss_similarity=choice.similarity,
+        score_similarity=choice.score_similarity,
+    )
+
+
 def is_shared(config: RunConfig) -> bool:
     """Whether a batch has one list of negatives for all of its positives.
 
@@ -125,6 +142,9 @@ def _mapping(config: RunConfig, key: str) -> Mapping[str, Any]:
 
 NEEDS_LOSS = ("loss_args", "loss_similarity", "score_similarity", "loss_log_q", "loss_mask")
 """Settings that act only with a loss over many negatives, beside those of its weights and lists."""
+
+OF_A_LOSS = (*NEEDS_LOSS, "loss_weight", "loss_weight_args", "neg_shared")
+"""All settings that act only with a loss over many negatives."""
 
 
 def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:

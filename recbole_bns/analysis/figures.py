@@ -55,11 +55,14 @@ def learning(runs: Sequence[RunData]) -> Chart | None:
     by_what = (("epoch", "by epoch"), ("seconds", "by time"))
     panels = [_panels(table, x, {metric: panel}) for x, panel in by_what]
     loss = metric == "train_loss"
+    several = loss and len({run.result.get("loss") for run in runs}) > 1
     return Chart(
         "learning",
         "Learning curves",
         ("Lower" if loss else "Higher") + " is better; on the left a curve that rises early learns "
-        "from few epochs, on the right from little time; seconds are of training alone.",
+        "from few epochs, on the right from little time; seconds are of training alone."
+        + " Values of different losses cannot be compared."
+        * several,
         pd.concat(panels, ignore_index=True),
         {"by epoch": "epoch", "by time": "training time (s)"},
         "training loss (sum over batches)" if loss else f"{metric} on validation (0 to 1)",

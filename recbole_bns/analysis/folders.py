@@ -18,7 +18,9 @@ import pandas as pd
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import beside
 from recbole_bns.runs.folder import RESULT, SETTINGS
-from recbole_bns.settings.words import read_yaml
+from recbole_bns.runs.results import label_of
+from recbole_bns.settings.properties import cell
+from recbole_bns.settings.words import read_yaml, short_names
 
 SWEEP, COMPARISON, WINNER = "sweep.json", "compare.json", "winner"
 
@@ -73,7 +75,7 @@ class RunData:
         folder: of the run.
         result: the content of ``result.json``.
         settings: the content of ``settings.yaml``.
-        name: of its row in a comparison, else of its sampler.
+        name: of its row in a comparison, else of its sampler and, behind a +, its loss.
         label: what tables and legends call it; runs that differ in the seed alone share it.
         tables: ``epochs``, ``negatives``, ``scores`` and ``items``, those that are there; of the
             winner of a sweep also ``trials``.
@@ -192,7 +194,7 @@ def _read_run(folder: Path, comparisons: dict[Path, Comparison | None]) -> RunDa
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         for key in OF_RESULT:
             result[key]
-        run = RunData(folder, result, read_yaml(folder / SETTINGS), result["neg_sampler_label"])
+        run = RunData(folder, result, read_yaml(folder / SETTINGS), label_of(result))
         run.digest = result.get("data")
         run.tables = dict(_tables(folder))
         _read_record(run)
@@ -230,7 +232,7 @@ def _read_record(run: RunData) -> None:
     content = json.loads(record.read_text(encoding="utf-8"))
     run.row = content["sampler"]
     run.digest = content.get("data", run.digest)
-    if run.row != run.result["neg_sampler"]:
+    if run.row != cell(run.result["neg_sampler"], run.result.get("loss")):
         run.name = run.row
 
 
@@ -272,9 +274,9 @@ def trials_table(folder: Path) -> pd.DataFrame:
         trials = pd.read_csv(folder / "trials.csv")
         trials = trials[trials[held["metric"]].notna()]
         tables = []
-        for key, kind in held["space"].items():
+        names = short_names(held["space"])
+        for (key, kind), name in zip(held["space"].items(), names, strict=True):
             values = pd.to_numeric(trials[key], errors="coerce")
-            name = key.removeprefix("neg_sampler_args.")
             if "loguniform" in kind:
                 values, name = np.log10(values), f"log10 of {name}"
             columns = {

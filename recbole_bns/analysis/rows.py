@@ -1,6 +1,7 @@
 """Which runs are seeds of one row, which rows stand in one table, and what both are called.
 
-Runs share a row where they differ in the seed alone, and in what changes no result. Rows share a
+Runs share a row where they differ in the seed alone, and in what changes no result; runs of two
+losses never do. Rows share a
 table where their test parts are the same: the settings that choose it, and the data set's files.
 """
 
@@ -12,15 +13,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from recbole_bns import losses
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling.registry import get
+from recbole_bns.settings.declared import OWN_LOSS
 from recbole_bns.settings.properties import PROPERTIES, read_own
-from recbole_bns.settings.words import flat
+from recbole_bns.settings.words import flat, short_names
 
 from .folders import RunData, read_folders
 
-ARGS = "neg_sampler_args."
+ARGS, LOSS_ARGS = "neg_sampler_args.", "loss_args."
 
 OF_DATA = frozenset(
     {
@@ -113,12 +116,25 @@ def row_settings(run: RunData) -> dict[str, Any]:
     A setting that is younger than the run has its default.
     """
     settings = {**_defaults(run.result["model"]), **flat(run.settings)}
-    left_out = OF_DATA | OF_NO_RESULT | {ARGS.rstrip(".")}
+    left_out = OF_DATA | OF_NO_RESULT | {ARGS.rstrip("."), LOSS_ARGS.rstrip("."), "loss"}
     args = {**_default_args(run.result["neg_sampler"]), **run.result["neg_sampler_args"]}
     return {
         **{f"{ARGS}{name}": _with_content(run, name, value) for name, value in args.items()},
         **{k: v for k, v in settings.items() if k.partition(".")[0] not in left_out},
+        **_of_loss(run),
     }
+
+
+def _of_loss(run: RunData) -> dict[str, Any]:
+    """What a run's result says of its loss, with all that the settings leave open."""
+    result = run.result
+    loss = result.get("loss", OWN_LOSS)
+    args = {**_default_loss_args(loss), **result.get("loss_args", {})}
+    of_loss = {"loss": loss, **{f"{LOSS_ARGS}{name}": value for name, value in args.items()}}
+    for key in ("loss_similarity", "score_similarity"):
+        if key in result:
+            of_loss[key] = result[key]
+    return of_loss
 
 
 def _with_content(run: RunData, name: str, value: Any) -> Any:
@@ -143,6 +159,13 @@ def _default_args(sampler: str) -> Mapping[str, Any]:
         return defaults(get(sampler).Params)
     except UsageError:
         return {}
+
+
+@cache
+def _default_loss_args(loss: str) -> Mapping[str, Any]:
+    """Defaults of a loss's parameters; none of the model's own, or of one not installed."""
+    known = losses.available().get(loss)
+    return defaults(known.Params) if known else {}
 
 
 def canonical(value: Any) -> Hashable:
@@ -171,12 +194,13 @@ def distinct_names(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) 
     texts = list(names)
     for name in dict.fromkeys(names):
         alike = [i for i, each in enumerate(names) if each == name]
-        for key in _differing([settings[i] for i in alike]):
+        differing = _differing([settings[i] for i in alike])
+        for key, short in zip(differing, short_names(differing), strict=True):
             spelled: dict[Hashable, Any] = {}
             for i in alike:
                 value = settings[i].get(key)
                 shown = spelled.setdefault(canonical(value), value)
-                texts[i] += f" {key.removeprefix(ARGS)}={shown}"
+                texts[i] += f" {short}={shown}"
     return texts
 
 

@@ -5,10 +5,13 @@ Pure functions of :class:`.folders.RunData`; a row is what runs share that diffe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+
+from recbole_bns.settings.declared import OWN_LOSS
+from recbole_bns.settings.properties import cell
 
 from .folders import RunData
 from .rows import ARGS, by_row, distinct_names, row_settings, same_row
@@ -21,25 +24,36 @@ GROUPS = 10
 
 
 def settings_table(runs: Sequence[RunData]) -> pd.DataFrame:
-    """What was run: a line a row, with seeds, epochs and parameters."""
-    return pd.DataFrame([_settings_of(*row, seeds) for row, seeds in by_row(runs).items()])
+    """What was run: a line a row, with seeds, epochs and parameters.
+
+    The loss is there where a row has another one than its model's.
+    """
+    rows = [_settings_of(*row, seeds) for row, seeds in by_row(runs).items()]
+    table = pd.DataFrame(rows)
+    of_models = not any("loss" in run.result for run in runs)
+    return table.drop(columns=["loss", "its parameters"]) if of_models else table
 
 
 def _settings_of(data: str, label: str, seeds: Sequence[RunData]) -> dict[str, Any]:
     """A line of :func:`settings_table`."""
     first = seeds[0].result
-    args = ", ".join(f"{key}={value}" for key, value in first["neg_sampler_args"].items())
     return {
         "run": label,
         "model": first["model"],
         "data": data,
         "sampler": first["neg_sampler_label"],
-        "parameters": args or "none",
+        "parameters": _words(first["neg_sampler_args"]),
+        "loss": first.get("loss", OWN_LOSS),
+        "its parameters": _words(first.get("loss_args", {})),
         "seeds": ", ".join(dict.fromkeys(str(run.result["seed"]) for run in seeds)),
         "epochs": ", ".join(dict.fromkeys(str(run.result["epochs"]) for run in seeds)),
         "learning rate": seeds[0].settings.get("learning_rate"),
         "batch": seeds[0].settings.get("train_batch_size"),
     }
+
+
+def _words(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in parameters.items()) or "none"
 
 
 def metrics_table(runs: Sequence[RunData]) -> pd.DataFrame:
@@ -172,6 +186,7 @@ def _swept(run: RunData, parameter: str) -> Iterator[tuple[Any, ...]]:
         return
     metric = next((name for name in reversed(test) if name.startswith("ndcg")), next(iter(test)))
     others = [f"{name}={args[name]}" for name in SWEPT if name != parameter and name in args]
-    name = " ".join([run.result["model"], run.result["neg_sampler"], *others])
+    of = cell(run.result["neg_sampler"], run.result.get("loss"))
+    name = " ".join([run.result["model"], of, *others])
     rest = {k: v for k, v in row_settings(run).items() if k != f"{ARGS}{parameter}"}
     yield parameter, name, rest, value, metric, test[metric], run.data

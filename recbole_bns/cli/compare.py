@@ -1,4 +1,4 @@
-"""``recbole-bns compare``: samplers side by side, over seeds."""
+"""``recbole-bns compare``: samplers and losses side by side, over seeds."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from .parser import Parser
 
 AFTER = """\
-Every finished run is kept in DIR/runs; the same command goes on where it was stopped, and
-tries failed runs again. DIR/compare.md, .csv and .json hold the tables.
+The same command goes on where it was stopped; DIR/compare.md, .csv and .json hold the tables.
 Exit status: 0; 1 where a run failed; 2 for bad input; 130 after Ctrl-C.
 
 examples:
   recbole-bns compare --model=BPR --samplers=rns,dns,bns --seeds=3 --epochs=30
-  recbole-bns compare --dataset=ml-1m --data_path=DATA --dns.candidate_num=10 --jobs=2"""
+  recbole-bns compare --samplers=rns,dns,bns --losses=bpr,ssm --ssm.temperature=0.1 --jobs=2"""
 
 
 def parser() -> Parser:
     """The flags of ``compare`` that are no settings, and its help."""
     made = Parser(
         "compare",
-        "Train samplers side by side, each with several seeds; tables with paired tests.\n"
-        "--model, --dataset, --KEY=VALUE as in run, for all samplers; --dns.KEY=VALUE for one.\n"
+        "Train samplers and losses side by side, with several seeds; tables with paired tests.\n"
+        "--model, --dataset, --KEY=VALUE as in run, for all rows; --dns.KEY, --ssm.KEY\n"
+        "for parameters of a sampler, a loss, --dns+ssm.KEY for a setting of one row.\n"
         "--metrics and --topk are Recall, Precision, NDCG at 5, 10, 20 unless given.",
         AFTER,
         usage=False,
@@ -30,11 +30,11 @@ def parser() -> Parser:
     made.add("--model", "as in run", metavar="NAME")
     made.add("--dataset", "as in run", metavar="NAME")
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
-    made.add("--samplers", "which (default: all)", metavar="A,B,C")
+    made.add("--samplers", "which (default: all), or rows: rns,all+ssm", metavar="A,B,C")
+    made.add("--losses", "crossed with them: dns+ssm (default: the model's own)", metavar="A,B,C")
     made.add(
         "--variants",
-        "more rows: hard: {neg_sampler: dns, neg_sampler_args: {candidate_num: 9}}\n"
-        "or of another model: EASE: {neg_sampler: none, model: EASE}",
+        "more rows: hard: {neg_sampler: dns, loss: ssm, loss_args: {...}, ...}",
         metavar="FILE.yaml",
     )
     made.add("--seeds", "seeds 1 to N (default 5), or a list: --seeds=3,7,9", metavar="N")

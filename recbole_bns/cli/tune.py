@@ -13,6 +13,7 @@ Exit status: 0; 1 where no trial got to a result; 2 for bad input; 130 after Ctr
 
 examples:
   recbole-bns tune --model=BPR --neg_sampler=dns --num_samples=10 --epochs=30
+  recbole-bns tune --model=BPR --neg_sampler=rns --loss=ssm --loss_similarity=cosine
   recbole-bns tune --resume --out=runs/tune-ml-100k-BPR-dns"""
 
 
@@ -22,8 +23,8 @@ def parser() -> Parser:
         "tune",
         "Search hyper-parameters with Ray Tune: trials are compared on validation data, bad ones\n"
         "are stopped early (ASHA), the winner is trained again and tested once.\n"
-        "--model, --dataset, --neg_sampler, --KEY=VALUE as in run, for all trials; --epochs is\n"
-        "what a trial gets at the most (default 100).",
+        "--model, --dataset, --neg_sampler, --loss, --KEY=VALUE as in run, for all trials;\n"
+        "--epochs is what a trial gets at the most (default 100).",
         AFTER,
         usage=False,
     )
@@ -33,7 +34,7 @@ def parser() -> Parser:
     made.add("--num_samples", "trials (default 20); a grid runs whole and once", metavar="N")
     made.add(
         "--sweep",
-        "a space of your own (default: properties/sweep/SAMPLER.yaml):\n"
+        "a space of your own (default: properties/sweep/SAMPLER.yaml and loss/LOSS.yaml):\n"
         "learning_rate: {loguniform: [0.001, 0.1]}\n"
         "neg_sampler_args.candidate_num: {choice: [1, 3, 5]}\n"
         "kinds: choice, grid, uniform, loguniform, quniform, randint",
@@ -48,7 +49,7 @@ def parser() -> Parser:
     made.add("--max_concurrent", "trials at once", metavar="N")
     made.add("--address", "a running Ray cluster: auto", metavar="ADDRESS")
     made.add("--storage_path", "a place that the machines of a cluster share", metavar="PATH")
-    made.add("--out", "default: runs/tune-DATASET-MODEL-SAMPLER", metavar="DIR")
+    made.add("--out", "default: runs/tune-DATASET-MODEL-SAMPLER[+LOSS]", metavar="DIR")
     made.add("--resume", "go on with the sweep in DIR (--out)", action="store_true", default=None)
     return made
 

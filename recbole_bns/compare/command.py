@@ -1,6 +1,6 @@
 """``recbole-bns compare``: samplers side by side, over seeds, in processes of their own.
 
-Each finished run is a file ``runs/<sampler>-<seed>.json`` with its result and all of its settings,
+Each finished run is a file ``runs/<row>-<seed>.json`` with its result and all of its settings,
 and beside it the test metrics of every user (``.npz``). The same command goes on from them.
 """
 
@@ -113,6 +113,7 @@ def _job(plan: Plan, run: Run, folder: Path, load: Mapping[str, Any]) -> Job:
         record={
             "sampler": row,
             "seed": seed,
+            "loss": plan.losses[row],
             "own": plan.own(row),
             "settings": settings,
             "data": plan.data,
@@ -178,7 +179,14 @@ def _report(
     runs = [(record["sampler"], record["seed"]) for record in done]
     values = {run: per_user.load(plan.out / "runs" / f"{stem(run)}{PER_USER}") for run in runs}
     return Report(
-        origin, records, values, plan.samplers, plan.seeds, plan.reference, SMALLER_IS_BETTER
+        origin,
+        records,
+        values,
+        plan.samplers,
+        plan.seeds,
+        plan.reference,
+        SMALLER_IS_BETTER,
+        plan.losses,
     )
 
 

@@ -10,6 +10,7 @@ from recbole_bns.adapters.keys import drop_removed
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runner import journal
 from recbole_bns.runs.records import RunRecord, Settings
+from recbole_bns.settings.declared import declared, having
 from recbole_bns.settings.words import flat
 
 from .plan import Plan, Run
@@ -67,12 +68,14 @@ def check_held(plan: Plan, records: Mapping[Run, RunRecord]) -> None:
 
 
 def _check_settings(plan: Plan, run: Run, held: Settings, asked: Settings) -> None:
+    unwritten = {key: declared()[key].default for key in having("written", "changed")}
     for key in sorted(held | asked):
         younger = key not in held and not plan.words.says(key, run[0])  # than the run
         older = key not in asked and key == "data_path"  # of bundled data
-        if held.get(key) != asked.get(key) and not younger and not older:
+        values = [settings.get(key, unwritten.get(key)) for settings in (held, asked)]
+        if values[0] != values[1] and not younger and not older:
             raise UsageError(
                 f"--out: '{plan.out}' holds {run[0]} with seed {run[1]} trained with {key} "
-                f"{held.get(key)!r}, got {asked.get(key)!r}; go on with the old value, or name "
-                "another folder with --out=DIR."
+                f"{values[0]!r}, got {values[1]!r}; go on with the old value, or name another "
+                "folder with --out=DIR."
             )

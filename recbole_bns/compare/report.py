@@ -12,6 +12,8 @@ import pandas as pd
 
 from recbole_bns.common.tables import draw, plus_minus, spread
 from recbole_bns.runs.records import RunRecord, Settings
+from recbole_bns.runs.results import label_of
+from recbole_bns.settings.declared import OWN_LOSS
 
 from .statistics import (
     PerUser,
@@ -118,10 +120,11 @@ class Report:
         origin: of the comparison.
         records: of runs, done and failed.
         per_user: of the runs that are done, at least one.
-        samplers: in the order of the rows.
-        seeds: that every sampler is to be trained with.
-        reference: the sampler that the others are tested against.
+        samplers: the rows in their order: samplers and variants, perhaps with a loss.
+        seeds: that every row is to be trained with.
+        reference: the row that the others are tested against.
         smaller: metrics of which less is better.
+        losses: row -> its loss; a row that is not there has its model's own.
     """
 
     def __init__(
@@ -133,7 +136,9 @@ class Report:
         seeds: Sequence[int],
         reference: str,
         smaller: Collection[str] = (),
+        losses: Mapping[str, str] | None = None,
     ) -> None:
+        self.losses = {row: (losses or {}).get(row, OWN_LOSS) for row in samplers}
         self.origin, self.records, self.samplers = origin, records, samplers
         self.seeds, self.reference = seeds, reference
         self.runs = runs_table(records)
@@ -165,6 +170,7 @@ class Report:
         flat.columns = ["_".join(pair) for pair in flat.columns]
         table = table.merge(flat, how="left", left_on="sampler", right_index=True)
         table.insert(2, "failed", table["sampler"].map(self._failed))
+        table.insert(1, "loss", table["sampler"].map(self.losses))
         lead = "".join(f"# {key}: {value}\n" for key, value in self._facts().items())
         return lead + str(table.to_csv(index=False, lineterminator="\n"))
 
@@ -175,7 +181,9 @@ class Report:
             "versions": dict(self.origin.versions),
             "seeds": list(self.seeds),
             "reference": self.reference,
+            "losses": self.losses,
             "parameters": {k: v["neg_sampler_args"] for k, v in self._results.items()},
+            "loss_parameters": {k: v.get("loss_args", {}) for k, v in self._results.items()},
             "settings": settings_that_differ(self._settings),
             "metrics": plain(self.means),
             "tests": plain(self.tests),
@@ -205,9 +213,28 @@ class Report:
     def _failed(self, sampler: str) -> int:
         return sum(r["sampler"] == sampler and r["status"] == "failed" for r in self.records)
 
-    def _name(self, sampler: str) -> str:
-        label = str(self._results[sampler]["neg_sampler_label"])
-        return label if label.startswith(sampler) else f"{sampler} ({label})"
+    @property
+    def _several(self) -> bool:
+        """Whether the losses of the rows differ."""
+        return len(set(self.losses.values())) > 1
+
+    @property
+    def _row(self) -> str:
+        """What a row is called in captions."""
+        return "sampler" if set(self.losses.values()) == {OWN_LOSS} else "row"
+
+    @property
+    def _heads(self) -> list[str]:
+        return ["sampler", "loss"] if self._several else [self._row]
+
+    def _names(self, row: str) -> list[str]:
+        """The first cells of a row: its name, and where losses differ, its sampler and its loss."""
+        loss, result = self.losses[row], self._results.get(row)
+        shown = row.removesuffix(f"+{loss}") if self._several else row
+        if result is not None:
+            label = label_of(result, with_loss=not self._several)
+            shown = label if label.startswith(shown) else f"{shown} ({label})"
+        return [shown, loss] if self._several else [shown]
 
     def _state(self, sampler: str) -> str:
         """``5``, or ``3 of 5, 2 failed``."""
@@ -248,11 +275,12 @@ class Report:
         for sampler in self.samplers:
             if sampler in self._results:
                 values = [mean_cell(cells.loc[(sampler, name)]) for name in self.metrics]
-                rows.append([self._name(sampler), self._state(sampler), *values])
+                rows.append([*self._names(sampler), self._state(sampler), *values])
             else:
                 blank = "failed" if self._failed(sampler) else "not run"
-                rows.append([sampler, self._state(sampler), *[blank] * len(self.metrics)])
-        return draw(rows, ["sampler", "runs", *map(title, self.metrics)])
+                empty = [blank] * len(self.metrics)
+                rows.append([*self._names(sampler), self._state(sampler), *empty])
+        return draw(rows, [*self._heads, "runs", *map(title, self.metrics)])
 
     def _means_caption(self) -> str:
         unfinished = any(self._state(name) != str(len(self.seeds)) for name in self.samplers)
@@ -268,19 +296,20 @@ class Report:
         cells = self.tests.set_index(["sampler", "metric"])
         names = [name for name in self.samplers if (name, self.metrics[0]) in cells.index]
         rows = [
-            [self._name(name), *(test_cell(cells.loc[(name, metric)]) for metric in self.metrics)]
+            [*self._names(name), *(test_cell(cells.loc[(name, metric)]) for metric in self.metrics)]
             for name in names
         ]
-        return draw(rows, ["sampler", *map(title, self.metrics)])
+        return draw(rows, [*self._heads, *map(title, self.metrics)])
 
     def _tests_caption(self) -> str:
+        row = self._row
         return (
             f"Difference to `{self.reference}`, in brackets the p-values of a paired t-test and of "
             "Wilcoxon's signed-rank test over users: each user's metric is averaged over the seeds "
-            "that both samplers have finished, then paired by user; two-sided, Holm-corrected over "
-            f"the {self.tests['sampler'].nunique()} sampler(s) compared with `{self.reference}`, "
+            f"that both {row}s have finished, then paired by user; two-sided, Holm-corrected over "
+            f"the {self.tests['sampler'].nunique()} {row}(s) compared with `{self.reference}`, "
             "for each metric by itself. The seed also draws the split where the data set is "
-            "split at random; samplers with the same seed share it."
+            f"split at random; {row}s with the same seed share it."
         )
 
     def _times(self) -> str:
@@ -295,9 +324,9 @@ class Report:
                     ("epochs", 0),
                 )
             )
-            rows.append([self._name(str(name)), *cells])
+            rows.append([*self._names(str(name)), *cells])
         return draw(
-            rows, ["sampler", "training, s", "to the best epoch, s", "best epoch", "epochs"]
+            rows, [*self._heads, "training, s", "to the best epoch, s", "best epoch", "epochs"]
         )
 
     def _times_caption(self) -> str:
@@ -321,7 +350,7 @@ class Report:
             f"- `{name}`: " + (", ".join(f"{k} {v}" for k, v in words.items()) or "no parameters")
             for name in self.samplers
             if name in self._results
-            for words in [self._results[name]["neg_sampler_args"] | differing[name]]
+            for words in [self._parameters(name) | differing[name]]
         ]
         parts = ["Parameters, and settings in which the rows differ:\n\n" + "\n".join(lines)]
         failed = [
@@ -333,8 +362,16 @@ class Report:
             parts.append("Failed:\n\n" + "\n".join(failed))
         if self.split_differs:
             seeds = ", ".join(map(str, self.split_differs))
-            parts.append(f"WARNING: under seed(s) {seeds} the samplers had different test users.")
+            parts.append(
+                f"WARNING: under seed(s) {seeds} the {self._row}s had different test users."
+            )
         return parts
+
+    def _parameters(self, row: str) -> dict[str, Any]:
+        """Those of a row's sampler and, as ``ssm.temperature``, of its loss."""
+        result, loss = self._results[row], self.losses[row]
+        of_loss = {f"{loss}.{key}": value for key, value in result.get("loss_args", {}).items()}
+        return result["neg_sampler_args"] | of_loss
 
     def _provenance(self) -> str:
         facts = self._facts()

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from recbole_bns.runs.records import RunRecord
+from recbole_bns.settings.declared import OWN_LOSS
 
 PerUser = Mapping[tuple[str, int], Mapping[str, NDArray[Any]]]
-"""(sampler, seed) -> ``users`` (users,) and one (users,) a metric."""
+"""(row, seed) -> ``users`` (users,) and one (users,) a metric."""
 
 DECIMALS = 12
 """Values that agree in so many decimals are equal: sums in another order differ by 1e-17."""
@@ -25,7 +26,7 @@ TIMES = ("train_seconds", "seconds_to_best", "best_epoch", "epochs")
 
 
 def runs_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row a finished run: sampler, seed, test metrics, seconds of training, epochs.
+    """One row a finished run: sampler, seed, loss, test metrics, seconds of training, epochs.
 
     ``seconds_to_best`` is the training up to the end of the epoch whose weights were tested;
     both times leave evaluation out.
@@ -39,6 +40,7 @@ def runs_table(records: Sequence[RunRecord]) -> pd.DataFrame:
                 {
                     "sampler": record["sampler"],
                     "seed": record["seed"],
+                    "loss": record.get("loss", OWN_LOSS),
                     **result["test_result"],
                     "train_seconds": sum(seconds),
                     "seconds_to_best": sum(seconds[:best]),
@@ -51,7 +53,7 @@ def runs_table(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 def metrics_of(runs: pd.DataFrame) -> list[str]:
     """The columns that are metrics, in RecBole's order."""
-    return [name for name in runs.columns if name not in {"sampler", "seed", *TIMES}]
+    return [name for name in runs.columns if name not in {"sampler", "seed", "loss", *TIMES}]
 
 
 def means_table(
@@ -210,8 +212,8 @@ def still_improving(records: Sequence[RunRecord]) -> dict[str, list[int]]:
 
 
 def settings_that_differ(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each row's settings those that are not the same in all rows, the sampler's left out."""
-    own = {"neg_sampler", "neg_sampler_args"}
+    """Of each row's settings those that differ between rows, the sampler's and loss's left out."""
+    own = {"neg_sampler", "neg_sampler_args", "loss", "loss_args"}
     keys = sorted({key for row in settings.values() for key in row} - own)
     differ = [key for key in keys if len({repr(row.get(key)) for row in settings.values()}) > 1]
     return {name: {key: row.get(key) for key in differ} for name, row in settings.items()}

@@ -16,12 +16,13 @@ from torch import nn
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import whole_file
 from recbole_bns.common.version import __version__
+from recbole_bns.settings.declared import OWN_LOSS
 
 from .records import RunConfig
 
 FORMAT = 1
 """Number of the files' format; a file of another one is not read."""
-OF = ("model", "dataset", "neg_sampler")
+OF = ("model", "dataset", "neg_sampler", "loss")
 """Names of the settings that a checkpoint belongs to."""
 
 
@@ -91,11 +92,17 @@ def check(
             f"written by recbole-bns {version}, this is {__version__}: install that one."
         )
     for key in keys:
-        if state.get(key) != config[key]:
+        held, wanted = _said(state.get(key), key), _said(config[key], key)
+        if held != wanted:
             raise UsageError(
-                f"checkpoint '{path}': its {key} is {state.get(key)!r}, wanted is {config[key]!r} "
+                f"checkpoint '{path}': its {key} is {held!r}, wanted is {wanted!r} "
                 f"(it was written by version {version}); {remedy}."
             )
+
+
+def _said(value: Any, key: str) -> Any:
+    """A setting's value; one of old, and RecBole's own ``Config``, say nothing of the loss."""
+    return str(value or OWN_LOSS).lower() if key == "loss" else value
 
 
 def fingerprint(train: Any) -> str:

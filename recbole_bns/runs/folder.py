@@ -17,6 +17,7 @@ import yaml
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.settings.declared import NO_SAMPLER, declared, having
+from recbole_bns.settings.properties import cell
 
 from .records import RunConfig, Settings
 
@@ -53,13 +54,13 @@ BUNDLED = "ml-100k"
 
 
 def make_folder(out: str | Path | None, config: RunConfig) -> Path:
-    """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
+    """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<sampler>[+<loss>]-<seed>-<time>``.
 
     Raises:
         UsageError: ``out`` is not empty, or cannot be made.
     """
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    sampler = config["neg_sampler"]
+    sampler = cell(config["neg_sampler"], config["loss"])
     if _is_oracle(config["neg_sampler_args"]) or weighed_by_oracle(config):
         sampler += "-oracle-sees-test-labels"
     name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
@@ -150,7 +151,8 @@ def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
         if key not in unwritten or (stock and key == "train_neg_sample_args")
     }
     for key in having("written", "changed"):
-        if key in values and values[key] == declared()[key].default:
+        default = declared()[key].default
+        if key in values and (values[key] == default or (default is None and values[key] == {})):
             del values[key]
     values |= {
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,

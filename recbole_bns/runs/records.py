@@ -32,6 +32,18 @@ class RunConfig(Protocol):
     def __contains__(self, key: str) -> bool: ...
 
 
+class LossFacts(TypedDict):
+    """What ``result.json`` says of a loss over many negatives."""
+
+    loss: str
+    loss_args: Settings
+    """All of its parameters."""
+    loss_similarity: str
+    """``dot`` or ``cosine``, in training."""
+    score_similarity: str
+    """The same, in evaluation."""
+
+
 class RunResult(TypedDict):
     """The content of ``result.json``; epochs are counted from 1, nothing is rounded."""
 
@@ -41,6 +53,11 @@ class RunResult(TypedDict):
     neg_sampler_label: str
     neg_sampler_args: Settings
     neg_sample_num: int
+    loss: NotRequired[str]
+    """This and what follows, as in :class:`LossFacts`: only where it is not the model's own."""
+    loss_args: NotRequired[Settings]
+    loss_similarity: NotRequired[str]
+    score_similarity: NotRequired[str]
     tuned_file: str | None
     seed: int
     versions: dict[str, str]
@@ -62,7 +79,9 @@ class RunRecord(TypedDict):
     """What a run of a comparison leaves in ``runs/<row>-<seed>.json``."""
 
     sampler: str
-    """The row: a sampler's name, or a variant's."""
+    """The row: a sampler's name, or a variant's, with ``+loss`` where it was crossed with one."""
+    loss: NotRequired[str]
+    """Its loss, ``model`` for the model's own; records of old, whose it was, lack it."""
     seed: int
     own: Settings
     """Settings of this row alone, as the user wrote them."""

@@ -22,9 +22,11 @@ from recbole_bns.common.files import whole_file, write_text
 from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
+from recbole_bns.settings.declared import OWN_LOSS
+from recbole_bns.settings.properties import cell
 
 from .folder import RESULT, weighed_by_oracle
-from .records import Metrics, RunConfig, RunResult
+from .records import LossFacts, Metrics, RunConfig, RunResult
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -56,7 +58,8 @@ def result_table(result: RunResult) -> str:
     seconds = result["train_epoch_seconds"]
     median = sorted(seconds)[len(seconds) // 2]
     lines = [
-        f"{result['model']} on {result['dataset']} with {result['neg_sampler_label']}, seed "
+        f"{result['model']} on {result['dataset']} with "
+        f"{with_loss(result['neg_sampler_label'], result.get('loss'))}, seed "
         f"{result['seed']}: {result['epochs']} epochs of {median:.2f} s, tested with the weights "
         f"of epoch {result['best_epoch']}",
         "",
@@ -68,6 +71,26 @@ def result_table(result: RunResult) -> str:
     if result["tuned_file"]:
         lines.append(f"tuned settings: {result['tuned_file']} (--tuned=False switches them off)")
     return "\n".join(lines)
+
+
+def with_loss(sampler: str, loss: str | None) -> str:
+    """``dns, loss ssm``; the sampler alone where the loss is the model's own or not said."""
+    return sampler if loss in (None, OWN_LOSS) else f"{sampler}, loss {loss}"
+
+
+def label_of(result: Mapping[str, Any], *, with_loss: bool = True) -> str:
+    """``dns+ssm``, or ``bns+ssm (oracle: sees test labels)``.
+
+    Args:
+        result: of a run.
+        with_loss: whether the loss is named where it is not the model's own.
+    """
+    sampler, label = str(result["neg_sampler"]), str(result["neg_sampler_label"])
+    if not with_loss:
+        return label
+    named = cell(sampler, result.get("loss"))
+    of_sampler = label.startswith(sampler)
+    return named + label[len(sampler) :] if of_sampler else cell(label, result.get("loss"))
 
 
 def _key(name: str, k: str) -> str:
@@ -105,6 +128,7 @@ def result_of(
     best: Mapping[str, Any] | None,
     test: Mapping[str, Any],
     folder: Path,
+    loss: LossFacts | None = None,
 ) -> RunResult:
     """The content of ``result.json``.
 
@@ -115,6 +139,7 @@ def result_of(
         best: validation metrics of the weights that were tested, or None.
         test: test metrics.
         folder: of the run.
+        loss: over many negatives; None: the model's own.
     """
     result: RunResult = {
         "model": config["model"],
@@ -135,6 +160,8 @@ def result_of(
         "run_dir": str(folder),
         "checkpoint": trained.checkpoint,
     }
+    if loss is not None:
+        result = cast(RunResult, {**result, **loss})
     idle = getattr(config, "idle", [])
     if idle:
         result["idle"] = idle

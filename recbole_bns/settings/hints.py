@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from recbole_bns.common.errors import nearest
 
-ARGS = "neg_sampler_args"
+from .declared import OWN_LOSS
+
+ARGS, LOSS_ARGS = "neg_sampler_args", "loss_args"
 
 FLAGS: dict[str, tuple[str, ...]] = {
     "run": ("out", "result_file", "resume", "config_files"),
-    "compare": ("samplers", "variants", "seeds", "reference", "record", "jobs"),
+    "compare": ("samplers", "losses", "variants", "seeds", "reference", "record", "jobs"),
     "tune": (
         "num_samples",
         "sweep",
@@ -52,6 +55,14 @@ _MEANT: dict[str, str] = {
     "negative_num neg_ratio neg_samples num_neg_samples",
     "neg_sampler_args": "args sampler_args neg_args sampler_params neg_sampler_params params "
     "sampler_kwargs",
+    "loss": "loss_fn loss_function loss_name criterion objective loss_type",
+    "loss_args": "loss_params loss_kwargs",
+    "loss_similarity": "similarity sim cosine distance normalize normalise",
+    "score_similarity": "eval_similarity test_similarity predict_similarity",
+    "loss_log_q": "log_q logq logq_correction sampling_correction",
+    "loss_mask": "mask mask_positives mask_false_negatives",
+    "loss_weight": "posterior_weight term_weight",
+    "neg_shared": "shared shared_negatives share_negatives batch_negatives in_batch",
     "seed": "random_seed random_state rng manual_seed",
     "data_path": "data data_dir dataset_path path root datadir data_root data_folder",
     "dataset": "data_set data_name ds",
@@ -93,24 +104,47 @@ _ARGS_MEANT: dict[str, str] = {
     "temperature": "temp",
     "tau": "temperature temp",
 }
+_LOSS_ARGS_MEANT: dict[str, str] = {
+    "temperature": "tau temp",
+    "negative_weight": "neg_weight w_neg negative_weights",
+    "margin": "gap",
+}
 
 
-def meant(
-    key: str, known: Collection[str], sampler: str, parameters: Mapping[str, Iterable[str]]
-) -> str:
+class Chosen(NamedTuple):
+    """What the settings choose, by which a parameter may be meant."""
+
+    sampler: str = ""
+    loss: str = OWN_LOSS
+
+
+class Parameters(NamedTuple):
+    """Names of parameters, as users write them: by sampler, and by loss."""
+
+    of_samplers: Mapping[str, Sequence[str]]
+    of_losses: Mapping[str, Sequence[str]]
+
+
+def meant(key: str, known: Collection[str], chosen: Chosen, parameters: Parameters) -> str:
     """A hint for a sentence about ``key``: ``"; did you mean 'learning_rate'?"``, or nothing.
 
     Args:
         key: what was written.
         known: settings that are read.
-        sampler: the chosen one.
-        parameters: sampler -> names of its parameters.
+        chosen: sampler and loss.
+        parameters: of all samplers and losses.
     """
     word = key.lower().replace("-", "_")
-    own = list(parameters.get(sampler, ()))
-    name = next((name for name in own if word in {name, *_ARGS_MEANT.get(name, "").split()}), None)
-    if name:
-        return f"; did you mean '{ARGS}.{name}', a parameter of {sampler}?"
+    own = parameters.of_samplers.get(chosen.sampler, ())
+    of_loss = parameters.of_losses.get(chosen.loss, ())
+    hint = (
+        _own(word, ARGS, chosen.sampler, own, {})
+        or _own(word, LOSS_ARGS, chosen.loss, of_loss, {})
+        or _own(word, ARGS, chosen.sampler, own, _ARGS_MEANT)
+        or _own(word, LOSS_ARGS, chosen.loss, of_loss, _LOSS_ARGS_MEANT)
+    )
+    if hint:
+        return hint
     synonyms = [name for name, words in _MEANT.items() if word in words.split() and name in known]
     if synonyms:
         return f"; did you mean '{synonyms[0]}'?"
@@ -119,12 +153,31 @@ def meant(
             return f"; --{word} is a flag of recbole-bns {command}"
     if word in _COMMANDS:
         return "; did you mean --{}, a flag of recbole-bns {}?".format(*_COMMANDS[word])
-    if word in parameters:
+    if word in parameters.of_samplers:
         return f"; in a run a parameter of {word} is written '{ARGS}.KEY', with neg_sampler: {word}"
-    others = [name for name, names in parameters.items() if word in names]
+    if word in parameters.of_losses:
+        return f"; in a run a parameter of {word} is written '{LOSS_ARGS}.KEY', with loss: {word}"
+    others = _of_others(word, chosen, parameters)
     if others:
-        return (
-            f"; did you mean '{ARGS}.{word}', a parameter of {', '.join(others)} (neg_sampler is "
-            f"{sampler})?"
+        return f"; did you mean {', or '.join(others)}?"
+    args = [*(f"{ARGS}.{name}" for name in own), *(f"{LOSS_ARGS}.{name}" for name in of_loss)]
+    return nearest(key, [*known, *args])
+
+
+def _own(word: str, args: str, of: str, names: Iterable[str], meant: Mapping[str, str]) -> str:
+    """A hint for a word that is a parameter of what is chosen, or another word for one."""
+    name = next((name for name in names if word in {name, *meant.get(name, "").split()}), None)
+    return f"; did you mean '{args}.{name}', a parameter of {of}?" if name else ""
+
+
+def _of_others(word: str, chosen: Chosen, parameters: Parameters) -> list[str]:
+    """Parameters of a name of samplers and losses that are not chosen, in words."""
+    usual = next((name for name, words in _LOSS_ARGS_MEANT.items() if word in words.split()), word)
+    return [
+        f"'{args}.{name}', a parameter of {', '.join(having)} ({key} is {value})"
+        for args, name, of_all, key, value in (
+            (ARGS, word, parameters.of_samplers, "neg_sampler", chosen.sampler),
+            (LOSS_ARGS, usual, parameters.of_losses, "loss", chosen.loss),
         )
-    return nearest(key, [*known, *(f"{ARGS}.{name}" for name in own)])
+        if (having := [each for each, names in of_all.items() if name in names])
+    ]

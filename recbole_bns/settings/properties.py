@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from .declared import OWN_LOSS
 from .words import read_yaml
 
 
@@ -31,3 +32,11 @@ def read_own(path: Path) -> dict[str, Any]:
 def _parsed(path: Path, changed: int) -> dict[str, Any]:
     """A file's content; each is parsed once, though every Config reads a dozen of them."""
     return read_yaml(path)
+
+
+def cell(sampler: str, loss: str | None) -> str:
+    """``dns+ssm``: by what tuned settings, folders of runs and rows of tables go.
+
+    A model's own loss is not named: ``dns``.
+    """
+    return sampler if loss in (None, OWN_LOSS) else f"{sampler}+{loss}"

@@ -52,6 +52,18 @@ def overall_yaml() -> str:
     return "\n".join([YAML_HEAD, *blocks[True], "", *blocks[False]]) + "\n"
 
 
+WITH_A_LOSS = (
+    "neg_shared",
+    "loss_similarity",
+    "score_similarity",
+    "loss_log_q",
+    "loss_mask",
+    "loss_weight",
+    "loss_weight_args",
+)
+"""Settings that ``run --help`` only names: they act with a loss over many negatives alone."""
+
+
 def help_lines(width: int = 96) -> list[str]:
     """Lines for ``run --help``: this package's own settings with defaults and meaning."""
     lines = []
@@ -59,12 +71,14 @@ def help_lines(width: int = 96) -> list[str]:
         if not getattr(group, "OURS", False):
             continue
         for spec in dataclasses.fields(group):
-            head = f"  --{spec.name}={spelt(spec)}"
-            indent = " " * 26
+            head, indent = f"  --{spec.name}={spelt(spec)}", " " * 26
+            if spec.name in WITH_A_LOSS:
+                continue
             first = f"{head:<26}" if len(head) < 26 else f"{head}\n{indent}"
             text = textwrap.wrap(spec.metadata["help"], width - len(indent))
             lines += (first + f"\n{indent}".join(text)).split("\n")
-    return lines
+    also = textwrap.wrap(", ".join(f"--{name}" for name in WITH_A_LOSS), width - 26)
+    return [*lines, f"{'  with a loss also':<26}{also[0]}", *(" " * 26 + line for line in also[1:])]
 
 
 def _remarks(spec: Spec) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +23,20 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
+
+
+ARGS = ("neg_sampler_args.", "loss_args.")
+"""Beginnings of dotted keys that need not be shown where the name behind the dot says it all."""
+
+
+def short_names(keys: Iterable[str]) -> list[str]:
+    """``lambda`` for ``neg_sampler_args.lambda``, ``temperature`` for ``loss_args.temperature``.
+
+    Where two would be called the same, both keep their whole names.
+    """
+    short = {key: key.removeprefix(ARGS[0]).removeprefix(ARGS[1]) for key in keys}
+    names = list(short.values())
+    return [name if names.count(name) == 1 else key for key, name in short.items()]
 
 
 _SIXTIETHS = ("tag:yaml.org,2002:str", re.compile(r"^[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?$"))

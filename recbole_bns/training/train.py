@@ -13,6 +13,7 @@ from recbole.utils import init_seed
 
 from recbole_bns.adapters.evaluation import users_of
 from recbole_bns.adapters.handover import sampler_of
+from recbole_bns.adapters.loss_settings import loss_facts, loss_name
 from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.reads import missing
@@ -21,7 +22,14 @@ from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to
 from recbole_bns.runs.records import RunConfig, RunResult
-from recbole_bns.runs.results import Outcome, epochs_table, result_of, save, write_result
+from recbole_bns.runs.results import (
+    Outcome,
+    epochs_table,
+    result_of,
+    save,
+    with_loss,
+    write_result,
+)
 from recbole_bns.sampling import NegativeSampler
 
 from .loaders import make_loaders
@@ -93,7 +101,7 @@ def _run(
         train = loaders["train"]._dataset
         keeper.recorder.finish(max(config["topk"]), train.field2id_token[train.iid_field])
     trained = Outcome(trainer.reports, trainer.best_epoch, trainer.saved_model_file)
-    result = result_of(config, core, trained, best, test, folder)
+    result = result_of(config, core, trained, best, test, folder, loss_facts(config))
     if team.rank == 0:
         if per_user is not None:
             save(per_user, users_of(loaders["test"]), trainer.evaluator.values)
@@ -124,7 +132,7 @@ def _fit(
         the best validation metrics, or None.
     """
     config, core = trainer.config, core_of(train_data)
-    label = "RecBole's sampling" if core is None else core.label
+    label = "RecBole's sampling" if core is None else with_loss(core.label, loss_name(config))
     if keeper.recorder is not None:
         keeper.recorder.write_to(RecordFolder(folder, before=trainer.start_epoch))
     with (

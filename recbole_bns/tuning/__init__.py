@@ -16,12 +16,16 @@ def trainable(*args: Any, **kwargs: Any) -> Any:
     return make(*args, **kwargs)
 
 
-def search_space(sampler: str = "bns", model: str = "LightGCN") -> dict[str, Any]:
+def search_space(
+    sampler: str = "bns", model: str = "LightGCN", loss: str = "model"
+) -> dict[str, Any]:
     """The space of ``properties/sweep/<sampler>.yaml`` as ``param_space`` of ``ray.tune.Tuner``.
 
     Args:
         sampler: its name.
         model: whose regularisation is searched over.
+        loss: its name, whose ``properties/sweep/loss/<loss>.yaml`` is added; the model's own has
+            none.
 
     Raises:
         UsageError: there is no such space.
@@ -30,4 +34,4 @@ def search_space(sampler: str = "bns", model: str = "LightGCN") -> dict[str, Any
     from .space import default_space, to_ray
 
     check_ray()
-    return to_ray(default_space(sampler, model))
+    return to_ray(default_space(sampler, model, loss))

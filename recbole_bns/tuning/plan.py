@@ -11,9 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.runs.records import RunConfig
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.sampling import get
+from recbole_bns.sampling.capabilities import serves_any_loss
+from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
+from recbole_bns.settings.hints import Chosen
+from recbole_bns.settings.properties import cell
 from recbole_bns.training.limits import check_alone
 
 from .space import Dimension, Space, as_grid, check_acting, default_space, grid_size, space_of_file
@@ -174,9 +179,8 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
     recipe = make_recipe(model, dataset, files, {"epochs": EPOCHS, **rest})
     config = recipe.config()
     _check_config(config)
-    sampler = config["neg_sampler"]
     space = _space(sweep, config, search)
-    folder = Path(str(out)) if out else _folder(recipe, sampler)
+    folder = Path(str(out)) if out else _folder(recipe, config)
     return Plan(
         recipe=recipe,
         space=space,
@@ -233,10 +237,30 @@ def _check_config(config: RunConfig) -> None:
 
 def _space(file: Any, config: RunConfig, search: str) -> Space:
     """The space in the user's file, or the shipped one; as a grid where one is asked for."""
-    model, sampler = str(config["model"]), config["neg_sampler"]
-    space = space_of_file(str(file), model, sampler) if file else default_space(sampler, model)
+    model, chosen = str(config["model"]), Chosen(config["neg_sampler"], loss_name(config))
+    if file:
+        space = space_of_file(str(file), model, chosen)
+    else:
+        space = default_space(chosen.sampler, model, chosen.loss)
+    _check_served(space, chosen)
     check_acting(space, config)
     return as_grid(space) if search == "grid" else space
+
+
+def _check_served(space: Space, chosen: Chosen) -> None:
+    """Refuse a sampler that no model's own loss is trained with, where a trial may have that.
+
+    Raises:
+        UsageError: names the sampler.
+    """
+    samplers = space["neg_sampler"].values if "neg_sampler" in space else (chosen.sampler,)
+    losses = space["loss"].values if "loss" in space else (chosen.loss,)
+    for name in samplers if OWN_LOSS in losses else ():
+        if name != NO_SAMPLER and not serves_any_loss(get(name)):
+            raise UsageError(
+                f"neg_sampler: got '{name}', which needs a loss over many negatives; allowed with "
+                f"it is --loss=NAME, or a choice of losses without '{OWN_LOSS}'."
+            )
 
 
 def default_folder(flags: Mapping[str, Any]) -> Path:
@@ -245,14 +269,15 @@ def default_folder(flags: Mapping[str, Any]) -> Path:
     Raises:
         UsageError: a setting is not allowed.
     """
-    settings = {k: v for k, v in flags.items() if k == "neg_sampler"}
+    settings = {k: v for k, v in flags.items() if k in ("neg_sampler", "loss")}
     names = (flags.get("model"), flags.get("dataset"), flags.get("config_files"))
     recipe = make_recipe(*names, settings)
-    return _folder(recipe, recipe.config()["neg_sampler"])
+    return _folder(recipe, recipe.config())
 
 
-def _folder(recipe: Recipe, sampler: str) -> Path:
-    return Path(f"runs/tune-{recipe.dataset}-{recipe.model}-{sampler}")
+def _folder(recipe: Recipe, config: RunConfig) -> Path:
+    what = cell(config["neg_sampler"], loss_name(config))
+    return Path(f"runs/tune-{recipe.dataset}-{recipe.model}-{what}")
 
 
 def resumed_plan(out: Path, flags: Mapping[str, Any], command: str) -> Plan:

@@ -14,11 +14,13 @@ import yaml
 from numpy.typing import NDArray
 from scipy import stats
 
+from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.common.files import write_text
 from recbole_bns.common.tables import draw
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.runs.records import RunResult
-from recbole_bns.runs.results import read_result, result_table
+from recbole_bns.runs.results import read_result, result_table, with_loss
+from recbole_bns.settings.words import short_names
 from recbole_bns.training.run import run_recbole_bns
 
 from .plan import Plan
@@ -183,8 +185,9 @@ def best_yaml(plan: Plan, best: Record) -> str:
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
     names = {key.partition(".")[0] for key in plan.space}
     searched = {key: values.pop(key) for key in sorted(names & set(values))}
+    of = with_loss(config["neg_sampler"], loss_name(config))
     head = (
-        f"# Trial {best.trial} of `{plan.command}`:\n"
+        f"# Trial {best.trial} of `{plan.command}`, with {of}:\n"
         f"# validation {plan.metric} {value:.4f} in epoch {epoch}. What was searched:\n"
     )
     lead = {"model": plan.recipe.model, "dataset": plan.recipe.dataset}
@@ -234,13 +237,14 @@ def trials_csv(plan: Plan, found: Mapping[str, Record]) -> str:
 
 def markdown(plan: Plan, found: Mapping[str, Record], best: Record, result: RunResult) -> str:
     """The table of trials, the effects, the winner's test and the command that repeats it."""
-    sampler = plan.recipe.config(best.found)["neg_sampler"]
+    config = plan.recipe.config(best.found)
+    of = with_loss(config["neg_sampler"], loss_name(config))
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
     statuses = [record.status for record in found.values()]
     counts = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
     repeat = shlex.join(["recbole-bns", "run", "--config_files", str(plan.out / "best.yaml")])
     parts = [
-        f"# {plan.recipe.model} on {plan.recipe.dataset} with {sampler}: {len(found)} trials",
+        f"# {plan.recipe.model} on {plan.recipe.dataset} with {of}: {len(found)} trials",
         _trials_table(plan, ranked(plan, found)[:SHOWN]),
         f"Validation values of each trial's best epoch, best first ({counts}). Trials that ASHA "
         "stopped early had fewer epochs to reach theirs.",
@@ -261,10 +265,5 @@ def _trials_table(plan: Plan, trials: Sequence[Record]) -> str:
         drawn = (cell(value_of(record, key)) for key in plan.space)
         reached = (f"{best[0]:.4f}", best[1]) if best else ("", "")
         rows.append([record.trial, *drawn, *reached, record.epochs, record.status])
-    heads = [*map(short, plan.space), plan.metric, "best epoch", "epochs", "status"]
+    heads = [*short_names(plan.space), plan.metric, "best epoch", "epochs", "status"]
     return draw(rows, ["trial", *heads])
-
-
-def short(key: str) -> str:
-    """``lambda`` for ``neg_sampler_args.lambda``."""
-    return key.removeprefix("neg_sampler_args.")

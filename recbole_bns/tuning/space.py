@@ -3,12 +3,15 @@
 A space maps settings (dotted keys allowed) to one of ``{choice: [...]}``, ``{grid: [...]}``,
 ``{uniform: [low, high]}``, ``{loguniform: [low, high]}``, ``{quniform: [low, high, step]}`` and
 ``{randint: [low, high]}``, whose ``high`` is left out as in Ray and NumPy.
+
+Sampler and loss may be searched over themselves; what is searched of their parameters all of them
+must take.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
@@ -16,13 +19,16 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_bns import losses
 from recbole_bns.adapters.keys import hint_for
+from recbole_bns.adapters.loss_settings import OF_A_LOSS, chosen_loss, posterior_params
 from recbole_bns.adapters.reads import known_keys
 from recbole_bns.adapters.sampler_settings import sampler_settings
 from recbole_bns.common.errors import UsageError, nearest
-from recbole_bns.common.params import defaults, depends_on, idle
+from recbole_bns.common.params import as_mapping, defaults, depends_on, idle
 from recbole_bns.sampling import available, get, parse
-from recbole_bns.settings.declared import NO_SAMPLER, having
+from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS, having
+from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml
 
@@ -80,13 +86,14 @@ def round_to(value: float, step: float) -> float:
 Space = dict[str, Dimension]
 
 
-def default_space(sampler: str, model: str) -> Space:
-    """The space of ``properties/sweep/<sampler>.yaml``.
+def default_space(sampler: str, model: str, loss: str = OWN_LOSS) -> Space:
+    """The space of ``properties/sweep/<sampler>.yaml``, and of ``loss/<loss>.yaml`` beside it.
 
-    Where RecBole's model has no ``reg_weight`` of its own, its place is taken by ``weight_decay``.
+    Where RecBole's model has no ``reg_weight`` of its own, its place is taken by ``weight_decay``;
+    the number of negatives is left out where the sampler's lists have a length of their own.
 
     Raises:
-        UsageError: there is no such sampler, or no space for it.
+        UsageError: there is no such sampler or loss, or no space for it.
     """
     path = PROPERTIES / "sweep" / f"{sampler}.yaml"
     if not path.is_file():
@@ -97,7 +104,27 @@ def default_space(sampler: str, model: str) -> Space:
         )
     content = read_yaml(path)
     content.pop("weight_decay" if has_reg_weight(model) else "reg_weight", None)
-    return read_space(content, str(path), model, sampler)
+    if loss != OWN_LOSS:
+        content |= read_yaml(_space_of_loss(loss))
+        if has_own_length(sampler):
+            content.pop("neg_sample_num", None)
+    return read_space(content, str(path), model, Chosen(sampler, loss))
+
+
+def _space_of_loss(loss: str) -> Path:
+    path = PROPERTIES / "sweep" / "loss" / f"{loss}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise UsageError(
+            f"sweep: there is no space for the loss '{loss}'{nearest(loss, known)}; allowed: "
+            f"{', '.join(known)}, or a space of your own with --sweep=FILE."
+        )
+    return path
+
+
+def has_own_length(sampler: str) -> bool:
+    """Whether a loss over many negatives gets a list that is as long as it is: all, inbatch."""
+    return bool(getattr(available().get(sampler), "only_shared", False))
 
 
 def has_reg_weight(model: str) -> bool:
@@ -107,60 +134,88 @@ def has_reg_weight(model: str) -> bool:
     return any("reg_weight" in read_own(path) for path in (host, ours))
 
 
-def space_of_file(path: str, model: str, sampler: str) -> Space:
+def space_of_file(path: str, model: str, chosen: Chosen) -> Space:
     """The space in a YAML file of the user.
 
     Raises:
         UsageError: the file cannot be read, or the space is not allowed; see :func:`read_space`.
     """
-    return read_space(read_yaml(path), path, model, sampler)
+    return read_space(read_yaml(path), path, model, chosen)
 
 
-def read_space(content: Mapping[str, Any], where: str, model: str, sampler: str) -> Space:
+def read_space(content: Mapping[str, Any], where: str, model: str, chosen: Chosen) -> Space:
     """Check a space and every value in it.
 
     Args:
         content: setting -> ``{kind: values}``.
         where: it comes from, for errors.
         model: whose settings they are.
-        sampler: whose parameters ``neg_sampler_args`` are.
+        chosen: sampler and loss, where they are not searched over.
 
     Raises:
-        UsageError: unknown setting or kind, a range that is none, a value that the sampler does
-            not take, or a setting that cannot differ between trials.
+        UsageError: unknown setting or kind, a range that is none, a value that the sampler or the
+            loss does not take, or a setting that cannot differ between trials.
     """
     space = {}
     for key, given in _flat(content).items():
         here = f"sweep: {where}: {key}"
-        _check_key(key, here, model, sampler)
+        _check_key(key, here, model, chosen)
         space[key] = _dimension(given, here)
     if not space:
         raise UsageError(f"sweep: {where}: no setting to search over.")
-    samplers = space["neg_sampler"].values if "neg_sampler" in space else (sampler,)
-    for name in samplers:
-        if name not in {*available(), NO_SAMPLER}:
-            raise UsageError(
-                f"sweep: {where}: neg_sampler: got '{name}'{nearest(str(name), available())}; "
-                f"allowed: {', '.join(available())}."
-            )
-    _check_values(space, samplers, f"sweep: {where}: neg_sampler_args")
+    for key, known, extra in (
+        ("neg_sampler", list(available()), NO_SAMPLER),
+        ("loss", [*losses.available(), OWN_LOSS], OWN_LOSS),
+    ):
+        for name in space[key].values if key in space else ():
+            if name not in {*known, extra}:
+                raise UsageError(
+                    f"sweep: {where}: {key}: got '{name}'{nearest(str(name), known)}; allowed: "
+                    f"{', '.join(known)}."
+                )
+    _check_values(space, chosen, f"sweep: {where}")
     return space
 
 
-def _check_values(space: Space, samplers: Sequence[str], here: str) -> None:
-    """Make sure that each sampler takes what may be drawn for its parameters."""
+def _check_values(space: Space, chosen: Chosen, here: str) -> None:
+    """Make sure that each sampler and each loss takes what may be drawn for its parameters."""
     for key, dimension in space.items():
         head, _, name = key.partition(".")
-        if head == "neg_sampler_args":
-            for value, sampler in product(dimension.probes, samplers):
-                parse(get(sampler).Params, {name: value}, here)
+        if head not in MAPPINGS or not name:
+            continue
+        classes = _classes_of(head, space, chosen)
+        if None in classes:
+            raise UsageError(
+                f"{here}: {key}: the model's own loss, loss '{OWN_LOSS}', has no parameters here; "
+                "name another one with --loss=NAME or in a choice of losses, or leave this out."
+            )
+        for value, cls in product(dimension.probes, filter(None, classes)):
+            parse(cls, {name: value}, f"{here}: {head}")
+
+
+def _classes_of(head: str, space: Space, chosen: Chosen) -> list[type[Any] | None]:
+    """The classes of the parameters in a setting, of all samplers or losses of a space.
+
+    None stands for the model's own loss, which has none.
+    """
+    if head == "neg_sampler_args":
+        names = space["neg_sampler"].values if "neg_sampler" in space else (chosen.sampler,)
+        return [get(name).Params for name in names]
+    if head == "loss_args":
+        names = space["loss"].values if "loss" in space else (chosen.loss,)
+        return [None if name == OWN_LOSS else losses.get(name).Params for name in names]
+    return [losses.PosteriorParams]
+
+
+MAPPINGS = ("neg_sampler_args", "loss_args", "loss_weight_args")
+"""Settings that hold parameters, which may be searched over."""
 
 
 def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     """``neg_sampler_args: {lambda: ...}`` as ``neg_sampler_args.lambda: ...``."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        if key == "neg_sampler_args" and isinstance(value, Mapping) and not _is_dimension(value):
+        if key in MAPPINGS and isinstance(value, Mapping) and not _is_dimension(value):
             flat |= {f"{key}.{name}": inner for name, inner in value.items()}
         else:
             flat[str(key)] = value
@@ -174,11 +229,11 @@ def _is_dimension(value: Mapping[str, Any]) -> bool:
     )
 
 
-def _check_key(key: str, here: str, model: str, sampler: str) -> None:
+def _check_key(key: str, here: str, model: str, chosen: Chosen) -> None:
     head = key.partition(".")[0]
     known = known_keys(model)
     if head not in known:
-        raise UsageError(f"{here}: no such setting{hint_for(key, known, sampler)}.")
+        raise UsageError(f"{here}: no such setting{hint_for(key, known, chosen)}.")
     if head in having("in_sweep", "data"):
         raise UsageError(
             f"{here}: decides the data, which is read and split once for all trials; set it for "
@@ -223,47 +278,66 @@ def _check_range(kind: str, values: list[Any], here: str) -> None:
 
 
 def check_acting(space: Space, config: Any) -> None:
-    """Refuse a searched parameter that another one switches off in every trial.
+    """Refuse what is searched over and acts in no trial.
 
     Args:
         space: as it was read.
         config: the settings that all trials share.
 
     Raises:
-        UsageError: one is.
+        UsageError: one is: names with what it acts.
     """
-    if "neg_sampler" in space:  # then what is idle with one acts with another
-        return
-    name, args, _ = sampler_settings(config)
     for key in space:
-        head, _, parameter = key.partition(".")
-        if head != "neg_sampler_args":
-            continue
-        words = _idle_in(space, parameter, get(name).Params, args)
+        words, remedy = _acts_with(key, space, config)
         if words:
             raise UsageError(
                 f"sweep: {key}: has no effect in any trial: it acts only with {words}; leave it "
-                f"out, or set that with --{head}.KEY=VALUE."
+                f"out, or set that with {remedy}."
             )
 
 
-def _idle_in(space: Space, parameter: str, cls: type[Any], args: Mapping[str, Any]) -> str:
+def _acts_with(key: str, space: Space, config: Any) -> tuple[str, str]:
+    """With what a searched setting acts, where no trial has that, and how to set it."""
+    head, _, parameter = key.partition(".")
+    of_head = f"--{head}.KEY=VALUE"
+    searched, choice = "loss" in space, chosen_loss(config)
+    if head in OF_A_LOSS and choice is None and not searched:
+        return "a loss over many negatives", "--loss=NAME"
+    one_sampler = "neg_sampler" not in space
+    if head == "neg_sample_num" and one_sampler and has_own_length(config["neg_sampler"]):
+        return "a sampler that draws as many as are asked for", "--neg_sampler=NAME"
+    if head == "neg_sampler_args" and one_sampler:
+        name, args, _ = sampler_settings(config)
+        return _idle_in(space, key, get(name).Params, args), of_head
+    if head == "loss_args" and parameter and choice and not searched:
+        return _idle_in(space, key, type(choice.params), as_mapping(choice.params)), of_head
+    if head == "loss_weight_args":
+        drawn = space["loss_weight"].values if "loss_weight" in space else (config["loss_weight"],)
+        if "posterior" not in drawn:
+            return "loss_weight posterior", "--loss_weight=posterior"
+        params = posterior_params(config)
+        return _idle_in(space, key, type(params), as_mapping(params)), of_head
+    return "", ""
+
+
+def _idle_in(space: Space, key: str, cls: type[Any], args: Mapping[str, Any]) -> str:
     """With what a searched parameter acts, where no trial has that; else nothing."""
-    dimension = space[f"neg_sampler_args.{parameter}"]
-    values = [value for value in dimension.probes if value != defaults(cls)[parameter]]
+    head, _, parameter = key.partition(".")
+    values = [v for v in space[key].probes if parameter and v != defaults(cls)[parameter]]
     if not values:
         return ""
     found = [
-        idle(parse(cls, {**args, **drawn, parameter: values[0]}, "neg_sampler_args"), [parameter])
-        for drawn in _combinations(space, parameter, cls)
+        idle(parse(cls, {**args, **drawn, parameter: values[0]}, head), [parameter])
+        for drawn in _combinations(space, key, cls)
     ]
     return found[0][parameter] if all(found) else ""
 
 
-def _combinations(space: Space, parameter: str, params: type[Any]) -> Iterator[dict[str, Any]]:
+def _combinations(space: Space, key: str, params: type[Any]) -> Iterator[dict[str, Any]]:
     """What the parameters on which one depends may be together."""
-    names = [name for name in depends_on(params, parameter) if f"neg_sampler_args.{name}" in space]
-    for values in product(*(space[f"neg_sampler_args.{name}"].probes for name in names)):
+    head, _, parameter = key.partition(".")
+    names = [name for name in depends_on(params, parameter) if f"{head}.{name}" in space]
+    for values in product(*(space[f"{head}.{name}"].probes for name in names)):
         yield dict(zip(names, values, strict=True))
 
 

@@ -250,3 +250,101 @@ def test_trials_of_two_sweeps_are_not_mixed(tmp_path: Path) -> None:
         for sampler in ("bns", "dns")
         for name in ("log10 of learning_rate", "candidate_num")
     ]
+
+
+# --- Losses --------------------------------------------------------------------------------------
+
+SSM = {
+    "loss": "ssm",
+    "loss_args": {"temperature": 0.2, "reduction": "mean"},
+    "loss_similarity": "cosine",
+    "score_similarity": "cosine",
+}
+"""What ``result.json`` says of a loss."""
+
+
+def of_loss(temperature: float = 0.2, **changes: Any) -> dict[str, Any]:
+    args = {**SSM["loss_args"], "temperature": temperature}  # type: ignore[dict-item]
+    return {**SSM, "loss_args": args, **changes}
+
+
+def test_runs_of_different_losses_are_never_seeds_of_one_row(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / "a", 1),
+        write_run(tmp_path / "b", 2, settings={"loss": "ssm"}, **SSM),
+        write_run(tmp_path / "c", 3, settings={"loss": "ssm"}, **SSM),
+        write_run(tmp_path / "d", 4, settings={"loss": "sl"}, **{**SSM, "loss": "sl"}),
+    ]
+    runs = analysis.read_runs(folders)
+    assert [run.label for run in runs] == ["bns", "bns+ssm", "bns+ssm", "bns+sl"]
+    table = tables.settings_table(runs).set_index("run")
+    assert table["loss"].to_dict() == {"bns": "model", "bns+ssm": "ssm", "bns+sl": "sl"}
+    assert table.loc["bns+ssm", "its parameters"] == "temperature=0.2, reduction=mean"
+    assert table.loc["bns", "its parameters"] == "none"
+    assert table.loc["bns+ssm", "seeds"] == "2, 3"
+    assert tables.metrics_table(runs).groupby("run")["count"].first().to_dict() == {
+        "bns": 1,
+        "bns+sl": 1,
+        "bns+ssm": 2,
+    }
+    page = tmp_path / "report.html"
+    analysis.write_report(runs, page)
+    text = page.read_text(encoding="utf-8")
+    assert "<th>its parameters</th>" in text
+    assert "bns+ssm" in text
+    assert not {"loss", "its parameters"} & set(tables.settings_table(runs[:1]))
+
+
+def test_parameters_of_a_loss_tell_rows_apart_and_defaults_do_not(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / "a", 1, **of_loss()),
+        write_run(tmp_path / "b", 2, settings={"loss_args": {"temperature": 0.2}}, **of_loss()),
+        write_run(tmp_path / "c", 3, settings={"loss_similarity": "cosine"}, **of_loss()),
+        write_run(tmp_path / "d", 4, **of_loss(loss_args={"temperature": 0.2})),  # an older one
+    ]
+    assert {run.label for run in analysis.read_runs(folders)} == {"bns+ssm"}
+    folders.append(write_run(tmp_path / "e", 5, **of_loss(0.5)))
+    labels = [run.label for run in analysis.read_runs(folders)]
+    assert labels == ["bns+ssm temperature=0.2"] * 4 + ["bns+ssm temperature=0.5"]
+    dot = write_run(tmp_path / "f", 6, **of_loss(0.5, loss_similarity="dot"))
+    labels = [run.label for run in analysis.read_runs([folders[-1], dot])]
+    assert labels == ["bns+ssm loss_similarity=cosine", "bns+ssm loss_similarity=dot"]
+
+
+def test_rows_of_a_comparison_and_single_runs_of_the_same_are_one(tmp_path: Path) -> None:
+    write_compared(tmp_path / "c", "bns+ssm", 1, **SSM)
+    write_compared(tmp_path / "c", "bns", 1)
+    write_compared(tmp_path / "c", "mine", 1, **SSM)
+    write_run(tmp_path / "alone", 2, **SSM)
+    rows = by_row(analysis.read_runs([tmp_path]))
+    seeds = {label: sorted(run.result["seed"] for run in runs) for (_, label), runs in rows.items()}
+    assert seeds == {"bns+ssm": [1, 2], "bns": [1], "mine": [1]}
+
+
+def test_a_sampler_that_says_more_than_its_name_says_it_beside_the_loss(tmp_path: Path) -> None:
+    label = "bns (oracle: sees test labels)"
+    runs = [write_run(tmp_path / "a", neg_sampler_label=label, **SSM)]
+    assert analysis.read_runs(runs)[0].label == "bns+ssm (oracle: sees test labels)"
+
+
+def test_a_sweep_of_a_parameter_is_of_one_loss(tmp_path: Path) -> None:
+    folders = []
+    for number, (value, loss) in enumerate(((1.0, {}), (5.0, {}), (1.0, SSM), (9.0, SSM))):
+        args = {"candidate_num": 5, "lambda": value}
+        folders.append(write_run(tmp_path / str(number), neg_sampler_args=args, **loss))
+    table = tables.sweep_table(analysis.read_runs(folders))
+    values = {name: curve["value"].tolist() for name, curve in table.groupby("run")}
+    assert values == {"BPR bns candidate_num=5": [1, 5], "BPR bns+ssm candidate_num=5": [1, 9]}
+
+
+def test_without_validation_losses_are_said_not_to_compare(tmp_path: Path) -> None:
+    changes = {"valid_metric": "recall@5"}  # not in epochs.csv
+    folders = [
+        write_run(tmp_path / "a", 1, **changes),
+        write_run(tmp_path / "b", 2, **changes, **SSM),
+    ]
+    runs = analysis.read_runs(folders)
+    for some, said in ((runs, True), (runs[:1], False)):
+        charts = analysis.charts_of(some).found
+        reading = next(chart.sentence for chart in charts if chart.name == "learning")
+        assert ("Values of different losses cannot be compared." in reading) is said

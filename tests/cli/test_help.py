@@ -18,6 +18,7 @@ from recbole_bns.cli import COMMANDS, main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.cli.parser import Parser
 from recbole_bns.sampling import available
+from recbole_bns.settings.declared import ours
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -34,12 +35,13 @@ def test_help_names_the_commands(words, capsys):
 def test_help_of_run_fits_on_a_screen_and_shows_examples(words, capsys):
     assert main(["run", *words]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 45
+    assert len(lines) <= 48
     assert max(map(len, lines)) <= 100
     text = "\n".join(lines)
     assert all(name in text for name in available()), "a sampler is missing"
     flags = ("--model", "--dataset", "--neg_sampler_args.", "--config_files", "--out", "--result")
     assert all(flag in text for flag in flags)
+    assert all(f"--{name}" in text for name in ours()), "a setting of ours is missing"
     examples = [line for line in lines if line.startswith("  recbole-bns run ")]
     assert len(examples) >= 2
     for example in examples:

@@ -38,6 +38,7 @@ Slow-2: {neg_sampler: rns, epochs: 2, learning_rate: 0.01}
 
 def record_of(sampler: str, seed: int, **metrics: float) -> dict[str, Any]:
     result = {
+        "neg_sampler": sampler,
         "test_result": metrics,
         "train_epoch_seconds": [2.0, 3.0, 4.0],
         "best_epoch": 2,

@@ -14,11 +14,20 @@ from tiny import ROOT, Settings
 
 from recbole_bns import BNSConfig, UsageError, run_recbole_bns
 from recbole_bns.cli import main
+from recbole_bns.common.params import defaults
 from recbole_bns.compare.plan import read_plan
 from recbole_bns.compare.records import check_held
-from recbole_bns.runs.folder import SETTINGS, put_settings, read_settings, settings_of
-from recbole_bns.runs.records import RunResult
-from recbole_bns.runs.results import read_result
+from recbole_bns.losses import get
+from recbole_bns.runs import checkpoint
+from recbole_bns.runs.folder import (
+    SETTINGS,
+    make_folder,
+    put_settings,
+    read_settings,
+    settings_of,
+)
+from recbole_bns.runs.records import LossFacts, RunResult
+from recbole_bns.runs.results import read_result, result_table
 from recbole_bns.settings.declared import REMOVED
 
 BUNDLED = [
@@ -36,8 +45,9 @@ BUNDLED = [
 def test_the_result_has_the_keys_of_its_type(settings: Settings, tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run_recbole_bns("BPR", "tiny", None, {**settings, "epochs": 1}, out=out)
-    assert {*result, "nproc", "idle"} == set(RunResult.__annotations__)
-    assert not {"nproc", "idle"} & set(result)
+    sometimes = {"nproc", "idle", *LossFacts.__annotations__}
+    assert {*result, *sometimes} == set(RunResult.__annotations__)
+    assert not sometimes & set(result)
     assert read_result(out) == result
     (out / "result.json").unlink()
     assert read_result(out) is None
@@ -75,6 +85,13 @@ def test_settings_that_cannot_be_read_are_none(tmp_path: Path, content: bytes) -
 def test_settings_that_have_gone_are_not_written(settings: Settings) -> None:
     given = {**settings, "neg_record_format": "csv"}  # as folders of old have it
     assert not set(REMOVED) & set(settings_of(BNSConfig("BPR", "tiny", None, given)))
+
+
+def test_without_a_loss_nothing_is_written_of_it(settings: Settings) -> None:
+    """So that runs of before go on by ``--resume=auto``."""
+    kept = settings_of(BNSConfig("BPR", "tiny", None, settings))
+    of_losses = {"loss_decimal_place"}
+    assert {key for key in kept if key.startswith(("loss", "score_", "neg_shared"))} == of_losses
 
 
 def test_the_users_own_ml_100k_is_named(settings: Settings, tmp_path: Path) -> None:
@@ -146,3 +163,52 @@ def test_ctrl_c_while_a_checkpoint_is_written_is_ctrl_c(tmp_path: Path) -> None:
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "Ctrl-C\n"), done.stderr
+
+
+# --- The loss ------------------------------------------------------------------------------------
+
+
+def test_a_run_says_its_loss_and_goes_on_with_that_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    given = {**settings, "epochs": 1, "neg_sampler": "rns", "neg_sample_num": 4}
+    ssm = {"loss": "SSM", "loss_args.temperature": 0.5, "score_similarity": "dot"}
+    result = run_recbole_bns("BPR", "tiny", None, {**given, **ssm}, out=out)
+    assert set(LossFacts.__annotations__) <= set(result)
+    assert (result["loss"], result["loss_args"]["temperature"]) == ("ssm", 0.5)
+    assert set(result["loss_args"]) == set(defaults(get("ssm").Params))
+    assert (result["loss_similarity"], result["score_similarity"]) == ("cosine", "dot")
+    assert read_result(out) == result
+    assert result_table(result).startswith("BPR on tiny with rns, loss ssm, seed 2020: 1 epochs")
+    kept = read_settings(out)
+    assert (kept["loss"], kept["loss_args"]["temperature"]) == ("ssm", 0.5)
+
+    file = Path(result["checkpoint"])
+    state = checkpoint.load(file)
+    checkpoint.check(state, file, BNSConfig("BPR", "tiny", None, {**given, **ssm}), "begin anew")
+    other = BNSConfig("BPR", "tiny", None, {**given, "loss": "bpr"})
+    with pytest.raises(UsageError, match=r"its loss is 'ssm', wanted is 'bpr' .*; begin anew\."):
+        checkpoint.check(state, file, other, "begin anew")
+    with pytest.raises(UsageError, match=r"^--resume: the run in .* has loss 'ssm', got 'sl'"):
+        run_recbole_bns(None, None, None, {"loss": "sl", "loss_args": None}, resume=out)
+
+
+def test_a_checkpoint_that_says_no_loss_is_of_the_models_own(settings: Settings) -> None:
+    own = BNSConfig("BPR", "tiny", None, settings)
+    old = {"model": "BPR", "dataset": "tiny", "neg_sampler": "bns"}
+    for state in (old, {**old, "loss": None}, {**old, "loss": "model"}):
+        checkpoint.check(state, "last.pt", own, "begin a new run")
+    many = BNSConfig("BPR", "tiny", None, {**settings, "loss": "ssm"})
+    with pytest.raises(UsageError, match="its loss is 'model', wanted is 'ssm'"):
+        checkpoint.check(old, "last.pt", many, "begin a new run")
+    stock = {"model": "BPR", "dataset": "tiny", "neg_sampler": "bns", "loss": None}
+    checkpoint.check(old, "last.pt", stock, "begin a new run")  # type: ignore[arg-type]
+
+
+def test_the_folder_of_a_run_is_named_after_sampler_and_loss(
+    settings: Settings, in_tmp: Path
+) -> None:
+    for given, start in (({}, "tiny-BPR-dns-2020-"), ({"loss": "SSM"}, "tiny-BPR-dns+ssm-2020-")):
+        config = BNSConfig("BPR", "tiny", None, {**settings, "neg_sampler": "dns", **given})
+        assert make_folder(None, config).name.startswith(start)

@@ -16,10 +16,11 @@ from tiny import ROOT
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.adapters import reads
 from recbole_bns.cli.flags import parse_flags
-from recbole_bns.compare.plan import read_variants
+from recbole_bns.compare.rows import read_variants
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.settings import declared, reference
 from recbole_bns.settings.declared import REMOVED, having, ours, setting
+from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES
 from recbole_bns.settings.words import merge, typed
 from recbole_bns.training.resume import _compared
@@ -116,8 +117,8 @@ def test_an_added_setting_is_treated_by_the_commands_as_it_says(
         ("colour_fixed", "is the same in all trials of a sweep"),
     ]:
         with pytest.raises(UsageError, match=sentence):
-            read_space({key: {"choice": [1, 2]}}, "a.yaml", "BPR", "rns")
-    assert read_space({"colour_num": {"choice": [1, 2]}}, "a.yaml", "BPR", "rns")
+            read_space({key: {"choice": [1, 2]}}, "a.yaml", "BPR", Chosen("rns"))
+    assert read_space({"colour_num": {"choice": [1, 2]}}, "a.yaml", "BPR", Chosen("rns"))
     file = tmp_path / "v.yaml"
     file.write_text("a: {neg_sampler: dns, colour_shared: 2}", encoding="utf-8")
     with pytest.raises(UsageError, match="a sets colour_shared, which all rows of a table share"):

@@ -25,6 +25,7 @@ from recbole_bns import BNSConfig, UsageError
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.sampling import available, get, parse
+from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES
 from recbole_bns.tuning import records
 from recbole_bns.tuning.plan import number, read_plan, seconds
@@ -147,7 +148,7 @@ def test_grids():
     content = yaml.safe_load(
         "learning_rate: {choice: [0.1, 0.2]}\nneg_sampler_args: {candidate_num: {grid: [2, 3, 4]}}"
     )
-    space = read_space(content, "here", "BPR", "dns")
+    space = read_space(content, "here", "BPR", Chosen("dns"))
     assert grid_size(space) == 3
     assert grid_size(as_grid(space)) == 6
     assert space["neg_sampler_args.candidate_num"].text == "each of 2, 3, 4"

@@ -1,0 +1,394 @@
+"""The rows of a comparison: samplers and variants, crossed with losses, and the flags of each.
+
+A row is a name and the settings that make it one. ``dns`` is the sampler with the model's own loss,
+``dns+ssm`` the sampler with a loss over many negatives; a variant is what its file says, and is
+crossed with the losses as a sampler is where it says none itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recbole_bns import losses as all_losses
+from recbole_bns import sampling
+from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.params import defaults
+from recbole_bns.runs.records import Settings
+from recbole_bns.sampling.capabilities import serves_any_loss
+from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS, declared, having
+from recbole_bns.settings.properties import cell
+from recbole_bns.settings.words import read_yaml
+
+FIRST = "rns"
+"""What the others are compared with where nothing else is said."""
+
+Own = dict[str, Settings]
+"""Row -> settings that are its alone."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        sampler: its name, or a variant's.
+        loss: its name; that of the model where nothing is said.
+        crossed: whether the loss comes from outside, not from the variant's file.
+        settings: that make it what it is; none of a sampler with the model's own loss.
+    """
+
+    sampler: str
+    loss: str = OWN_LOSS
+    crossed: bool = True
+    settings: Settings = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """``dns``, ``dns+ssm``, or a variant's name."""
+        return cell(self.sampler, self.loss) if self.crossed else self.sampler
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What names it beside its own name: its sampler or variant, and its loss."""
+        return (self.sampler, self.loss)
+
+
+def read_rows(samplers: Any, losses: Any, variants: Own, of_files: Any = None) -> list[Row]:
+    """The rows that the flags come to, in the order of the table.
+
+    Args:
+        samplers: ``--samplers``: samplers, variants and whole rows (``dns+ssm``), or None: all
+            variants, else all samplers.
+        losses: ``--losses``, or None: that of the user's files, else the model's own.
+        variants: of :func:`read_variants`.
+        of_files: the loss that the user's files name.
+
+    Raises:
+        UsageError: unknown sampler or loss, or two rows of one name.
+    """
+    known = _losses(losses, of_files)
+    names = _samplers(samplers, variants)
+    rows = [row for name in names for row in _rows_of(name, known, variants)]
+    if samplers is None and not variants:
+        rows = [row for row in rows if not _lacking(row)]
+    found: dict[str, Row] = {}
+    for row in rows:
+        if lacking := _lacking(row):
+            raise UsageError(f"--samplers: {row.name}: {lacking}")
+        if found.setdefault(row.name, row) != row:
+            raise UsageError(
+                f"--variants: '{row.name}' is the name of two rows; give the variant another name."
+            )
+    return list(found.values())
+
+
+def _lacking(row: Row) -> str:
+    """Why a sampler cannot be trained with a loss, and what to write; nothing where it can."""
+    sampler = str(row.settings.get("neg_sampler", row.sampler)).lower()
+    if sampler == NO_SAMPLER and row.loss != OWN_LOSS:
+        return (
+            f"neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, which gives the model's own "
+            f"loss its negatives; name the rows one by one, as in --samplers=none,rns+{row.loss}."
+        )
+    if sampler != NO_SAMPLER and row.loss == OWN_LOSS and not _serves_any(sampler):
+        return (
+            f"neg_sampler '{sampler}' needs a loss over many negatives; name losses with --losses, "
+            f"or the rows one by one, as in --samplers=rns,{sampler}+ssm."
+        )
+    return ""
+
+
+def _serves_any(sampler: str) -> bool:
+    return serves_any_loss(sampling.get(sampler))
+
+
+def _rows_of(name: str, losses: Sequence[str], variants: Own) -> list[Row]:
+    """A sampler or variant with each loss; a whole row is itself alone."""
+    if name in variants:
+        own = variants[name]
+        if own.get("loss"):
+            return [Row(name, str(own["loss"]).lower(), False, own)]
+        return [
+            Row(name, loss, True, own if loss == OWN_LOSS else {**own, "loss": loss})
+            for loss in losses
+        ]
+    sampler, plus, alone = name.partition("+")
+    return [_crossed(sampler, loss) for loss in ([alone] if plus else losses)]
+
+
+def _crossed(sampler: str, loss: str) -> Row:
+    if loss == OWN_LOSS:
+        return Row(sampler)
+    return Row(sampler, loss, True, {"neg_sampler": sampler, "loss": loss})
+
+
+def _words(value: Any) -> list[str]:
+    """``a,b`` or a list of names."""
+    words = value if isinstance(value, list) else str(value).split(",")
+    return [str(word).strip().lower() for word in words]
+
+
+def known_losses() -> list[str]:
+    """Names of losses, the model's own first."""
+    return [OWN_LOSS, *all_losses.available()]
+
+
+def _losses(value: Any, of_files: Any) -> list[str]:
+    if value is None:
+        return [str(of_files or OWN_LOSS).lower()]
+    known = known_losses()
+    for name in _words(value):
+        if name not in known:
+            raise UsageError(
+                f"--losses: got '{name}'{nearest(name, known)}; allowed: {', '.join(known)}."
+            )
+    return list(dict.fromkeys(_words(value)))
+
+
+def _samplers(value: Any, variants: Collection[str]) -> list[str]:
+    """Named ones, else all variants, else all samplers."""
+    if value is None and variants:
+        return list(variants)
+    if value is None:
+        return sorted(sampling.available(), key=lambda name: (name != FIRST, name))
+    written = {name.lower(): name for name in variants}
+    known = [*sampling.available(), NO_SAMPLER, *written]
+    names = _words("none" if value is False else value)
+    for name in names:
+        sampler, plus, loss = name.partition("+")
+        if name not in known and not (plus and sampler in known):
+            raise UsageError(
+                f"--samplers: got '{name}'{nearest(name, known)}; allowed: {', '.join(known)}."
+            )
+        if name not in known and loss not in known_losses():
+            raise UsageError(
+                f"--samplers: got '{name}', where '{loss}' is no loss"
+                f"{nearest(loss, known_losses())}; allowed behind the + are "
+                f"{', '.join(known_losses())}."
+            )
+    return [written.get(name, name) for name in dict.fromkeys(names)]
+
+
+def reference_of(value: Any, rows: Sequence[Row]) -> str:
+    """The row that the others are tested against.
+
+    Args:
+        value: ``--reference``: a row, or a sampler, variant or loss that only one row has; None:
+            the first of ``rns``, else the first.
+        rows: of the table.
+
+    Raises:
+        UsageError: no row, or several.
+    """
+    names = [row.name for row in rows]
+    if value is None:
+        of_first = [name for name in names if name.partition("+")[0] == FIRST]
+        return FIRST if FIRST in names else [*of_first, *names][0]
+    word = str(value).lower()
+    found = [name for name in names if name.lower() == word]
+    found = found or [row.name for row in rows if word in map(str.lower, row.parts)]
+    if not found:
+        raise UsageError(
+            f"--reference: got '{value}'{nearest(word, names)}; allowed is one of --samplers: "
+            f"{', '.join(names)}."
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"--reference: got '{value}', which {len(found)} rows have; allowed is one of "
+            f"{', '.join(found)}."
+        )
+    return found[0]
+
+
+ELSEWHERE = {
+    "neg_sampler": "--samplers=A,B",
+    "neg_sampler_args": "--SAMPLER.KEY=VALUE for one of the samplers",
+    "loss": "--losses=A,B",
+    "loss_args": "--LOSS.KEY=VALUE for one of the losses",
+    "seed": "--seeds=N or --seeds=3,7,9",
+    "result_file": "--out=DIR, which gets a file for each run",
+    "resume": "--out=DIR, which goes on where it was stopped",
+    "checkpoint_every": "--out=DIR, which keeps each finished run",
+}
+"""Settings of a run that no comparison has, and what to write."""
+
+
+def split(flags: Mapping[str, Any], rows: Sequence[Row]) -> tuple[Settings, Own]:
+    """Flags into those of all runs and those of some rows.
+
+    ``dns.candidate_num`` is a parameter of all rows with that sampler, ``ssm.temperature`` of all
+    with that loss, and ``dns+ssm.KEY`` or ``VARIANT.KEY`` a setting of the row alone, which counts
+    more. What a variant's file names, its sampler and perhaps its loss, is the variant's alone.
+
+    Returns:
+        settings of all runs, and by row those that make it one.
+
+    Raises:
+        UsageError: a setting that no comparison has, or one of a row that is not asked for.
+    """
+    settings: Settings = {}
+    own = {row.name: dict(row.settings) for row in rows if row.settings}
+    alone: Own = {}
+    for key, value in flags.items():
+        row, rest = _of_row(key, rows)
+        head, dot, parameter = key.partition(".")
+        if row:
+            alone.setdefault(row, {})[rest] = value
+        elif head in ELSEWHERE:
+            remedy = ELSEWHERE[head].replace("KEY", parameter or "KEY")
+            raise UsageError(f"--{key}: not a setting of a comparison; write {remedy}.")
+        elif dot and (mapping := _mapping_of(head)):
+            for name in _rows_with(head, key, mapping, rows):
+                own.setdefault(name, {})[f"{mapping}.{parameter}"] = value
+        else:
+            settings[key] = value
+    for name, added in alone.items():
+        own.setdefault(name, {}).update(added)
+    return settings, own
+
+
+def _of_row(key: str, rows: Sequence[Row]) -> tuple[str, str]:
+    """``dns+ssm.KEY`` as row and setting; nothing where the key is of no row's own.
+
+    ``dns.KEY`` is a parameter of the sampler, also where there is such a row.
+
+    Raises:
+        UsageError: the setting is what makes the row, or is the same for all.
+    """
+    for row in rows:
+        name = row.name.replace("-", "_")  # as flags are read
+        if not key.startswith(f"{name}.") or _mapping_of(row.name) or row.name in declared():
+            continue
+        setting = key[len(name) + 1 :]
+        if setting.partition(".")[0] in {
+            "neg_sampler",
+            "loss",
+            *having("shared_in_comparison"),
+        }:
+            raise UsageError(
+                f"--{key}: {setting} is no setting of one row; allowed are the others, such as "
+                f"--{name}.learning_rate=0.01."
+            )
+        return row.name, setting
+    return "", ""
+
+
+def _mapping_of(head: str) -> str:
+    """What holds the parameters of a sampler or a loss; nothing for another word.
+
+    Raises:
+        UsageError: it is the name of both.
+    """
+    kinds = [
+        mapping
+        for mapping, names in (
+            ("neg_sampler_args", sampling.available()),
+            ("loss_args", all_losses.available()),
+        )
+        if head in names
+    ]
+    if len(kinds) > 1:
+        raise UsageError(
+            f"--{head}.KEY: '{head}' is the name of a sampler and of a loss; write "
+            f"--ROW.{kinds[0]}.KEY=VALUE or --ROW.{kinds[1]}.KEY=VALUE for a row as "
+            "--samplers=A+LOSS names it."
+        )
+    return kinds[0] if kinds else ""
+
+
+def _rows_with(head: str, key: str, mapping: str, rows: Sequence[Row]) -> list[str]:
+    """Rows that a parameter is for: those whose sampler or loss the command line names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    of_sampler = mapping == "neg_sampler_args"
+    names = [
+        row.name
+        for row in rows
+        if (row.sampler if of_sampler else row.crossed and row.loss) == head
+    ]
+    if not names:
+        asked = dict.fromkeys(row.sampler if of_sampler else row.loss for row in rows)
+        flag = "--samplers" if of_sampler else "--losses"
+        raise UsageError(f"--{key}: '{head}' is not among {flag}: {', '.join(asked)}.")
+    return names
+
+
+def parameters_of(rows: Sequence[Row]) -> dict[str, set[str]]:
+    """Sampler or loss of the rows -> names of its parameters."""
+    kinds = [
+        *((row.sampler, sampling) for row in rows if row.sampler in sampling.available()),
+        *((row.loss, all_losses) for row in rows if row.crossed and row.loss != OWN_LOSS),
+    ]
+    return {name: set(defaults(room.get(name).Params)) for name, room in dict(kinds).items()}
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]*")
+
+
+def read_variants(path: Any) -> Own:
+    """Read ``{NAME: {neg_sampler: bns, neg_sampler_args: {...}, loss: ssm, ...}, ...}``.
+
+    A variant may have a model of its own: ``{EASE: {neg_sampler: none, model: EASE}}``.
+
+    Args:
+        path: of the YAML file, or None.
+
+    Returns:
+        name -> settings of its runs, in the file's order.
+
+    Raises:
+        UsageError: a name that is no file name or is a sampler's, or settings that are no mapping,
+            lack ``neg_sampler``, or are those of the whole table.
+    """
+    if path is None:
+        return {}
+    where = f"--variants: '{path}'"
+    variants: Own = {}
+    for name, settings in read_yaml(str(path)).items():
+        _check_name(name, variants, where)
+        _check_variant(name, settings, where)
+        variants[name] = dict(settings)
+    if not variants:
+        raise UsageError(f"{where}: no variants in it.")
+    return variants
+
+
+def _check_name(name: str, taken: Collection[str], where: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{where}: got the name '{name}'; allowed are letters, digits and _ . = + -"
+            " (it becomes the name of files)."
+        )
+    if name.lower() in {*sampling.available(), NO_SAMPLER, *map(str.lower, taken)}:
+        raise UsageError(f"{where}: '{name}' is taken; give the variant another name.")
+
+
+def _check_variant(name: str, settings: Any, where: str) -> None:
+    if not isinstance(settings, Mapping) or "neg_sampler" not in settings:
+        raise UsageError(
+            f"{where}: {name} is {settings!r}; allowed is a mapping of settings with at least "
+            "neg_sampler, as in {neg_sampler: bns, neg_sampler_args: {prior: uniform}}."
+        )
+    for key, known in (
+        ("neg_sampler", [*sampling.available(), NO_SAMPLER]),
+        ("loss", known_losses()),
+    ):
+        value = str(settings.get(key) or known[0]).lower()
+        if value not in known:
+            raise UsageError(
+                f"{where}: {name} has {key} '{value}'{nearest(value, known)}; allowed: "
+                f"{', '.join(known)}."
+            )
+    shared = next(
+        (setting for setting in settings if setting in having("shared_in_comparison")), None
+    )
+    if shared:
+        raise UsageError(
+            f"{where}: {name} sets {shared}, which all rows of a table share; write "
+            f"{'--seeds' if shared == 'seed' else f'--{shared}'} on the command line."
+        )
