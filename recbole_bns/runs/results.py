@@ -115,7 +115,7 @@ class Outcome(NamedTuple):
     """The file that holds them."""
 
 
-def label_of(config: RunConfig, core: NegativeSampler | None) -> str:
+def warning_label(config: RunConfig, core: NegativeSampler | None) -> str:
     """The sampler's name for people; it says whether anything sees test labels."""
     label = str(config["neg_sampler"]) if core is None else core.label
     return f"{label} (oracle weights: see test labels)" if weighed_by_oracle(config) else label
@@ -145,7 +145,7 @@ def result_of(
         "model": config["model"],
         "dataset": config["dataset"],
         "neg_sampler": config["neg_sampler"],
-        "neg_sampler_label": label_of(config, core),
+        "neg_sampler_label": warning_label(config, core),
         "neg_sampler_args": {} if core is None else as_mapping(core.params),
         "neg_sample_num": config["neg_sample_num"],
         "tuned_file": config["tuned_file"],
