@@ -15,7 +15,6 @@ from recbole_bns.sampling.capabilities import UserColumn
 from recbole_bns.settings.declared import ITEM_ONLY, check_value, declared
 from recbole_bns.settings.values import epochs_of
 
-from .loss_settings import chosen_loss
 from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 
 
@@ -138,6 +137,8 @@ def add_prior_column(config: RunConfig) -> None:
     if not is_sampled(config) or final.get("load_col") is None:
         return
     name, params, _ = parsed_settings(config)
+    from .loss_settings import chosen_loss  # which imports RecBole
+
     choice = chosen_loss(config)
     weights = choice.weight.requirements() if choice and choice.weight else ()
     needs = (*get(name).requirements_of(params), *weights)

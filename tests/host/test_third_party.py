@@ -124,7 +124,11 @@ def environment(installed: Path) -> dict[str, str]:
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("loss", "number"), [((), 1), (("--loss=squared", "--loss_args.margin=2"), 16)]
+    ("loss", "number"),
+    [
+        ((), 1),
+        pytest.param(("--loss=squared", "--loss_args.margin=2"), 16, marks=pytest.mark.slow),
+    ],
 )
 def test_they_are_known_and_train(
     installed: Path, data_path: Path, tmp_path: Path, loss: tuple[str, ...], number: int

@@ -135,7 +135,9 @@ ORACLES: list[tuple[str, dict[str, Any], Row]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "params", "row"), ORACLES, ids=lambda x: None if callable(x) else str(x)[:40])
+@pytest.mark.parametrize(
+    ("name", "params", "row"), ORACLES, ids=lambda x: None if callable(x) else str(x)[:40]
+)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_loss_is_its_published_formula(
     name: str, params: dict[str, Any], row: Row, weighted: bool

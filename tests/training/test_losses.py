@@ -489,6 +489,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_recboles_own_calls_train_with_a_loss(data_path: Path, in_tmp: Path) -> None:
     run_fresh(ENABLED, in_tmp, str(data_path))

@@ -38,7 +38,7 @@ def test_a_draw_is_uniform_or_of_another_row(share: float) -> None:
     sampler = build("mixed", case.catalogue, {"uniform_share": share}, seed=4)
     users = torch.tensor([user, 1])
     items = torch.tensor([min(case.taken[user]), other])
-    drawn = torch.cat([sampler.sample(users, items, 1, None)[0] for _ in range(6000)])
+    drawn = torch.cat([sampler.sample(users, items, 1, None)[0] for _ in range(2000)])
     negatives = case.negatives(user)
     law = np.array([share * (item in negatives) / len(negatives) for item in range(16)])
     law[other] += 1 - share
