@@ -173,6 +173,8 @@ class Row:
         self.epoch = 0
         model_name, model_settings = MODELS[model]
         chosen = {**settings, **model_settings, "model": model_name}
+        if model in SEQUENTIAL:
+            chosen["hidden_size"] = chosen.pop("embedding_size")
         if name in STOCK:
             chosen |= {"neg_sampler": "none", "train_neg_sample_args": dict(STOCK[name])}
         elif name == CE:

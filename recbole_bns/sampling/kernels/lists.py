@@ -1,16 +1,21 @@
 """Leaving items out of a list that all rows of a batch share; see :mod:`.engine`.
 
-A row's user has some hundred items and the list a thousand, so that it is the user's items that
-are looked up in the list, and not the other way round.
+Either each item of the list is looked up among the user's, a bit each, or each item of the user in
+the list, which is less where the user has few and the list is long, or where no table of bits fits.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..catalogue import Catalogue
 from . import engine
+from .softmax import Taken
+
+LOOK_UPS = 6
+"""Look-ups of a bit that cost as much as one in the list."""
 
 
 class ListExclusion:
@@ -30,18 +35,31 @@ class ListExclusion:
         self.users, self.items, self.own_only = users, items, own_only
         self.indptr, self.positives = catalogue.indptr.numpy(), catalogue.positives.numpy()
         self.each = len(catalogue.positives) // max(catalogue.user_num, 1) + 1
+        self.bits: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        if catalogue.bitmap is not None and not own_only:
+            held = int((catalogue.indptr[users + 1] - catalogue.indptr[users]).sum())
+            if len(ids) * len(users) < LOOK_UPS * held:
+                byte, bit = (ids >> 3).int(), 1 << (ids & 7)
+                self.bits = catalogue.bitmap.numpy(), byte.numpy(), bit.to(torch.uint8).numpy()
+                return
         first = torch.full((catalogue.item_num,), -1, dtype=torch.int32).numpy()
         following = torch.empty(len(ids), dtype=torch.int32).numpy()
         engine.compiled("lists").places(ids.numpy(), first, following)
         self.places = first, following
 
-    def leave_out(self, scores: Tensor, rows: slice) -> None:
-        """Put ``-inf`` into scores (b, n) of the rows b of the batch, in place."""
+    def leave_out(self, scores: Tensor, rows: slice) -> Taken | None:
+        """Put ``-inf`` into scores (b, n) of the rows b of the batch, in place.
+
+        Or say where :func:`.softmax.softmax` finds the bits, which it looks up in its own loop.
+        """
+        if self.bits is not None:
+            return Taken(*self.bits, self.users[rows])
         loops = engine.compiled("lists")
         if self.own_only:
             each = self.items[rows].numpy(), scores.numpy()
             engine.spread(loops.leave_out_own, self.places, each, len(scores))
-            return
+            return None
         shared = *self.places, self.indptr, self.positives
         each = self.users[rows].numpy(), scores.numpy()
         engine.spread(loops.leave_out_positives, shared, each, 2 * len(scores) * self.each)
+        return None

@@ -27,12 +27,23 @@ def exp_of_negative(x):
     return value if x >= LEAST else np.float32(0)
 
 
+@numba.njit(inline="always")
+def leave_out(taken, byte, bit, row):
+    """``-inf`` for the items of a list whose bits are set, without a branch."""
+    for j in range(len(row)):
+        row[j] = np.float32(-np.inf) if taken[byte[j]] & bit[j] else row[j]
+
+
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def softmax(with_positive, weight, share, scores, positive, values, to_positive):
+def softmax(
+    with_positive, weight, share, bitmap, byte, bit, users, scores, positive, values, to_positive
+):
     """See :func:`..softmax.softmax`."""
     width = scores.shape[1]
     for b in range(len(scores)):
         row = scores[b]
+        if len(byte):
+            leave_out(bitmap[users[b]], byte, bit, row)
         highest = np.float32(-np.inf)
         for j in range(width):
             highest = max(highest, row[j])
