@@ -31,7 +31,7 @@ from recbole_bns.losses.base import EpochView, mean_over_rows
 from recbole_bns.losses.softmax_pass import softmax_pass
 from recbole_bns.sampling import NegativeSampler, Scorer, SharedList
 from recbole_bns.sampling.kernels import engine
-from recbole_bns.sampling.kernels.lists import ListExclusion
+from recbole_bns.sampling.kernels.lists import ListExclusion, taken
 
 from .loss_settings import LossChoice, law_unknown
 from .vectors import (
@@ -90,7 +90,8 @@ class Drawn:
             return None
         if not mask:
             return ids == items.unsqueeze(1)
-        return self.core.catalogue.is_positive(users.unsqueeze(1), ids)
+        listed = ids if ids.dim() == 1 else ids[0]
+        return taken(self.core.catalogue, users, listed)
 
     def log_probs(self, users: Tensor, items: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the negatives, ``(B, n)`` or ``(n,)``, and the positives ``(B,)``.

@@ -12,6 +12,8 @@ from torch import Tensor
 from recbole_bns.sampling import Catalogue, FactorScorer, Proposal, WeightedProposal, build, scoring
 from recbole_bns.sampling.cdf import scores_and_counts, scores_and_references
 from recbole_bns.sampling.kernels import engine as kernels
+from recbole_bns.sampling.kernels import lists
+from recbole_bns.sampling.kernels.softmax import softmax
 from recbole_bns.sampling.ranks import ranking
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="numba is missing or off")
@@ -238,3 +240,26 @@ def test_rows_that_were_left_out_are_never_used(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(kernels, "_BODY", lambda body: real(lambda _: None))
     with pytest.raises(KeyboardInterrupt):
         kernels.spread(fill, (), (out.numpy(),), 1)
+
+
+@pytest.mark.parametrize("own_only", [False, True])
+@pytest.mark.parametrize("length", [1, 12, 400])
+def test_a_list_leaves_out_the_same_by_items_and_by_bits(
+    catalogue: Catalogue, length: int, own_only: bool
+) -> None:
+    users = users_of(23)
+    source = torch.Generator().manual_seed(6)
+    items = torch.randint(1, ITEMS, users.shape, generator=source)
+    ids = torch.randint(1, ITEMS, (length,), generator=source)  # some more than once
+    wanted = ids == items.unsqueeze(1)
+    if not own_only:
+        wanted = catalogue.is_positive(users.unsqueeze(1), ids)
+        assert torch.equal(lists.taken(catalogue, users, ids), wanted)
+    scores = torch.randn(len(users), length, generator=source)
+    exclusion = lists.ListExclusion(catalogue, ids, users, items, own_only)
+    for start in range(0, len(users), 7):
+        rows = slice(start, min(start + 7, len(users)))
+        found, positive = scores[rows].clone(), torch.zeros(rows.stop - start)
+        look = exclusion.leave_out(found, rows)
+        softmax(found, positive, with_positive=True, weight=1.0, share=1.0, taken=look)
+        assert torch.equal(found == 0, wanted[rows])

@@ -18,6 +18,22 @@ LOOK_UPS = 6
 """Look-ups of a bit that cost as much as one in the list."""
 
 
+def taken(catalogue: Catalogue, users: Tensor, ids: Tensor) -> Tensor:
+    """Which items of a list (n,) each user (B,) has interacted with: ``(B, n)`` bool."""
+    if catalogue.bitmap is None or not engine.available(users, ids, catalogue.bitmap):
+        return catalogue.is_positive(users.unsqueeze(1), ids)
+    out = torch.empty((len(users), len(ids)), dtype=torch.bool)
+    each = users.numpy(), out.numpy()
+    shared = catalogue.bitmap.numpy(), *_places_of_bits(ids)
+    engine.spread(engine.compiled("lists").taken, shared, each, out.numel())
+    return out
+
+
+def _places_of_bits(ids: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The byte (n,) of each item in a user's row of the table of bits, and its bit there (n,)."""
+    return (ids >> 3).int().numpy(), (1 << (ids & 7)).to(torch.uint8).numpy()
+
+
 class ListExclusion:
     """Takes terms out of scores of a shared list, some rows at a time; on the CPU.
 
@@ -39,8 +55,7 @@ class ListExclusion:
         if catalogue.bitmap is not None and not own_only:
             held = int((catalogue.indptr[users + 1] - catalogue.indptr[users]).sum())
             if len(ids) * len(users) < LOOK_UPS * held:
-                byte, bit = (ids >> 3).int(), 1 << (ids & 7)
-                self.bits = catalogue.bitmap.numpy(), byte.numpy(), bit.to(torch.uint8).numpy()
+                self.bits = catalogue.bitmap.numpy(), *_places_of_bits(ids)
                 return
         first = torch.full((catalogue.item_num,), -1, dtype=torch.int32).numpy()
         following = torch.empty(len(ids), dtype=torch.int32).numpy()

@@ -13,6 +13,15 @@ def places(ids, first, following):
 
 
 @numba.njit(nogil=True, cache=True)
+def taken(bitmap, byte, bit, users, out):
+    """See :func:`..lists.taken`."""
+    for row in range(len(users)):
+        own = bitmap[users[row]]
+        for place in range(len(byte)):
+            out[row, place] = (own[byte[place]] & bit[place]) != 0
+
+
+@numba.njit(nogil=True, cache=True)
 def leave_out_positives(first, following, indptr, positives, users, scores):
     """``-inf`` for the items of a list that a row's user has interacted with."""
     for row in range(len(users)):
