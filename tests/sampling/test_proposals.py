@@ -13,7 +13,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from recbole_bns.sampling import Catalogue, Proposal, WeightedProposal, build
+from recbole_bns.sampling import Catalogue, Proposal, WeightedProposal, build, proposals, weighted
 from recbole_bns.sampling.proposals import Draws, distinct_ranks, first_distinct
 from recbole_bns.sampling.streams import uniform_integers, uniforms
 from recbole_bns.testing import TableScorer
@@ -112,6 +112,31 @@ def test_weighted(user: int) -> None:
 def test_weighted_without_replacement(user: int, k: int) -> None:
     drawn = draw(WeightedProposal(catalogue_of(TAKEN), WEIGHTS), user, k)
     assert_law(drawn, successive(weights_of(user), k))
+
+
+@pytest.fixture
+def in_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Different draws as many of them are made, whatever their number."""
+    monkeypatch.setattr(proposals, "MANY", 0)
+    monkeypatch.setattr(weighted, "FEW", 0)
+
+
+@pytest.mark.usefixtures("in_streams")
+@pytest.mark.parametrize(("user", "k"), [(1, 2), (1, 3), (3, 2)])
+def test_every_ordered_choice_is_equally_likely_in_a_stream(user: int, k: int) -> None:
+    test_every_ordered_choice_is_equally_likely(user, k)
+
+
+@pytest.mark.usefixtures("in_streams")
+@pytest.mark.parametrize(("user", "k"), [(1, 2), (1, 3), (5, 2), (5, 3)])
+def test_weighted_without_replacement_in_a_stream(user: int, k: int) -> None:
+    test_weighted_without_replacement(user, k)
+
+
+@pytest.mark.usefixtures("in_streams")
+@pytest.mark.parametrize("weights", [None, torch.ones(ITEMS)])
+def test_few_negatives_come_once_each_in_a_stream_too(weights: Tensor | None) -> None:
+    test_few_negatives_come_once_each_then_nothing(weights)
 
 
 def test_items_without_weight_come_last_and_uniformly() -> None:
