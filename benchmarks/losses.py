@@ -139,7 +139,9 @@ def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def search(dataset: str, data_path: str, file: Path, at_once: int) -> None:
+def search(
+    dataset: str, data_path: str, file: Path, at_once: int, cells: list[tuple[str, str]]
+) -> None:
     """Run the trials that the file does not have, the first of every cell first."""
     folder = ROOT / "runs" / "losses" / dataset
     for place in (folder, file.parent):
@@ -147,7 +149,7 @@ def search(dataset: str, data_path: str, file: Path, at_once: int) -> None:
     done = {(r["sampler"], r["loss"], r["trial"]) for r in read(file)}
     jobs = []
     for trial in range(len(PAIRS)):
-        for sampler, loss in CELLS:
+        for sampler, loss in cells:
             if (sampler, loss, trial) not in done:
                 own = drawn(dataset, sampler, loss, trial)
                 settings = {
@@ -190,7 +192,7 @@ def winners(file: Path) -> dict[tuple[str, str], dict[str, Any]]:
     return best
 
 
-def test(dataset: str, data_path: str, file: Path, jobs: int) -> int:
+def test(dataset: str, data_path: str, file: Path, jobs: int, cells: list[tuple[str, str]]) -> int:
     """Train the winners on all of the training part and test them, by `recbole-bns compare`."""
     base = {k: v for k, v in BASE[dataset].items() if k not in ("eval_step", "stopping_step")}
     variants = {
@@ -201,7 +203,8 @@ def test(dataset: str, data_path: str, file: Path, jobs: int) -> int:
             **line["settings"],
             "epochs": line["best_epoch"],
         }
-        for (sampler, loss), line in sorted(winners(file).items(), key=lambda pair: pair[0][::-1])
+        for (sampler, loss), line in winners(file).items()
+        if (sampler, loss) in cells
     }
     out = ROOT / "runs" / "losses" / f"{dataset}-test"
     out.mkdir(parents=True, exist_ok=True)
@@ -222,13 +225,19 @@ def main() -> int:
     parser.add_argument("--dataset", required=True, choices=list(BASE))
     parser.add_argument("--data_path", required=True)
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once")
+    parser.add_argument("--cells", help="only these: rns+ssm,dns+bpr")
     parser.add_argument("--test", action="store_true", help="train and test the winners")
     options = parser.parse_args()
     sys.argv = sys.argv[:1]
     file = ROOT / "results" / "search" / f"losses-{options.dataset}.jsonl"
+    cells = CELLS
+    if options.cells:
+        named = options.cells.split(",")
+        cells = [cell for cell in CELLS if "+".join(cell) in named]
+        assert len(cells) == len(named), f"--cells: allowed are {['+'.join(c) for c in CELLS]}"
     if options.test:
-        return test(options.dataset, options.data_path, file, options.jobs)
-    search(options.dataset, options.data_path, file, options.jobs)
+        return test(options.dataset, options.data_path, file, options.jobs, cells)
+    search(options.dataset, options.data_path, file, options.jobs, cells)
     return 0
 
 
