@@ -60,34 +60,33 @@ class SL(Loss):
     log_q = ("none", "negatives", "both")
     Params = SLParams
 
+    @property
+    def negative_weight(self) -> float:
+        """c."""
+        return 1.0
+
     def softmax_form(self) -> SoftmaxForm:
         """With the negatives alone in the denominator; see :meth:`Loss.softmax_form`."""
-        return SoftmaxForm(self.params.temperature, with_positive=False)
+        temperature, weight = self.params.temperature, self.negative_weight
+        return SoftmaxForm(temperature, with_positive=False, weight=weight)
 
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)``; see :meth:`Loss.forward`."""
-        temperature = self.params.temperature
-        return softmax_loss(batch.positive_logit(temperature), batch.logits(temperature))
+        positive, logits = (
+            f(self.params.temperature) for f in (batch.positive_logit, batch.logits)
+        )
+        return softmax_loss(positive, logits, self.negative_weight)
 
 
 @register
-class BSL(Loss):
+class BSL(SL):
     """Softmax loss whose negative side has a weight of its own."""
 
     name = "bsl"
     idea = "softmax loss whose negative side has a weight of its own"
-    paper = "Wu et al., ICDE 2024"
-    similarity = "cosine"
-    negatives = 64
-    log_q = ("none", "negatives", "both")
     Params = BSLParams
 
-    def softmax_form(self) -> SoftmaxForm:
-        """As :class:`SL`, with its weight; see :meth:`Loss.softmax_form`."""
-        weight = self.params.negative_weight
-        return SoftmaxForm(self.params.temperature, with_positive=False, weight=weight)
-
-    def forward(self, batch: LossBatch) -> Tensor:
-        """The loss ``(B,)``; see :meth:`Loss.forward`."""
-        temperature, weight = self.params.temperature, self.params.negative_weight
-        return softmax_loss(batch.positive_logit(temperature), batch.logits(temperature), weight)
+    @property
+    def negative_weight(self) -> float:
+        """The parameter of this name."""
+        return float(self.params.negative_weight)
