@@ -42,8 +42,15 @@ class LossChoice:
     reg_weight: float
 
 
-WORDS = ("loss_similarity", "score_similarity", "loss_log_q", "loss_mask", "loss_weight")
-"""Settings of a loss that are one of a few words."""
+WORDS = (
+    "loss_similarity",
+    "score_similarity",
+    "loss_log_q",
+    "loss_mask",
+    "loss_weight",
+    "neg_shared",
+)
+"""Settings of a loss that are one of a few words, or yes or no."""
 
 
 def loss_name(config: RunConfig) -> str:
@@ -77,7 +84,7 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
     posterior = config["loss_weight"] == "posterior"
     return LossChoice(
         name=name,
-        params=parse(loss.Params, _mapping(config, "loss_args"), "loss_args"),
+        params=parse(loss.Params, _mapping(config, "loss_args"), "loss_args", f"loss {name}"),
         similarity=similarity,
         score_similarity=config["score_similarity"] or similarity,
         log_q=log_q,

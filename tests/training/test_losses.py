@@ -260,6 +260,10 @@ REFUSED: list[tuple[str, str]] = [
         "--loss=ssm --loss_args.temprature=1",
         "loss_args.temprature: no such parameter; did you mean",
     ),
+    (
+        "--loss=bpr --loss_args.temperature=1",
+        "loss_args.temperature: no such parameter; allowed with loss bpr: no parameter at all.",
+    ),
     ("--loss=ssm --loss_args.temperature=0", "loss_args.temperature: got 0"),
     ("--loss=ssm --loss_similarity=euclid", "loss_similarity: got 'euclid', allowed is one of"),
     (
@@ -496,6 +500,7 @@ for more, words in (
     ({"loss": "ssm", "loss_args": {"temprature": 1}}, "loss_args.temprature: no such parameter"),
     ({"loss": "ssm", "loss_similarity": "cos"}, "loss_similarity: got 'cos'"),
     ({"loss": "ssm", "neg_sampler": "dns", "neg_shared": True}, "neg_shared: got True"),
+    ({"loss": "ssm", "neg_shared": "no"}, "neg_shared: got 'no', allowed is True or False"),
     ({"loss": "ssm", "neg_sampler": "dns", "loss_log_q": "both"}, "loss_log_q: neg_sampler 'dns'"),
     ({"loss": "ssm", "model": "NGCF"}, "NGCF has neither vectors nor pair scores"),
     ({"loss_args": {"temperature": 1}}, "acts only with a loss over many"),
