@@ -14,7 +14,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import idle
 from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, having, ours
 
-from .loss_settings import check_loss, check_loss_type
+from .loss_settings import check_loss, check_loss_type, idle_beside_loss
 from .reads import check_packages, known_keys, read_by
 from .sampler_settings import is_sampled, parsed_settings
 
@@ -118,7 +118,7 @@ def remarks(config: Any) -> Iterator[str]:
     """Sentences about what was given and does nothing."""
     for key, words in idle_parameters(config).items():
         yield f"{key} has no effect here: it acts only with {words}."
-    for key, reason in NOT_IN_A_RUN.items():
+    for key, reason in (*NOT_IN_A_RUN.items(), *idle_beside_loss(config).items()):
         if key in _changed(config):
             yield f"{key} has no effect here: {reason}."
     unread = [key for key in _changed(config) if not _is_read(key, config.model_class)]

@@ -18,13 +18,18 @@ from torch import Tensor
 
 
 class SymmetricProduct(torch.autograd.Function):
-    """``A @ x`` for a symmetric sparse A; the gradient of x is ``A @ gradient``."""
+    """``A @ x`` for a symmetric sparse A; the gradient of x is ``A @ gradient``.
+
+    With mixed precision too it is one of float32: the CPU has no other for rows in compressed
+    form, and the sampler, which is not under it, would keep other vectors than the loss.
+    """
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, x: Tensor) -> Tensor:
         """A (N, N) in compressed rows and x (N, D) give (N, D)."""
         ctx.matrix = matrix
-        return matrix @ x
+        with torch.autocast(x.device.type, enabled=False):
+            return matrix @ x.to(matrix.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:

@@ -42,8 +42,15 @@ class LossChoice:
     reg_weight: float
 
 
-WORDS = ("loss_similarity", "score_similarity", "loss_log_q", "loss_mask", "loss_weight")
-"""Settings of a loss that are one of a few words."""
+WORDS = (
+    "loss_similarity",
+    "score_similarity",
+    "loss_log_q",
+    "loss_mask",
+    "loss_weight",
+    "neg_shared",
+)
+"""Settings of a loss that are one of a few words, or yes or no."""
 
 
 def loss_name(config: RunConfig) -> str:
@@ -77,7 +84,7 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
     posterior = config["loss_weight"] == "posterior"
     return LossChoice(
         name=name,
-        params=parse(loss.Params, _mapping(config, "loss_args"), "loss_args"),
+        params=parse(loss.Params, _mapping(config, "loss_args"), "loss_args", f"loss {name}"),
         similarity=similarity,
         score_similarity=config["score_similarity"] or similarity,
         log_q=log_q,
@@ -167,7 +174,9 @@ def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
             "which gives the model's own loss its negatives; name a sampler with neg_sampler."
         )
     _check_model(config.model_class, choice)
-    if not is_shared(config) and choice.log_q != "none":
+    if is_shared(config):
+        _check_batch(config)
+    elif choice.log_q != "none":
         cls: Any = sampler_class(str(config["neg_sampler"]).lower())
         if cls.log_prob is NegativeSampler.log_prob:
             raise law_unknown(cls.name)
@@ -226,6 +235,41 @@ def _check_model(model: type[Any], choice: LossChoice) -> None:
             f"{model.__name__} scores by the rows of a batch; allowed with it are the others "
             "(recbole-bns losses)."
         )
+
+
+def _check_batch(config: RunConfig) -> None:
+    """Refuse batches that are too small for their lists, of which nothing would be learned."""
+    cls: Any = sampler_class(str(config["neg_sampler"]).lower())
+    rows = config["train_batch_size"]
+    if rows < cls.least_rows:
+        raise UsageError(
+            f"train_batch_size: got {rows}, but neg_sampler '{cls.name}' makes a batch's list of "
+            f"its own rows, and of so few there is no negative; allowed is {cls.least_rows} or "
+            "more."
+        )
+
+
+def idle_beside_loss(config: RunConfig) -> dict[str, str]:
+    """Settings that a loss over many negatives, or the form of these, switches off.
+
+    Returns:
+        ``loss_mask`` -> why it has no effect; empty where the model's own loss is trained.
+    """
+    name = loss_name(config)
+    if name == OWN_LOSS:
+        return {}
+    idle = {"require_pow": f"the L2 term beside loss: {name} is always one of squares"}
+    cls: Any = sampler_class(str(config["neg_sampler"]).lower())
+    if not is_shared(config):
+        idle["loss_mask"] = (
+            f"neg_sampler '{cls.name}' draws negatives of each positive's own here, of which none "
+            "is a training item of its user"
+        )
+    elif cls.only_shared:
+        idle["neg_sample_num"] = (
+            f"a list of neg_sampler '{cls.name}' is as long as the batch or the catalogue is"
+        )
+    return idle
 
 
 def _check_own_loss(config: RunConfig, given: Mapping[str, Any]) -> None:

@@ -165,7 +165,7 @@ def allowed(spec: dataclasses.Field[Any]) -> str:
     return words
 
 
-def parse(cls: type[P], given: Mapping[str, Any], path: str) -> P:
+def parse(cls: type[P], given: Mapping[str, Any], path: str, owner: str = "") -> P:
     """Build ``cls`` from ``given``.
 
     What is left of a parameter that has gone stands in ``cls.REMOVED``: name -> (its old default,
@@ -176,6 +176,7 @@ def parse(cls: type[P], given: Mapping[str, Any], path: str) -> P:
         cls: a dataclass whose fields are declared by :func:`param`.
         given: name to value, names as users write them.
         path: where the mapping stands, for errors: ``neg_sampler_args``.
+        owner: whose parameters they are, for errors: ``loss ssm``.
 
     Raises:
         UsageError: unknown name, wrong type, or a value out of range.
@@ -189,8 +190,9 @@ def parse(cls: type[P], given: Mapping[str, Any], path: str) -> P:
             continue
         if key not in specs:
             known = ", ".join(specs) or "no parameter at all"
+            allowed = f"allowed with {owner}" if owner else "allowed"
             raise UsageError(
-                f"{path}.{key}: no such parameter{nearest(str(key), specs)}; allowed: {known}."
+                f"{path}.{key}: no such parameter{nearest(str(key), specs)}; {allowed}: {known}."
             )
         spec = specs[key]
         values[spec.name] = check_parameter(spec, value, f"{path}.{key}")

@@ -20,10 +20,14 @@ class Registry(Generic[T]):
         kind: what the classes are, for errors: ``sampler``.
         group: of the entry points by which installed packages add theirs.
         package: the package whose import registers our own.
+        beside: what the setting may be without naming a class, for errors.
     """
 
-    def __init__(self, setting: str, kind: str, group: str, package: str) -> None:
+    def __init__(
+        self, setting: str, kind: str, group: str, package: str, beside: tuple[str, ...] = ()
+    ) -> None:
         self.setting, self.kind, self.group, self.package = setting, kind, group, package
+        self.beside = beside
         self.classes: dict[str, type[T]] = {}
         """What is registered so far."""
         self.loaded = False
@@ -73,8 +77,9 @@ class Registry(Generic[T]):
         """
         known = self.available()
         if name not in known:
+            allowed = [*self.beside, *known]
             raise UsageError(
-                f"{self.setting}: got '{name}'{nearest(str(name), known)}; allowed: "
-                f"{', '.join(known)}."
+                f"{self.setting}: got '{name}'{nearest(str(name), allowed)}; allowed: "
+                f"{', '.join(allowed)}."
             )
         return known[name]

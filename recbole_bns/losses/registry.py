@@ -11,7 +11,9 @@ from .base import Loss
 
 L = TypeVar("L", bound=type[Loss])
 
-_registry: Registry[Loss] = Registry("loss", "loss", "recbole_bns.losses", f"{__package__}.forms")
+_registry: Registry[Loss] = Registry(
+    "loss", "loss", "recbole_bns.losses", f"{__package__}.forms", beside=("model",)
+)
 
 
 def register(cls: L) -> L:

@@ -19,7 +19,15 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import allowed, check_parameter, param
 
-from .values import anything, columns_of, epochs_of, interval_of, intervals_of, one_of
+from .values import (
+    anything,
+    clipping_of,
+    columns_of,
+    epochs_of,
+    interval_of,
+    intervals_of,
+    one_of,
+)
 
 EXCLUDED = ("all", "train", "none")
 """``--exclude`` of ``predict``: items that a user has touched and is not recommended."""
@@ -354,7 +362,11 @@ class Training:
     eval_step: int = setting(1, "Epochs between two validations; 0: none.", in_sweep="sweep")
     stopping_step: int = setting(10, "Validations without a better one that end it.", low=0)
     clip_grad_norm: Mapping[str, Any] | None = setting(
-        None, "Cut gradients off at a norm.", optional=True, example="{max_norm: 1}"
+        None,
+        "Cut gradients off at a norm.",
+        optional=True,
+        check=clipping_of,
+        example="{max_norm: 1}",
     )
     shuffle: bool = setting(True, "Shuffle the training interactions in each epoch.")
     enable_amp: bool = setting(False, "Mixed precision.")

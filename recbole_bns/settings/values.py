@@ -83,6 +83,24 @@ def intervals_of(value: Any, key: str) -> Any:
     return value
 
 
+def clipping_of(value: Any, key: str) -> Any:
+    """What ``torch.nn.utils.clip_grad_norm_`` takes: ``max_norm``, and perhaps ``norm_type``.
+
+    Raises:
+        UsageError: not a mapping of these, or no ``max_norm`` above 0.
+    """
+    _check_mapping(value, key, "{max_norm: 1}")
+    names = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
+    for name in value:
+        if name not in names:
+            hint = nearest(str(name), names)
+            raise UsageError(f"{key}.{name}: no such parameter{hint}; allowed: {', '.join(names)}.")
+    norm = value.get("max_norm")
+    if isinstance(norm, bool) or not isinstance(norm, (int, float)) or not norm > 0:
+        raise UsageError(f"{key}.max_norm: got {norm!r}, allowed is a number > 0.")
+    return value
+
+
 def _check_mapping(value: Any, key: str, example: str) -> None:
     if not isinstance(value, Mapping):
         raise UsageError(f"{key}: got {value!r}, allowed is a mapping such as {example}.")

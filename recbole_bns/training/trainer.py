@@ -87,6 +87,7 @@ class TrainerMixin(_Host):
         self, config: RunConfig, model: nn.Module, saved_model_file: str | Path | None = None
     ) -> None:
         super().__init__(config, upgrade(model, config))
+        _check_learner(config, self.model)
         stem = Path(self.saved_model_file)
         self.saved_model_file: str = str(saved_model_file or stem.with_suffix(".pt"))
         self.evaluator = PerUserEvaluator(config)
@@ -272,6 +273,23 @@ class TrainerMixin(_Host):
             checkpoint.check(state, path, self.config, "name one of this training", of)
             checkpoint.restore(self.model, state, path)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+
+def _check_learner(config: RunConfig, model: nn.Module) -> None:
+    """Refuse the optimiser of sparse gradients for a model that has others.
+
+    Raises:
+        UsageError: a weight is not of a sparse table, as it is in all models of RecBole.
+    """
+    if str(config["learner"]).lower() != "sparse_adam":
+        return
+    tables = [m for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
+    sparse = {id(table.weight) for table in tables if table.sparse}
+    if any(id(weight) not in sparse for weight in model.parameters() if weight.requires_grad):
+        raise UsageError(
+            f"learner: got 'sparse_adam', which trains tables with sparse gradients alone, but "
+            f"{config['model']} has weights with others; allowed are adam, sgd, adagrad, rmsprop."
+        )
 
 
 @cache

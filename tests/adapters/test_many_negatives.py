@@ -185,6 +185,19 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+@pytest.mark.parametrize("sampler", ["rns", "dns"])
+def test_lightgcn_propagates_in_float32_with_mixed_precision_too(make: Make, sampler: str) -> None:
+    _, train, model = bound(make, "LightGCN", neg_sampler=sampler, loss="ssm", neg_sample_num=4)
+    batch = next(iter(train))
+    wide = loss_and_gradients(model, model.calculate_loss(batch))
+    with torch.autocast("cpu"):  # bfloat16, which the CPU's product of compressed rows lacks
+        loss = model.calculate_loss(batch)
+    found = loss_and_gradients(model, loss)
+    assert found[0] == pytest.approx(float(wide[0]), rel=0.02)
+    for one, other in zip(found[1], wide[1], strict=True):
+        assert float(one.flatten() @ other.flatten()) > 0.99 * float(one.norm() * other.norm())
+
+
 @pytest.mark.parametrize(
     "own",
     [

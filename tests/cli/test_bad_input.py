@@ -116,6 +116,19 @@ TABLE: list[tuple[str, str]] = [
         "--clip_grad_norm=5",
         r"clip_grad_norm: got 5, allowed is a mapping such as \{max_norm: 1\}\.",
     ),
+    (
+        "--clip_grad_norm={max_norm:1}",  # YAML has no mapping without the space
+        r"clip_grad_norm\.max_norm:1: no such parameter; did you mean 'max_norm'\?; allowed: "
+        r"max_norm, norm_type, error_if_nonfinite, foreach\.",
+    ),
+    (
+        "--clip_grad_norm.max_norm=-1",
+        r"clip_grad_norm\.max_norm: got -1, allowed is a number > 0\.",
+    ),
+    (
+        "--clip_grad_norm.norm_type=2",
+        r"clip_grad_norm\.max_norm: got None, allowed is a number > 0\.",
+    ),
     ("--metrics=Recal", r"metrics: got 'Recal'; did you mean 'recall'\?; allowed: .*ndcg.*\."),
     ("--topk=0", r"topk: got 0, allowed are integers >= 1\."),
     ("--topk=5,a", r"topk: got 'a', allowed are integers >= 1\."),

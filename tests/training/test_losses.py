@@ -12,6 +12,7 @@ from test_resume import Killed, assert_same, die_at
 from tiny import Settings, build_model, prepare, run_fresh
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
+from recbole_bns.adapters.acting import remarks
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.split import open_data, pairs_of
 from recbole_bns.cli import main
@@ -249,10 +250,19 @@ REFUSED: list[tuple[str, str]] = [
         "--model=SASRec --loss=gbce --neg_sampler=rns --loss_type=CE",
         "loss_type: got 'CE', but loss: gbce takes its place; leave one of them out.",
     ),
-    ("--loss=smm", "loss: got 'smm'; did you mean 'ssm'?; allowed: "),
+    ("--loss=smm", "loss: got 'smm'; did you mean 'ssm'?; allowed: model, bce, "),
+    ("--loss=none", "loss: got 'none'; allowed: model, bce, "),
+    (
+        "--loss=ssm --neg_sampler=inbatch --train_batch_size=1",
+        "train_batch_size: got 1, but neg_sampler 'inbatch' makes a batch's list of its own rows",
+    ),
     (
         "--loss=ssm --loss_args.temprature=1",
         "loss_args.temprature: no such parameter; did you mean",
+    ),
+    (
+        "--loss=bpr --loss_args.temperature=1",
+        "loss_args.temperature: no such parameter; allowed with loss bpr: no parameter at all.",
     ),
     ("--loss=ssm --loss_args.temperature=0", "loss_args.temperature: got 0"),
     ("--loss=ssm --loss_similarity=euclid", "loss_similarity: got 'euclid', allowed is one of"),
@@ -313,6 +323,35 @@ def test_a_list_without_a_law_is_refused_before_the_training(make: Make) -> None
     config = make("BPR", neg_sampler="all", loss="ssm", loss_log_q="negatives")
     with pytest.raises(UsageError, match="neg_sampler 'all' does not know how likely its draws"):
         prepare(config)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"neg_sampler": "rns", "loss_mask": False}, "loss_mask has no effect here: neg_sampler"),
+        ({"neg_sampler": "inbatch", "neg_sample_num": 7}, "neg_sample_num has no effect here: a"),
+        ({"neg_sampler": "rns", "require_pow": True}, "require_pow has no effect here: the L2"),
+        ({"neg_sampler": "rns", "neg_shared": True, "neg_sample_num": 7, "loss_mask": False}, ""),
+        ({"neg_sampler": "inbatch", "loss_mask": False}, ""),
+        ({"neg_sampler": "rns", "loss": "model", "neg_sample_num": 7, "require_pow": True}, ""),
+    ],
+)
+def test_a_setting_that_a_loss_or_its_list_switches_off_is_named(
+    make: Make, given: Settings, sentence: str
+) -> None:
+    found = list(remarks(make("LightGCN", **{"loss": "ssm", **given})))
+    assert len(found) == bool(sentence), found
+    assert all(each.startswith(sentence) for each in found)
+
+
+def test_the_optimiser_of_sparse_gradients_is_refused_for_dense_ones(make: Make) -> None:
+    config = make("BPR", learner="sparse_adam", neg_sampler="rns", loss="ssm")
+    model = build_model(config, prepare(config)[0])
+    trainer = get_trainer(config["MODEL_TYPE"], "BPR")
+    with pytest.raises(UsageError, match="learner: got 'sparse_adam', which trains tables with"):
+        trainer(config, model)
+    model.user_embedding.sparse = model.item_embedding.sparse = True
+    trainer(config, model).tensorboard.close()
 
 
 # --- Going on ----------------------------------------------------------------------------------
@@ -461,6 +500,7 @@ for more, words in (
     ({"loss": "ssm", "loss_args": {"temprature": 1}}, "loss_args.temprature: no such parameter"),
     ({"loss": "ssm", "loss_similarity": "cos"}, "loss_similarity: got 'cos'"),
     ({"loss": "ssm", "neg_sampler": "dns", "neg_shared": True}, "neg_shared: got True"),
+    ({"loss": "ssm", "neg_shared": "no"}, "neg_shared: got 'no', allowed is True or False"),
     ({"loss": "ssm", "neg_sampler": "dns", "loss_log_q": "both"}, "loss_log_q: neg_sampler 'dns'"),
     ({"loss": "ssm", "model": "NGCF"}, "NGCF has neither vectors nor pair scores"),
     ({"loss_args": {"temperature": 1}}, "acts only with a loss over many"),

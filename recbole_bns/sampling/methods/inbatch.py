@@ -92,6 +92,7 @@ class InBatch(NegativeSampler, SharedList):
     idea = "the positives of the batch's other rows, so popular items more often"
     paper = "Chen et al., KDD 2017"
     only_shared = True
+    least_rows = 2
 
     def setup(self) -> None:
         """Weigh the items by their training interactions, once."""
