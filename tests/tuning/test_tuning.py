@@ -435,7 +435,6 @@ def wait_for(
     pytest.fail(f"too slow: {log.read_text(encoding='utf-8') if log.is_file() else ''}")
 
 
-@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize("number_", [signal.SIGINT, signal.SIGKILL])
@@ -477,7 +476,6 @@ def test_an_ended_driver_goes_on_where_it_was(settings, tmp_path, number_):
     assert [row["epochs"] for row in rows] == ["60"] * 3
 
 
-@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.process
 def test_a_cluster_of_several_nodes_and_one_of_them_dies(settings, tmp_path, monkeypatch):
