@@ -87,7 +87,11 @@ def outcome(words: list[str], capsys: Any) -> tuple[int, str]:
     """Exit status and sentence of a command, which ends without a traceback."""
     capsys.readouterr()
     code = main(words)
-    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("WARNING")]
+    said = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if not line.startswith(("WARNING", "note: "))
+    ]
     assert code in (0, 2), said
     assert len(said) == (1 if code else 0), said
     assert not any("Traceback" in line for line in said)
