@@ -22,6 +22,14 @@ OTHERS = ("NeuMF", "NNCF", "Random")
 Settings = dict[str, Any]
 LOSS: dict[str, Settings] = {"all": {"loss": "ssm"}}
 """Samplers that need a loss over many negatives -> one."""
+WITH_FEATURES: Settings = {
+    "load_col": {
+        "inter": ["user_id", "item_id"],
+        "user": ["user_id", "occupation"],
+        "item": ["item_id", "genre"],
+    },
+}
+"""Load what the tiny data set has of users and items beside their ids."""
 
 
 def write_atomic(path: Path, header: str, rows: list[tuple[Any, ...]]) -> None:

@@ -29,7 +29,7 @@ from recbole_bns.sampling.capabilities import (
 )
 
 from .lightgcn import SharedLightGCN
-from .many_negatives import Drawn, ManyNegatives, similarity_of
+from .many_negatives import Drawn, ManyNegatives, ManyWithVectors, similarity_of
 from .models import scoring_mode
 from .vectors import alike, factors, has_queries, has_vectors, query_vectors
 
@@ -298,16 +298,26 @@ def all_scores(
         users: numbers, on the CPU.
         device: of the model.
     """
-    scorer = _as_evaluated(model) or best_scorer(model, columns_of(train, device))(None)
+    vectors = evaluated_vectors(model)
+    if vectors is None:
+        scorer = best_scorer(model, columns_of(train, device))(None)
+    else:
+        scorer = FactorScorer(*vectors)
     for part in users.split(max(SCORES_AT_ONCE // train.item_num, 1)):
         yield part, scorer.catalogue(part.to(device)).float()
 
 
-def _as_evaluated(model: Any) -> Scorer | None:
-    """A scorer of a model whose training may compare in another way than its evaluation."""
-    if isinstance(model, ManyNegatives) and has_vectors(type(model)):
-        return FactorScorer(*model.evaluation_vectors())
-    return None
+def evaluated_vectors(model: Any) -> tuple[Tensor, Tensor] | None:
+    """User vectors (U, D) and item vectors (I, D) whose dot products an evaluation ranks by.
+
+    They may be others than those of the training. None for a model without.
+
+    Args:
+        model: as it is left to score (``scoring_mode``).
+    """
+    if isinstance(model, ManyWithVectors) and has_vectors(type(model)):
+        return model.evaluation_vectors()
+    return factors(model)
 
 
 def on_device(features: Interaction | None, device: torch.device) -> Interaction | None:

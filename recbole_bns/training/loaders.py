@@ -23,13 +23,13 @@ from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import NegativeSampler, build, get
-from recbole_bns.sampling.capabilities import Negatives, SideData, of_type
+from recbole_bns.sampling.capabilities import Negatives, of_type
 from recbole_bns.settings.declared import NO_SAMPLER
 from recbole_bns.settings.values import epochs_of
 
 from .limits import check_team
 from .recording.recorder import NegativeRecorder
-from .side_data import side_data
+from .side_data import all_side_data
 
 
 def data_preparation(config: RunConfig, dataset: Any) -> tuple[Any, Any, Any]:
@@ -131,8 +131,8 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     catalogue = catalogue_of(train).to(config["device"])
     check_schedules(params, config["epochs"], "neg_sampler_args")
     start = perf_counter()
-    needs = [n for n in get(name).requirements_of(params) if isinstance(n, SideData)]
-    side = {need.name: side_data(need, config, train, catalogue, held_out) for need in needs}
+    needs = get(name).requirements_of(params)
+    side = all_side_data(needs, config, train, catalogue, held_out)
     core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
     check_served(core, config.model_class)
@@ -154,8 +154,8 @@ def _drawn(
         return None
     weigher = None
     if choice.weight is not None:
-        needs = [need for need in choice.weight.requirements() if isinstance(need, SideData)]
-        side = {n.name: side_data(n, config, train, core.catalogue, held_out) for n in needs}
+        needs = choice.weight.requirements()
+        side = all_side_data(needs, config, train, core.catalogue, held_out)
         weigher = PosteriorWeight(core.catalogue, choice.weight, seed=config["seed"], side=side)
         weigher = weigher.to(config["device"])
     drawn = Drawn(core, is_shared(config), weigher)

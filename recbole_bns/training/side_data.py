@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from logging import getLogger
 from typing import Any
 
@@ -19,7 +19,13 @@ from recbole_bns.adapters.split import pairs_of
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
-from recbole_bns.sampling.capabilities import HeldOutPairs, ModelValues, SideData, UserColumn
+from recbole_bns.sampling.capabilities import (
+    HeldOutPairs,
+    ModelValues,
+    Requirement,
+    SideData,
+    UserColumn,
+)
 from recbole_bns.sampling.priors.pairs import TABLE_LIMIT
 from recbole_bns.settings.declared import NO_SAMPLER
 
@@ -177,6 +183,21 @@ def side_data(
         case UserColumn():
             return user_groups(need, train)
     raise UsageError(f"{need.setting}: '{need.name}' is nothing that RecBole's data sets have.")
+
+
+def all_side_data(
+    needs: Iterable[Requirement],
+    config: RunConfig,
+    train: Any,
+    catalogue: Catalogue,
+    held_out: list[Any],
+) -> dict[str, Tensor]:
+    """What :func:`side_data` has for each of some requirements that is one of data, by name."""
+    return {
+        need.name: side_data(need, config, train, catalogue, held_out)
+        for need in needs
+        if isinstance(need, SideData)
+    }
 
 
 def user_groups(need: UserColumn, train: Any) -> Tensor:

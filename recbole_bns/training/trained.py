@@ -14,12 +14,10 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from torch import Tensor
 
 from recbole_bns.adapters.config import BNSConfig
-from recbole_bns.adapters.many_negatives import ManyNegatives
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import make_model, scoring_mode
-from recbole_bns.adapters.scorers import all_scores
+from recbole_bns.adapters.scorers import all_scores, evaluated_vectors
 from recbole_bns.adapters.split import open_data, pairs_of
-from recbole_bns.adapters.vectors import factors, has_vectors
 from recbole_bns.common.errors import UsageError, nearest, refusals
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs import checkpoint
@@ -175,9 +173,7 @@ def embeddings(trained: Trained) -> dict[str, tuple[list[str], np.ndarray]]:
         UsageError: the model has no such vectors.
     """
     with torch.no_grad(), scoring_mode(trained.model):
-        model = trained.model
-        own = isinstance(model, ManyNegatives) and has_vectors(type(model))
-        vectors = model.evaluation_vectors() if own else factors(model)
+        vectors = evaluated_vectors(trained.model)
     if vectors is None:
         raise UsageError(
             f"model: {trained.config['model']} has no vectors whose dot products are its scores; "

@@ -13,7 +13,7 @@ from recbole.data.interaction import Interaction
 from recbole.model.general_recommender import BPR, LightGCN
 from recbole.model.loss import BPRLoss
 from recbole.utils import get_model
-from tiny import Settings, build_model, prepare
+from tiny import WITH_FEATURES, Settings, build_model, prepare
 from torch import Tensor
 
 from recbole_bns import BNSConfig, get_trainer, pair_scores, query_vectors
@@ -304,11 +304,7 @@ SMALL: Settings = {
     "mlp_embedding_size": 8,
 }
 FEATURES: Settings = {
-    "load_col": {
-        "inter": ["user_id", "item_id"],
-        "user": ["user_id", "occupation"],
-        "item": ["item_id", "genre"],
-    },
+    **WITH_FEATURES,
     "train_batch_size": 60,
     "neg_sampler": "rns",
 }

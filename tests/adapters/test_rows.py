@@ -15,7 +15,7 @@ from recbole.data.interaction import Interaction
 from recbole.model.context_aware_recommender import FM
 from recbole.model.loss import BPRLoss
 from recbole.utils import InputType, get_model
-from tiny import Settings, build_model, prepare
+from tiny import WITH_FEATURES, Settings, build_model, prepare
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
 from recbole_bns.adapters.checks import known_models
@@ -59,11 +59,7 @@ SEQUENCES: Settings = {
     "learning_rate": 0.05,
 }
 FEATURES: Settings = {
-    "load_col": {
-        "inter": ["user_id", "item_id"],
-        "user": ["user_id", "occupation"],
-        "item": ["item_id", "genre"],
-    },
+    **WITH_FEATURES,
     "train_batch_size": 300,
     "learning_rate": 0.05,
 }

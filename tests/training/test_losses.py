@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from test_resume import Killed, assert_same, die_at
-from tiny import Settings, build_model, prepare, run_fresh
+from tiny import WITH_FEATURES, Settings, build_model, prepare, run_fresh
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
 from recbole_bns.adapters.acting import remarks
@@ -128,13 +128,6 @@ SEQUENCES: Settings = {
     "MAX_ITEM_LIST_LENGTH": 5,
     "hidden_size": 8,
 }
-FEATURES: Settings = {
-    "load_col": {
-        "inter": ["user_id", "item_id"],
-        "user": ["user_id", "occupation"],
-        "item": ["item_id", "genre"],
-    },
-}
 
 
 @pytest.mark.parametrize(
@@ -149,8 +142,8 @@ FEATURES: Settings = {
         ("NeuMF", {}, {"loss": "bce"}),
         ("NeuMF", {}, {"loss": "ssm", "neg_sampler": "rns", "neg_shared": True}),
         ("NeuMF", {}, {"loss": "slk", "loss_args.refresh_every": 1, "epochs": 2}),
-        ("FM", FEATURES, {"loss": "bce", "neg_sampler": "dns"}),
-        ("FM", FEATURES, {"loss": "ssm", "neg_sampler": "rns", "neg_shared": True}),
+        ("FM", WITH_FEATURES, {"loss": "bce", "neg_sampler": "dns"}),
+        ("FM", WITH_FEATURES, {"loss": "ssm", "neg_sampler": "rns", "neg_shared": True}),
     ],
 )
 def test_models_that_score_by_rows_train(

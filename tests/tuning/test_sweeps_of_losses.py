@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from swept import RESULT
 from tiny import Settings
 
 from recbole_bns import UsageError, losses
@@ -175,23 +176,7 @@ def test_what_a_sweep_writes_names_the_loss(settings: Settings, tmp_path: Path) 
     again = yaml.safe_load(text)
     assert (again["loss"], again["loss_args"]["temperature"]) == ("ssm", 0.2)
     assert "loss_args.temperature" in trials_csv(plan, found).splitlines()[0]
-    result: Any = {
-        "model": "BPR",
-        "dataset": "tiny",
-        "neg_sampler": "dns",
-        "neg_sampler_label": "dns",
-        "loss": "ssm",
-        "seed": 1,
-        "train_epoch_seconds": [1.0],
-        "epochs": 1,
-        "best_epoch": 1,
-        "tuned_file": None,
-        "best_valid_result": {"ndcg@20": 0.6},
-        "test_result": {"ndcg@20": 0.55},
-        "checkpoint": "c",
-        "run_dir": "r",
-    }
-    page = markdown(plan, found, best, result)
+    page = markdown(plan, found, best, {**RESULT, "loss": "ssm"})
     assert page.startswith("# BPR on tiny with dns, loss ssm: 3 trials\n")
     assert "| temperature " in page
     assert "| `loss_args.temperature` " in page

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from swept import RESULT
 from tiny import LOSS, ROOT, Settings, start
 
 from recbole_bns import BNSConfig, UsageError
@@ -336,22 +337,7 @@ def test_tables_of_a_sweep(settings, tmp_path):
     again = yaml.safe_load(text)
     assert (again["learning_rate"], again["neg_sampler_args"]["best_num"]) == (0.2, 2)
     assert (again["model"], again["dataset"], again["tuned"]) == ("BPR", "tiny", False)
-    result = {
-        "model": "BPR",
-        "dataset": "tiny",
-        "neg_sampler_label": "dns",
-        "seed": 1,
-        "train_epoch_seconds": [1.0],
-        "epochs": 1,
-        "best_epoch": 1,
-        "tuned_file": None,
-        "best_valid_result": {"ndcg@20": 0.6},
-        "test_result": {"ndcg@20": 0.55},
-        "checkpoint": "c",
-        "run_dir": "r",
-        "neg_sampler": "dns",
-    }
-    page = markdown(plan, found, best, result)
+    page = markdown(plan, found, best, RESULT)
     assert "3 finished, 1 failed" in page
     assert "| `learning_rate` " in page
     assert "1: 0.4000 (2); 2: 0.6000 (1)" in page, "means by the value of best_num"
