@@ -85,6 +85,12 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "no validation": ("BPR", {"neg_sampler": "rns", "valid_ratio": 0}),
     "recorded": ("BPR", {"neg_sampler": "bns", "neg_record": True, "neg_record_scores": [1, 3]}),
 }
+RECBOLES_STEP = (
+    {"fused_step": False}
+    if "fused_step" in (ROOT / "properties" / "overall.yaml").read_text(encoding="utf-8")
+    else {}
+)
+"""The lines are those of RecBole's own step, but for the last ones."""
 LEFT_OUT = {
     "train_epoch_seconds",
     "run_dir",
@@ -187,6 +193,7 @@ def main() -> None:
             "eval_batch_size": 100_000,
             "show_progress": False,
             "seed": 11,
+            **RECBOLES_STEP,
         }
         small = {"embedding_size": 8}
 
@@ -204,6 +211,11 @@ def main() -> None:
         for title, (model, settings) in MORE.items():
             number += 1
             run(title, model, settings, f"runs/{number}")
+        if RECBOLES_STEP:
+            for title, model in (("fused", "BPR"), ("fused LightGCN", "LightGCN")):
+                number += 1
+                step = {"fused_step": True, "reg_weight": 0.1}
+                run(title, model, {"neg_sampler": "bns", **step}, f"runs/{number}")
         settings = {**common, **small, "neg_sampler": "srns", "epochs": 2}
         run_recbole_bns("BPR", "tiny", None, settings, out="runs/resumed")
         run_recbole_bns(
@@ -223,6 +235,7 @@ def main() -> None:
             "--use_gpu=False",
             "--embedding_size=8",
             "--show_progress=False",
+            *(f"--{key}={value}" for key, value in RECBOLES_STEP.items()),
             "--out=compared",
             "--jobs=2",
         ]

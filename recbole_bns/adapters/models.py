@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from recbole.model.general_recommender import BPR, LightGCN
+from recbole.model.loss import BPRLoss
 from recbole.utils import get_model, init_seed
 from torch import Tensor, nn
 
+from recbole_bns.losses import bpr_pass
 from recbole_bns.runs.records import RunConfig
 
 from .lightgcn import SharedLightGCN
@@ -19,7 +21,15 @@ from .many_negatives import ManyNegatives, over_many
 from .sampler_settings import is_sampled
 from .vectors import forget_evaluation
 
-__all__ = ["RegularisedBPR", "SharedLightGCN", "make_model", "scoring_mode", "upgrade"]
+__all__ = [
+    "FusedBPR",
+    "RegularisedBPR",
+    "SharedLightGCN",
+    "fused_step",
+    "make_model",
+    "scoring_mode",
+    "upgrade",
+]
 
 
 def make_model(config: RunConfig, dataset: Any) -> Any:
@@ -77,10 +87,48 @@ class RegularisedBPR(BPR):
         return loss + self.reg_weight * batch_l2(users, positives, negatives)
 
 
+class FusedBPR(RegularisedBPR):
+    """The same in one compiled pass, loss and gradients, where :mod:`..losses.bpr_pass` serves."""
+
+    _memory: bpr_pass.GradientMemory
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """RecBole's loss and the batch L2, up to the rounding of sums."""
+        tables = self.user_embedding, self.item_embedding
+        users, items = (table.weight for table in tables)
+        if not (type(self.loss) is BPRLoss and all(map(_looked_up, tables))):
+            return super().calculate_loss(interaction)
+        if not bpr_pass.available(users, items):
+            return super().calculate_loss(interaction)
+        names = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
+        user, positive, negative = (interaction[name] for name in names)
+        return bpr_pass.bpr_pass(
+            users,
+            items,
+            (user, positive, negative),
+            self._memory,
+            gamma=self.loss.gamma,
+            reg_weight=self.reg_weight,
+        )
+
+
+def _looked_up(table: nn.Embedding) -> bool:
+    """Whether a table does nothing but look rows up, with gradients for all weights."""
+    plain = type(table) is nn.Embedding and not (table.sparse or table.scale_grad_by_freq)
+    return plain and table.padding_idx is None and table.max_norm is None
+
+
+def fused_step(config: RunConfig) -> bool:
+    """Whether the step is fused: as ``fused_step`` says, or where a sampler of ours draws."""
+    asked = config["fused_step"]
+    return is_sampled(config) if asked is None else bool(asked)
+
+
 def upgrade(model: nn.Module, config: RunConfig) -> nn.Module:
     """Turn RecBole's own BPR or LightGCN into ours; with a ``loss`` any model that it serves.
 
-    BPR gets the batch L2 that ``reg_weight`` asks for, whoever samples. LightGCN shares its
+    BPR gets the batch L2 that ``reg_weight`` asks for, whoever samples, and the pass of
+    :class:`FusedBPR` where :func:`fused_step` says so. LightGCN shares its
     propagation where a sampler of ours may look at it; with ``neg_sampler: none`` nobody does, and
     it stays RecBole's to the bit. Other models, and subclasses, stay, but for the loss over many
     negatives (:mod:`.many_negatives`).
@@ -100,11 +148,20 @@ def upgrade(model: nn.Module, config: RunConfig) -> nn.Module:
     choice = chosen_loss(config)
     if type(model) is LightGCN and is_sampled(config):
         model.__class__ = SharedLightGCN
-    elif type(model) is BPR and config["reg_weight"] and choice is None:
-        model.__class__ = RegularisedBPR
-        model.__dict__["reg_weight"] = float(config["reg_weight"])
+    elif type(model) is BPR and choice is None:
+        _upgrade_bpr(model, float(config["reg_weight"] or 0.0), fused_step(config))
     if choice is not None:
         item = config["ITEM_ID_FIELD"]
         columns = (config["USER_ID_FIELD"], item, config["NEG_PREFIX"] + item)
         over_many(model, choice, columns, config["seed"])
     return model
+
+
+def _upgrade_bpr(model: Any, reg_weight: float, fused: bool) -> None:
+    if fused:
+        model.__class__ = FusedBPR
+        model.__dict__["_memory"] = bpr_pass.GradientMemory()
+    elif reg_weight:
+        model.__class__ = RegularisedBPR
+    if fused or reg_weight:
+        model.__dict__["reg_weight"] = reg_weight

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor
 
@@ -80,6 +82,46 @@ def scores_and_counts(
         counts[part.order] = count_not_above(rows[place], counted, values)
     assert scores is not None
     return scores, counts
+
+
+def can_stop(scorer: Scorer, items: Tensor) -> TypeGuard[FactorScorer]:
+    """Whether :func:`choices_and_counts` serves a scorer and candidates (B, K)."""
+    compiled = items.shape[1] <= COMPILED_TO and engine.available(items)
+    return compiled and isinstance(scorer, FactorScorer) and scorer.compiled
+
+
+def choices_and_counts(
+    scorer: FactorScorer,
+    users: Tensor,
+    items: Tensor,
+    catalogue: Catalogue,
+    negatives: int,
+    rule: count_kernels.Rule,
+    *,
+    all_items: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`scores_and_counts` that stops where a choice by F is certain.
+
+    Args:
+        scorer: with vectors that compiled loops read.
+        users: ``(B,)``.
+        items: ``(B, n · m)`` candidates.
+        catalogue: who interacted with what.
+        negatives: n.
+        rule: of the choice.
+        all_items: count over all items, positives included.
+
+    Returns:
+        ``(B, n · m)`` scores, ``(B, n · m)`` int64 counts, whole for rows that have an open choice,
+        and ``(B, n)`` int64 choices in ``[0, m)``, -1 for an open one.
+    """
+    lists = catalogue.indptr, catalogue.positives
+    if all_items:
+        lists = torch.zeros_like(catalogue.indptr), catalogue.positives
+    vectors, groups = (scorer.users, scorer.items), scorer.groups(users)
+    return count_kernels.score_until_certain(
+        vectors, groups, lists, items.contiguous(), negatives, rule
+    )
 
 
 def estimated_cdf(below: Tensor, total: Tensor, negative_num: Tensor, itself: Tensor) -> Tensor:

@@ -296,6 +296,17 @@ class Ours:
         example="{step_size: 20, gamma: 0.1}",
         overall=True,
     )
+    fused_step: bool | None = setting(
+        None,
+        "PyTorch's fused optimizer, and plain BPR's loss and gradients in one pass; null: where a "
+        "sampler of ours draws.",
+        like=True,
+        optional=True,
+        words="True, False or null",
+        written="changed",
+        in_sweep="sweep",
+        overall=True,
+    )
     neg_record: bool = setting(
         False,
         "Measure the negatives of every epoch: negatives.csv and items.csv in the run's folder.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -226,20 +227,40 @@ def test_the_greatest_gain_where_scores_are_no_numbers(catalogue: Catalogue, n: 
     assert 0.5 < float((found != candidates[..., 0]).double().mean()) < 1
 
 
-def test_rows_that_were_left_out_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal at the start of a callback of C is swallowed there, and nothing is computed."""
+def two_threads() -> None:
     if kernels._openmp() is None or torch.get_num_threads() < 2:
         pytest.skip("one thread does the work")
-    real, out = kernels._BODY, torch.zeros(8, dtype=torch.long)
 
-    def fill(part: Any) -> None:
-        part[:] = 1
 
-    kernels.spread(fill, (), (out.numpy(),), 1)
-    assert out.tolist() == [1] * 8
-    monkeypatch.setattr(kernels, "_BODY", lambda body: real(lambda _: None))
-    with pytest.raises(KeyboardInterrupt):
-        kernels.spread(fill, (), (out.numpy(),), 1)
+def test_a_loop_is_spread_as_it_runs_alone() -> None:
+    """Arguments of all kinds, more rows than threads, a last part that is shorter."""
+    two_threads()
+    generator = np.random.default_rng(0)
+    vectors = generator.standard_normal((2, 50, 7)).astype(np.float32)
+    users, items = generator.integers(0, 50, 1001), generator.integers(0, 50, (1001, 3))
+    alone, spread = np.empty((2, 1001, 3), np.float32)
+    loop = kernels.compiled("pairs").pairs
+    loop(*vectors, users, items, alone)
+    kernels.spread(loop, tuple(vectors), (users, items, spread), kernels.SPREAD_FROM)
+    assert np.array_equal(alone, spread)
+    apart = np.asfortranarray(items)  # is not one block of rows
+    spread[:] = 0
+    kernels.spread(loop, tuple(vectors), (users, apart, spread), kernels.SPREAD_FROM)
+    assert np.allclose(alone, spread, rtol=1e-5)
+
+
+def test_rows_that_were_left_out_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that ends early, for want of memory, leaves its mark unset."""
+    two_threads()
+    loop, zeros = kernels.compiled("pairs").pairs, np.zeros((8, 1), np.int64)
+    vectors = np.ones((2, 9, 4), np.float32)
+    rows = zeros[:, 0].copy(), zeros, np.zeros((8, 1), np.float32)
+    bodies = kernels.compiled("bodies")
+    taken = bodies.table((*vectors, *rows), 2)
+    taken[0] = 1  # the first part is somebody else's, who never does it
+    monkeypatch.setattr(bodies, "table", lambda *_: taken)
+    with pytest.raises(MemoryError):
+        kernels.spread(loop, tuple(vectors), rows, kernels.SPREAD_FROM)
 
 
 @pytest.mark.parametrize("own_only", [False, True])

@@ -89,7 +89,7 @@ batches = []
 inner = module.BPR.calculate_loss
 module.BPR.calculate_loss = lambda self, batch: batches.append(batch) or inner(self, batch)
 given = {**SETTINGS, "neg_sampler": "bns", "neg_sampler_args": {"cdf": "paper"},
-         "neg_sample_num": 2}
+         "neg_sample_num": 2, "fused_step": False}
 sys.argv.append("--neg_sampler_args.candidate_num=7")
 result = run_recbole("BPR", "tiny", config_dict=given)
 sys.argv.pop()
@@ -121,7 +121,8 @@ for more in ({}, {"neg_sampler": "none"}):
 for more, name in (
     ({}, "BPR"),
     ({"neg_sampler": "none"}, "RegularisedBPR"),
-    ({"neg_sampler": "rns"}, "RegularisedBPR"),
+    ({"neg_sampler": "rns", "fused_step": False}, "RegularisedBPR"),
+    ({"neg_sampler": "rns"}, "FusedBPR"),
 ):
     trainer = train(*load(reg_weight=0.1, **more)[:2])
     assert type(trainer.model).__name__ == name, more
@@ -239,7 +240,7 @@ def test_our_functions_take_the_place_of_recboles(stock_config, sampler, in_tmp)
     score, result = trainer.fit(train, valid)
     found = trainer.evaluate(test)
     trainer.tensorboard.close()
-    assert type(model).__name__ == "RegularisedBPR"
+    assert type(model).__name__ == "FusedBPR"
     assert score == result["mrr@10"]
     assert 0 < found["ndcg@10"] < 1
     assert Path(trainer.saved_model_file).suffix == ".pt"

@@ -51,7 +51,7 @@ def test_the_l2_term_of_bpr_is_there_whoever_samples(make: Make, sampler: str) -
     config = make("BPR", neg_sampler=sampler, reg_weight=0.3)
     train = loader_of(config)
     model = make_model(config, train._dataset)
-    assert type(model) is RegularisedBPR
+    assert isinstance(model, RegularisedBPR)
     stock = BPR(config, train._dataset)
     stock.load_state_dict(model.state_dict())
     if sampler == "rns":
@@ -86,7 +86,7 @@ def test_our_trainer_makes_a_model_of_others_whole(make: Make, sampler: str) -> 
     model = BPR(config, loader_of(config)._dataset)
     weights = list(model.parameters())
     trainer = trainer_of(config, model)
-    assert type(model) is RegularisedBPR
+    assert isinstance(model, RegularisedBPR)
     assert trainer.model is model
     assert all(map(torch.Tensor.is_set_to, weights, trainer.optimizer.param_groups[0]["params"]))
     trainer.tensorboard.close()
@@ -96,7 +96,7 @@ def test_the_loader_makes_the_model_whole_that_recboles_trainer_hands_over(make:
     config = make("BPR", neg_sampler="rns", reg_weight=0.1, epochs=1)
     train = loader_of(config)
     trainer = fit(Trainer(config, BPR(config, train._dataset)), train)
-    assert type(trainer.model) is RegularisedBPR
+    assert isinstance(trainer.model, RegularisedBPR)
 
 
 @pytest.mark.parametrize(("sampler", "expected"), [("none", LightGCN), ("rns", SharedLightGCN)])

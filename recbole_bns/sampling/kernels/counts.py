@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -72,6 +74,71 @@ def score_and_count(
         len(users) * vectors[1].numel() // 16,
     )
     return values, counts
+
+
+class Rule(NamedTuple):
+    """What a choice among candidates depends on beside their scores and F."""
+
+    criterion: str
+    """``risk``, ``posterior`` or ``gain``."""
+    weight: float
+    """lambda of the risk, gamma of the gain."""
+    positives: Tensor
+    """``(B,)`` float32 scores of the positives."""
+    priors: Tensor
+    """``(B, n · m)`` float32."""
+    totals: Tensor
+    """``(B,)`` float64, by which F divides."""
+
+
+def score_until_certain(
+    vectors: tuple[Tensor, Tensor],
+    groups: tuple[Tensor, Tensor, Tensor],
+    lists: tuple[Tensor, Tensor],
+    items: Tensor,
+    negatives: int,
+    rule: Rule,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores and counts as :func:`score_and_count`, but only until the choices are certain.
+
+    After each panel of items F is known between two bounds: what was counted, and that and all
+    items still to come. The posterior falls as F rises, so each candidate's worth has bounds too.
+    Where one candidate's lower bound is above all others' upper ones, with room for the rounding of
+    float32, the rest of the catalogue cannot change the choice.
+
+    Args:
+        vectors: ``(U, D)`` and ``(I, D)`` float32.
+        groups: users (S,), rows of the batch (B,), starts (S + 1,); see :func:`.pairs.group`.
+        lists: ``(U + 1,)`` starts and ``(nnz,)`` columns that each user does not count.
+        items: ``(B, n · m)``, of each negative m candidates; the id 0 must not be among them.
+        negatives: n.
+        rule: of the choice.
+
+    Returns:
+        ``(B, n · m)`` float32 scores; ``(B, n · m)`` int64 counts, whole where anything in the row
+        is not certain; ``(B, n)`` int64 the certain choices in ``[0, m)``, or -1.
+    """
+    users, order, starts = groups
+    values = torch.empty(items.shape, dtype=torch.float32)
+    counts = torch.empty(items.shape, dtype=torch.long)
+    chosen = torch.empty((len(items), negatives), dtype=torch.long)
+    item_vectors = vectors[1].contiguous()
+    facts = vectors[0].contiguous(), item_vectors, item_vectors.T.contiguous(), *lists
+    compiled = engine.compiled("counts")
+    criterion = {"risk": compiled.RISK, "posterior": compiled.POSTERIOR, "gain": compiled.GAIN}
+    shared = (
+        *(t.numpy() for t in (*facts, order, items)),
+        criterion[rule.criterion],
+        float(rule.weight),
+        *(t.numpy() for t in (rule.positives, rule.priors, rule.totals, values, counts, chosen)),
+    )
+    engine.spread(
+        compiled.score_until_certain,
+        shared,
+        tuple(t.numpy() for t in (users, starts[:-1], starts[1:])),
+        len(users) * vectors[1].numel() // 64,
+    )
+    return values, counts, chosen
 
 
 def score_reference(

@@ -62,9 +62,6 @@ def _openmp() -> Any:
         return None
 
 
-_BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-"""The C function that ``GOMP_parallel`` calls on each thread: ``void body(void *data)``."""
-
 _PROCESS = os.getpid()
 """Where the threads live: a forked child has the library, but none of its threads."""
 
@@ -79,39 +76,38 @@ def spread(
     numba's or Python's, would find the cores taken by them, and would have to be woken each time.
 
     How: ``GOMP_parallel(body, data, threads, flags)`` is what a compiler makes of ``#pragma omp
-    parallel``: it calls ``body`` on every thread of the team and returns when all are done. Our
-    body is Python. ctypes takes the interpreter's lock for it, and the compiled loop gives the lock
-    back for as long as it runs (``nogil``), so that the loops do run at once.
+    parallel``: it calls ``body`` on every thread of the team and returns when all are done. The
+    body is compiled too (:mod:`.compiled.bodies`), so that no thread waits for the interpreter.
 
     One thread does the work where the loop is shorter than :data:`SPREAD_FROM` ``steps``, for which
-    waking the others costs more, in a forked child, and where torch has another library.
+    waking the others costs more, in a forked child, where torch has another library, and for arrays
+    that are not one block of memory.
+
+    Raises:
+        MemoryError: a loop found none.
     """
+    arguments = (*shared, *rows)
     size, threads = len(rows[0]), torch.get_num_threads()
     alone = threads < 2 or size < threads or steps < SPREAD_FROM or os.getpid() != _PROCESS
     openmp = None if alone else _openmp()
-    if openmp is None:
-        loop(*shared, *rows)
+    kinds = () if openmp is None else tuple(map(compiled("bodies").kind_of, arguments))
+    if openmp is None or None in kinds:
+        loop(*arguments)
         return
-    step = -(-size // threads)
-    parts = [tuple(row[i : i + step] for row in rows) for i in range(0, size, step)]
-    errors: list[BaseException] = []
-    done: list[int] = []
+    table = compiled("bodies").table(arguments, threads)
+    openmp.GOMP_parallel(
+        ctypes.c_void_p(_body(loop, kinds, len(rows)).address),
+        ctypes.c_void_p(table.ctypes.data),
+        threads,
+        0,
+    )
+    if not table[-threads:].all():
+        raise MemoryError("a compiled loop found no memory")
 
-    def body(_: Any) -> None:
-        try:
-            # The team may be smaller than asked for, so each thread takes every so many-th part.
-            first, apart = openmp.omp_get_thread_num(), openmp.omp_get_num_threads()
-            for number in range(first, len(parts), apart):
-                loop(*shared, *parts[number])
-                done.append(number)
-        except BaseException as error:  # there is no C code to pass it on; Ctrl-C comes here too
-            errors.append(error)
 
-    openmp.GOMP_parallel(_BODY(body), None, threads, 0)
-    if errors:
-        raise errors[0]
-    if len(done) < len(parts):  # a signal came before the try, and ctypes swallowed it
-        raise KeyboardInterrupt
+@cache
+def _body(loop: Callable[..., None], kinds: tuple[Any, ...], row_num: int) -> Any:
+    return compiled("bodies").body(loop, kinds, row_num)
 
 
 def membership(catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -21,7 +21,8 @@ ease``; :mod:`..priors.item_models`), F = 1/2 (``likelihood: flat``, so that unb
 score beyond the candidates' is needed) and the gain, which is the risk's limit for a great lambda
 with an exponent for how far the prior is trusted. P = clip(prior_scale · value, 0, 0.98).
 
-Cost a positive with the exact F: one row of scores (I·D) and m counts over it; with
+Cost a positive with the exact F: one row of scores (I·D) and m counts over it, of which the
+compiled loop does what the choice depends on (:func:`..kernels.counts.score_until_certain`); with
 ``cdf: estimated`` the scores of ``cdf_items`` reference items, whatever the catalogue's size; with
 a flat likelihood m scores.
 
@@ -52,7 +53,14 @@ from recbole_bns.common.params import Above, Schedule, changed, param
 
 from ..candidates import ProposingSampler, gathered, usable
 from ..capabilities import ALL, Requirement, Scores, negatives_by
-from ..cdf import estimated_cdf, scores_and_counts, scores_and_references
+from ..cdf import (
+    can_stop,
+    choices_and_counts,
+    estimated_cdf,
+    scores_and_counts,
+    scores_and_references,
+)
+from ..kernels.counts import Rule
 from ..priors.build import build_prior, is_learned, needs_of
 from ..priors.pairs import PairTable, probability
 from ..registry import register
@@ -210,12 +218,52 @@ class BayesianSampler(ProposingSampler):
     def choose_directly(
         self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
     ) -> Tensor | None:
-        """The greatest gains ``(B, n)`` in one pass, None where no loop is compiled for it."""
-        gains = (self.params.likelihood, self.params.criterion) == ("flat", "gain")
+        """The best ``(B, n)`` in one pass, None where no loop is compiled for it."""
+        if self.params.likelihood == "cdf":
+            return self._choose_by_bounds(candidates, users, items, scorer)
+        gains = self.params.criterion == "gain"
         if not (gains and isinstance(self.prior, PairTable) and isinstance(scorer, FactorScorer)):
             return None
         gamma, scale = map(self._now, (self.params.gamma, self.params.prior_scale))
         return self.prior.greatest_gain(candidates, users, items, scorer, gamma, scale)
+
+    def _choose_by_bounds(
+        self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer
+    ) -> Tensor | None:
+        """The best, F counted no further than its bounds leave a choice open.
+
+        What they settle is what the whole F would give; the rest is chosen by the whole F. The
+        arithmetic of that is done for all rows, since its last bits may depend on the place.
+        """
+        flat = candidates.flatten(1)
+        if self.params.cdf == "estimated" or not can_stop(scorer, flat):
+            return None
+        priors = self.prior_of(users, flat)
+        rule = Rule(
+            self.params.criterion,
+            self.lambda_now if self.params.criterion == "risk" else self._now(self.params.gamma),
+            scorer.pairs(users, items.unsqueeze(1)).squeeze(1),
+            priors.float().masked_fill(flat == 0, torch.nan).contiguous(),
+            self._totals(users).double(),
+        )
+        every = self.params.cdf == "all_items"
+        scores, below, chosen = choices_and_counts(
+            scorer, users, flat, self.catalogue, candidates.shape[1], rule, all_items=every
+        )
+        is_open = chosen < 0
+        if bool(is_open.any()):
+            cdf = below / self._totals(users).unsqueeze(1)
+            whole = usable(scores.view(candidates.shape), candidates)
+            by_all = self.choose(candidates, whole, users, items, scorer, cdf)
+            chosen = torch.where(is_open, by_all, chosen)
+        return gathered(candidates, chosen)
+
+    def _totals(self, users: Tensor) -> Tensor:
+        """By what the exact kinds of F divide, for users (B,): ``(B,)`` int64."""
+        if self.params.cdf == "all_items":
+            return torch.full_like(users, self.catalogue.item_num)
+        negatives = self.catalogue.negative_num[users]
+        return negatives if self.params.cdf == "paper" else negatives + 1
 
     def score(
         self, users: Tensor, candidates: Tensor, scorer: Scorer
@@ -228,16 +276,15 @@ class BayesianSampler(ProposingSampler):
     def scores_and_cdf(self, users: Tensor, items: Tensor, scorer: Scorer) -> tuple[Tensor, Tensor]:
         """Scores of items (B, M), and F of each in the form that ``cdf`` names: both (B, M)."""
         catalogue, kind = self.catalogue, self.params.cdf
-        negatives = catalogue.negative_num[users].unsqueeze(1)
         if kind == "estimated":
+            negatives = catalogue.negative_num[users].unsqueeze(1)
             reference = self._reference_items(users.device)
             scores, below, total = scores_and_references(scorer, users, items, reference, catalogue)
             itself = (items > 0) & ~catalogue.is_positive(users.unsqueeze(1), items)
             return scores, estimated_cdf(below, total, negatives, itself)
         every = kind == "all_items"
         scores, below = scores_and_counts(scorer, users, items, catalogue, all_items=every)
-        total = negatives if kind == "paper" else negatives + 1
-        return scores, below / (catalogue.item_num if every else total)
+        return scores, below / self._totals(users).unsqueeze(1)
 
     def choose(
         self,

@@ -7,6 +7,18 @@ from .basics import dot
 
 WIDE = 512
 """Items of a panel: four users' scores of it are 8 KiB, its factors at D = 64 are 128."""
+NARROW = 128
+"""Items of each of the first panels after which a choice may be certain; a part of :data:`WIDE`.
+
+All panels begin at a multiple of it, so that a score's bits are the same in panels of any width."""
+RISK, POSTERIOR, GAIN = 0, 1, 2
+"""The criteria of :func:`..methods.bns`."""
+ROUNDED = 1e-5
+"""More than what float32 arithmetic on the same numbers may be off by, of the terms' size."""
+F_ROUNDED = 1e-7
+"""The same of F, which is near 1 where it matters, so that 1 - F may lose most of its bits."""
+LEAST = 1e-35
+"""Below it float32 loses bits: nothing smaller is told apart here."""
 
 
 @numba.njit(inline="always")
@@ -248,3 +260,164 @@ def score_reference(
                 total[m, :] = size - taken
             count_among(row[:size], taken, batch, values, below)
             leave_itself(row, slots, repeats, batch, items, values, below, total)
+
+
+@numba.njit(inline="always")
+def unbias_of(cdf, prior):
+    """``(1-F)(1-P) / ((1-F)(1-P) + F P)`` in float64, of F in [0, 1]; a NaN for 0/0."""
+    true = (1 - cdf) * (1 - prior)
+    total = true + cdf * prior
+    return true / total if total > 0 else np.nan
+
+
+@numba.njit(inline="always")
+def unbias_between(low, high, prior):
+    """Bounds on the posterior, which falls as F rises, of F between ``low`` and ``high``.
+
+    Where it could be 0/0, for which the rule has 1/2, the bounds hold that too.
+    """
+    low, high = max(low - F_ROUNDED, 0.0), min(high + F_ROUNDED, 1.0)
+    least, most = unbias_of(high, prior), unbias_of(low, prior)
+    if prior <= 0:
+        least, most = (0.5 if high >= 1 else 1.0), 1.0
+    elif prior >= 1:
+        least, most = 0.0, (0.5 if low <= 0 else 0.0)
+    return least, most
+
+
+@numba.njit(inline="always")
+def worth(criterion, weight, margin, least, most):
+    """Bounds on what the criterion makes greatest, of a candidate whose score is ``margin`` higher.
+
+    They hold for the rule's own float32 arithmetic: :data:`ROUNDED` of the terms is added.
+    """
+    if criterion == POSTERIOR:
+        return least * (1 - ROUNDED) - LEAST, most * (1 + ROUNDED) + LEAST
+    info = 1 / (1 + np.exp(-margin))
+    if criterion == RISK:
+        slack = info * (2 + weight) * ROUNDED + LEAST
+        low, high = info * ((1 + weight) * least - 1), info * ((1 + weight) * most - 1)
+        return low - slack, high + slack
+    log_info = -np.log1p(np.exp(-margin)) if margin > -30 else margin
+    if weight == 0:
+        slack = (1 - log_info) * ROUNDED
+        return log_info - slack, log_info + slack
+    log_least = np.log(least) if least > LEAST else -np.inf
+    log_most = np.log(most + LEAST)
+    low, high = log_info + weight * log_least, log_info + weight * log_most
+    of_low = (1 - log_info + weight * (1 - log_least)) * ROUNDED
+    of_high = (1 - log_info + weight * (1 - log_most)) * ROUNDED
+    return low - of_low, high + of_high
+
+
+@numba.njit(cache=True, nogil=True)
+def certain(criterion, weight, positive, priors, values, counts, left, total):
+    """Which of some candidates is chosen whatever ``left`` more scores are; -1: that depends.
+
+    Args:
+        criterion: :data:`RISK`, :data:`POSTERIOR` or :data:`GAIN`.
+        weight: lambda of the risk, gamma of the gain.
+        positive: float32 score of the positive.
+        priors: ``(m,)`` float32.
+        values: ``(m,)`` float32 scores.
+        counts: ``(m,)`` how many of the scores seen are not above each.
+        left: scores not seen.
+        total: by which F divides.
+    """
+    best, second, chosen, best_high = -np.inf, -np.inf, -1, -np.inf
+    for k in range(len(values)):
+        margin = np.float64(values[k] - positive)
+        if not np.isfinite(margin):
+            return -1
+        low, high = counts[k] / total, (counts[k] + left) / total
+        least, most = unbias_between(low, high, np.float64(priors[k]))
+        low, high = worth(criterion, weight, margin, least, most)
+        if not low <= high:  # a NaN
+            return -1
+        if low > best:
+            second = max(second, best_high)
+            best, best_high, chosen = low, high, k
+        else:
+            second = max(second, high)
+    return chosen if best > second else -1
+
+
+@numba.njit(inline="always")
+def settle(rule, batch, facts, values, counts, left, chosen):
+    """Look at what of a user's rows is not certain yet; whether anything is left so."""
+    (criterion, weight, width), (positives, priors, totals) = rule, facts
+    open_ones = 0
+    for m in batch:
+        for g in range(chosen.shape[1]):
+            if chosen[m, g] < 0:
+                k = slice(g * width, (g + 1) * width)
+                chosen[m, g] = certain(
+                    criterion,
+                    weight,
+                    positives[m],
+                    priors[m, k],
+                    values[m, k],
+                    counts[m, k],
+                    left,
+                    totals[m],
+                )
+                open_ones += chosen[m, g] < 0
+    return open_ones > 0
+
+
+@numba.njit(cache=True, nogil=True)
+def score_until_certain(
+    vectors,
+    item_vectors,
+    by_factor,
+    indptr,
+    columns,
+    order,
+    items,
+    criterion,
+    weight,
+    positives,
+    priors,
+    totals,
+    values,
+    counts,
+    chosen,
+    users,
+    starts,
+    ends,
+):
+    """See :func:`.kernels.counts.score_until_certain`: users leave as their choices are certain."""
+    width, group = by_factor.shape[1], items.shape[1] // chosen.shape[1]
+    rows = np.empty((4, WIDE), np.float32)
+    pointer, active, names = np.empty_like(users), np.empty_like(users), users.copy()
+    for s in range(len(users)):
+        pointer[s], active[s] = indptr[users[s]], s
+        for m in order[starts[s] : ends[s]]:
+            score_items(vectors[users[s]], item_vectors, items[m], values[m])
+            counts[m, :], chosen[m, :] = 0, -1
+    number, left = len(users), 0
+    while left < width and number > 0:
+        right = min(left + (NARROW if left < WIDE else WIDE), width)
+        stay = 0
+        for top in range(0, number, 4):
+            score_four(vectors, names[:number], top, by_factor, left, right, rows)
+            for place in range(top, min(top + 4, number)):
+                s = active[place]
+                row, batch = rows[place - top, : right - left], order[starts[s] : ends[s]]
+                end = indptr[users[s] + 1]
+                if left == 0:
+                    row[0] = np.inf
+                while pointer[s] < end and columns[pointer[s]] < right:
+                    row[columns[pointer[s]] - left] = np.inf
+                    pointer[s] += 1
+                count_panel(row, left, batch, items, values, counts)
+                unseen = width - right - (end - pointer[s])
+                rule, facts = (criterion, weight, group), (positives, priors, totals)
+                if right == width or settle(rule, batch, facts, values, counts, unseen, chosen):
+                    active[stay], names[stay] = s, users[s]
+                    stay += 1
+        number, left = stay, right
+    for place in range(number):
+        s = active[place]
+        skipped = 1 + indptr[users[s] + 1] - indptr[users[s]]
+        leave_skipped(skipped, order[starts[s] : ends[s]], values, counts)
