@@ -45,6 +45,7 @@ def kind(registry: Registry[Any]) -> dict[str, Any]:
     """What the table has of a registry."""
     classes = {n: c for n, c in registry.available().items() if c.__module__.startswith(OURS)}
     return {
+        "kind": registry.kind,
         "group": registry.group,
         "beside": registry.beside,
         "classes": {name: parameters(cls.Params) for name, cls in classes.items()},

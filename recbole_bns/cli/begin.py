@@ -14,7 +14,7 @@ from typing import Any
 SLOW = ("torch", "recbole", "recbole_bns.sampling", "recbole_bns.losses")
 """Modules that take seconds, or that somebody may have registered something with."""
 
-LOADING = "loading PyTorch and RecBole"
+LOADED = "PyTorch and RecBole"
 
 
 def is_slow() -> bool:
@@ -22,15 +22,16 @@ def is_slow() -> bool:
     return not {*SLOW} & set(sys.modules)
 
 
-def say(what: str, *, shown: bool = True) -> None:
+def say(what: str, loaded: str = LOADED, *, shown: bool = True) -> None:
     """Say on the error stream, as progress does, what is begun; once of several processes.
 
     Args:
         what: is begun, in words.
+        loaded: what is loaded first.
         shown: False says nothing.
     """
     if shown and is_slow() and os.environ.get("RANK", "0") == "0":
-        print(f"{what}: {LOADING}", file=sys.stderr, flush=True)
+        print(f"{what}: loading {loaded}", file=sys.stderr, flush=True)
 
 
 def begin_run(
@@ -57,9 +58,8 @@ def begin_comparison(flags: Mapping[str, Any]) -> None:
     if is_slow():
         from recbole_bns.settings import early
 
-        names = ("model", "dataset", "config_files")
-        rest = {key: value for key, value in flags.items() if key not in names}
-        asked = early.check_comparison(*(flags.get(name) for name in names), rest)
+        rest, model, dataset, files = _parted(flags)
+        asked = early.check_comparison(model, dataset, files, rest)
         say(early.title_of_rows(asked, flags), shown=asked.shown)
 
 
@@ -72,10 +72,17 @@ def begin_sweep(flags: Mapping[str, Any]) -> None:
     if is_slow():
         from recbole_bns.settings import early
 
-        names = ("model", "dataset", "config_files")
-        rest = {k: v for k, v in flags.items() if k not in (*names, *early.OF_A_SWEEP)}
-        asked = early.check_run(*(flags.get(name) for name in names), rest)
+        rest, model, dataset, files = _parted(flags)
+        settings = {key: value for key, value in rest.items() if key not in early.OF_A_SWEEP}
+        asked = early.check_run(model, dataset, files, settings)
         say(f"sweep over {early.title(asked)}", shown=asked.shown)
+
+
+def _parted(flags: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any, Any]:
+    """Flags without model, data set and files of settings, and these three."""
+    rest = dict(flags)
+    model, dataset, files = (rest.pop(key, None) for key in ("model", "dataset", "config_files"))
+    return rest, model, dataset, files
 
 
 def begin_listing(setting: str, names: Sequence[str]) -> None:

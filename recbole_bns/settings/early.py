@@ -26,7 +26,7 @@ from .checks import (
     unknown_model,
     words_of,
 )
-from .declared import NO_SAMPLER, OWN_LOSS, declared
+from .declared import NO_SAMPLER, declared
 from .hints import FLAGS, Chosen
 from .keys import check_keys, drop_removed
 from .properties import PROPERTIES, cell, host_folder, models_of, read_own
@@ -49,11 +49,13 @@ class Asked(NamedTuple):
 
     @property
     def chosen(self) -> Chosen:
-        """Sampler and loss."""
-        sampler, loss = self.settings.get("neg_sampler", "bns"), self.settings.get("loss")
-        return Chosen(
-            NO_SAMPLER if sampler is None else str(sampler).lower(), str(loss or OWN_LOSS).lower()
-        )
+        """Sampler, loss, and whatever else settings choose by a name."""
+        kinds = [kind for kind in known.kinds().values() if kind.kind in Chosen._fields]
+        return Chosen(**{kind.kind: self._name(kind) for kind in kinds})
+
+    def _name(self, kind: known.Kind) -> str:
+        value = self.settings.get(kind.setting, declared()[kind.setting].default)
+        return str(value or [*kind.beside, NO_SAMPLER][0]).lower()
 
     @property
     def shown(self) -> bool:
@@ -147,7 +149,8 @@ def check_comparison(
     _check_model(asked.model)
     if flags.get("variants") is None:  # a variant is a row, and may have a model of its own
         with known.unless_others():
-            last = _last_row(flags, asked.chosen.loss)
+            _check_rows(flags)
+        last = _last_row(flags, asked.chosen.loss)
         if last.sampler != NO_SAMPLER:  # whose refusals begin with the row's name
             _check_keys(_without_parameters(words), asked.model, last)
         _check_values(asked)
@@ -165,8 +168,8 @@ OF_A_SWEEP = (*FLAGS["tune"], "metric", "out", "resume")
 
 def title(asked: Asked) -> str:
     """What is trained, as the display of a run has it: ``BPR on ml-100k with dns+ssm``."""
-    sampler, loss = asked.chosen
-    drawn = "RecBole's sampling" if sampler == NO_SAMPLER else cell(sampler, loss)
+    of = asked.chosen
+    drawn = "RecBole's sampling" if of.sampler == NO_SAMPLER else cell(of.sampler, of.loss)
     return f"{asked.model} on {asked.dataset} with {drawn}"
 
 
@@ -194,17 +197,27 @@ def check_listed(setting: str, names: Sequence[str]) -> None:
                 raise unknown(setting, name, kind.names)
 
 
-def _last_row(flags: Mapping[str, Any], loss: str) -> Chosen:
-    """Check ``--samplers`` and ``--losses``; sampler and loss of the row that is checked first."""
-    losses, samplers = (known.kinds()[kind] for kind in ("loss", "neg_sampler"))
-    of_rows = [loss] if flags.get("losses") is None else words_of(flags["losses"])
+def _check_rows(flags: Mapping[str, Any]) -> None:
+    """Check ``--samplers`` and ``--losses``."""
+    losses, samplers = (known.kinds()[kind].names for kind in ("loss", "neg_sampler"))
     if flags.get("losses") is not None:
-        check_losses(of_rows, losses.names)
+        check_losses(words_of(flags["losses"]), losses)
+    check_samplers(_samplers(flags), [*samplers, NO_SAMPLER], losses)
+
+
+def _samplers(flags: Mapping[str, Any]) -> list[str]:
+    """Samplers and rows that are asked for; where none is, those that any loss can be had with."""
     asked = flags.get("samplers")
-    every = [n for n in sorted(samplers.classes) if samplers.classes[n]["any_loss"]]
-    names = every if asked is None else words_of(NO_SAMPLER if asked is False else asked)
-    check_samplers(names, [*samplers.names, NO_SAMPLER], losses.names)
-    sampler, plus, own = list(dict.fromkeys(names))[-1].partition("+")
+    if asked is None:
+        classes = known.kinds()["neg_sampler"].classes
+        return [name for name in sorted(classes) if classes[name]["any_loss"]]
+    return list(dict.fromkeys(words_of(NO_SAMPLER if asked is False else asked)))
+
+
+def _last_row(flags: Mapping[str, Any], loss: str) -> Chosen:
+    """Sampler and loss of the row that a comparison checks first."""
+    of_rows = [loss] if flags.get("losses") is None else words_of(flags["losses"])
+    sampler, plus, own = _samplers(flags)[-1].partition("+")
     return Chosen(sampler, own if plus else of_rows[-1])
 
 

@@ -31,6 +31,8 @@ class Kind(NamedTuple):
 
     setting: str
     """``neg_sampler``."""
+    kind: str
+    """What they are called: ``sampler``."""
     group: str
     """Of the entry points by which other packages add theirs."""
     beside: tuple[str, ...]
@@ -72,7 +74,9 @@ def table() -> Mapping[str, Any]:
 def kinds() -> Mapping[str, Kind]:
     """Setting -> the classes that it may name."""
     return {
-        setting: Kind(setting, entry["group"], tuple(entry["beside"]), entry["classes"])
+        setting: Kind(
+            setting, entry["kind"], entry["group"], tuple(entry["beside"]), entry["classes"]
+        )
         for setting, entry in table()["kinds"].items()
     }
 
@@ -84,12 +88,14 @@ def removed_parameters(sampler: str) -> Mapping[str, Any]:
 
 
 def parameters() -> Parameters:
-    """Names of the parameters of samplers and losses, as users write them."""
-    samplers, losses = (
-        {name: list(map(outside, entry["params"])) for name, entry in kind.classes.items()}
-        for kind in (kinds()["neg_sampler"], kinds()["loss"])
-    )
-    return Parameters(samplers, losses)
+    """Names of the parameters of samplers, losses and others, as users write them."""
+    names = {
+        f"of_{kind.kind}{'es' if kind.kind.endswith('s') else 's'}": {
+            name: list(map(outside, entry["params"])) for name, entry in kind.classes.items()
+        }
+        for kind in kinds().values()
+    }
+    return Parameters(**{field: names[field] for field in Parameters._fields})
 
 
 def host() -> Mapping[str, Any] | None:
