@@ -153,7 +153,7 @@ def check_comparison(
         last = _last_row(flags, asked.chosen.loss)
         if last.sampler != NO_SAMPLER:  # whose refusals begin with the row's name
             _check_keys(_without_parameters(words), asked.model, last)
-        _check_values(asked)
+        _check_values(_of_all_rows(asked))
     _check_data(asked)
     return asked
 
@@ -219,6 +219,12 @@ def _last_row(flags: Mapping[str, Any], loss: str) -> Chosen:
     of_rows = [loss] if flags.get("losses") is None else words_of(flags["losses"])
     sampler, plus, own = _samplers(flags)[-1].partition("+")
     return Chosen(sampler, own if plus else of_rows[-1])
+
+
+def _of_all_rows(asked: Asked) -> Asked:
+    """Without what the rows put something else in the place of."""
+    own = {key for setting in known.kinds() for key in (setting, f"{setting}_args")}
+    return asked._replace(settings={k: v for k, v in asked.settings.items() if k not in own})
 
 
 def _without_parameters(words: Words) -> Words:

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,10 +33,7 @@ SOURCES = (*sorted(COMPILED.glob("*.py")), Path(__file__).parents[1] / "streams.
 @cache
 def key() -> str:
     """16 hex digits that tell these loops, as this machine's numba compiles them, from others."""
-    import llvmlite
-    import numba
-
-    versions = (numba.__version__, llvmlite.__version__, sys.version, platform.machine())
+    versions = (version("numba"), version("llvmlite"), sys.version, platform.machine())
     found = hashlib.sha256(repr(versions).encode())
     for path in SOURCES:
         found.update(path.read_bytes())
@@ -104,12 +102,13 @@ def kept() -> Iterator[None]:
     """
     import numba
 
-    before, own = numba.config.CACHE_DIR, folder()
-    numba.config.CACHE_DIR = before if own is None else str(own)
+    config: Any = numba.config
+    before, own = config.CACHE_DIR, folder()
+    config.CACHE_DIR = before if own is None else str(own)
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 class Place:
@@ -184,13 +183,14 @@ def keep(module: ModuleType, own: Path | None) -> None:
         return
     from numba.core import caching
 
+    index_of: Any = caching.IndexDataCacheFile
     for loop in vars(module).values():
-        held = getattr(loop, "_cache", None)
+        held: Any = getattr(loop, "_cache", None)
         if not hasattr(held, "_impl") or isinstance(held, OneAtATime):
             continue
         place = Place(own, loop.py_func.__code__.co_firstlineno)
         held._impl._locator, held._cache_path = place, place.get_cache_path()
-        held._cache_file = caching.IndexDataCacheFile(
+        held._cache_file = index_of(
             cache_path=place.get_cache_path(),
             filename_base=held._impl.filename_base,
             source_stamp=place.get_source_stamp(),
