@@ -50,7 +50,7 @@ def begin_run(
 
 
 def begin_comparison(flags: Mapping[str, Any]) -> None:
-    """Begin a comparison: ``comparison of rns, dns with BPR on ml-100k: loading ...``.
+    """Begin a comparison: ``comparison of rns, dns: BPR on ml-100k: loading ...``.
 
     Raises:
         UsageError: see :func:`recbole_bns.settings.early.check_comparison`.

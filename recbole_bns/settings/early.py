@@ -174,7 +174,7 @@ def title(asked: Asked) -> str:
 
 
 def title_of_rows(asked: Asked, flags: Mapping[str, Any]) -> str:
-    """What is compared: ``comparison of rns, dns with BPR on ml-100k``."""
+    """What is compared: ``comparison of rns, dns: BPR on ml-100k``."""
     rows = [", ".join(words_of(flags[k])) for k in ("samplers", "losses") if flags.get(k)]
     named = " crossed with ".join(rows) or ("all samplers" if not flags.get("variants") else "rows")
     return f"comparison of {named}: {asked.model} on {asked.dataset}"
