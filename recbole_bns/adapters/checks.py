@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import check_schedules
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import UserColumn
-from recbole_bns.settings.declared import ITEM_ONLY, check_value, declared
-from recbole_bns.settings.values import epochs_of
+from recbole_bns.settings.checks import check_cuts, check_metric_names, unknown_model
+from recbole_bns.settings.declared import ITEM_ONLY
+from recbole_bns.settings.properties import host_folder, models_of
 
 from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 
@@ -21,8 +21,7 @@ from .sampler_settings import is_sampled, parsed_settings, sampler_settings
 @cache
 def known_models() -> tuple[str, ...]:
     """Names of RecBole's models."""
-    folder = files("recbole") / "properties" / "model"
-    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml")))
+    return models_of(host_folder())
 
 
 def check_model(name: str) -> None:
@@ -32,10 +31,7 @@ def check_model(name: str) -> None:
         UsageError: unknown.
     """
     if name not in known_models() and not _has_class(name):
-        raise UsageError(
-            f"model: got '{name}'{nearest(name, known_models())}; allowed is a model of RecBole, "
-            "such as BPR, LightGCN, NGCF, SGL, NeuMF."
-        )
+        raise unknown_model(name, known_models())
 
 
 def _has_class(name: str) -> bool:
@@ -47,22 +43,6 @@ def _has_class(name: str) -> bool:
     except (ValueError, AttributeError, ImportError):
         return False
     return True
-
-
-def check_ranges(final: dict[str, Any]) -> None:
-    """Check the settings whose wrong value RecBole answers with a traceback, or not at all.
-
-    Whole numbers that were written as 5.0 become integers in place.
-
-    Raises:
-        UsageError: where, what was got, what is allowed.
-    """
-    for key, spec in declared().items():
-        if key in final and not spec.metadata["computed"]:
-            final[key] = check_value(spec, final[key])
-    scores = epochs_of(final.get("neg_record_scores"), "neg_record_scores")
-    if scores and not final.get("neg_record"):
-        raise UsageError("neg_record_scores: it needs neg_record: True, which records.")
 
 
 def check_sampler(config: RunConfig) -> None:
@@ -104,20 +84,8 @@ def check_metrics(final: Mapping[str, Any]) -> None:
     from recbole.evaluator import metric_types
 
     metrics, cuts = _lists(final)
-    for metric in metrics:
-        if str(metric).lower() not in metric_types:
-            raise UsageError(
-                f"metrics: got {metric!r}{nearest(str(metric), metric_types)}; allowed: "
-                f"{', '.join(metric_types)}."
-            )
-    if len({metric_types[str(metric).lower()] for metric in metrics}) > 1:
-        raise UsageError(
-            f"metrics: got {metrics}, allowed are metrics of rankings (NDCG, Recall) or of values "
-            "(AUC, LogLoss), not both at once."
-        )
-    for cut in cuts:
-        if isinstance(cut, bool) or not isinstance(cut, int) or cut < 1:
-            raise UsageError(f"topk: got {cut!r}, allowed are integers >= 1.")
+    check_metric_names(metrics, metric_types)
+    check_cuts(cuts)
     metric = str(final["valid_metric"])
     name, _, k = metric.partition("@")
     known = name.lower() in {m.lower() for m in metrics}

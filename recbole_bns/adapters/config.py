@@ -17,6 +17,7 @@ from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.losses import get as get_loss
+from recbole_bns.settings.checks import check_ranges
 from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
 from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES, cell, read_own
@@ -163,7 +164,7 @@ class BNSConfig(Config):
 
     def _set_default_parameters(self) -> None:
         final, given = self.final_config_dict, self.external_config_dict
-        checks.check_ranges(final)
+        check_ranges(final)
         checks.check_sampler(self)
         checks.check_metrics(final)
         check_protocol(final["eval_args"])

@@ -7,7 +7,6 @@ alone (``config["..."]``). Both are read here once a process.
 from __future__ import annotations
 
 import ast
-import dataclasses
 import inspect
 import re
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.settings.declared import GROUPS, having
+from recbole_bns.settings.declared import with_declared
 from recbole_bns.settings.properties import PROPERTIES, read_own
 
 _READS = re.compile(
@@ -168,6 +167,15 @@ def known_keys(model: str | type) -> frozenset[str]:
     Args:
         model: a name of RecBole's, or a class.
     """
+    return with_declared(keys_of_host(model))
+
+
+def keys_of_host(model: str | type) -> frozenset[str]:
+    """Settings that RecBole's code and files hold for a model, and our file of it.
+
+    Args:
+        model: a name of RecBole's, or a class.
+    """
     from recbole.utils import argument_list as lists
     from recbole.utils import get_model
 
@@ -181,18 +189,10 @@ def known_keys(model: str | type) -> frozenset[str]:
         root / f"model/{cls.__name__}.yaml",
         root / "dataset/sample.yaml",
         *root.glob("quick_start_config/*.yaml"),
-        PROPERTIES / "overall.yaml",
         PROPERTIES / f"model/{cls.__name__}.yaml",
     ):
         keys.update(read_own(path))
-    keys |= _declared()
-    return frozenset(keys - set(having("computed")))
-
-
-def _declared() -> set[str]:
-    """Settings that are declared and read with every model."""
-    groups = [group for group in GROUPS if not getattr(group, "OF_SOME_MODELS", False)]
-    return {spec.name for group in groups for spec in dataclasses.fields(group)}
+    return frozenset(keys)
 
 
 @cache

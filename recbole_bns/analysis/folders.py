@@ -17,7 +17,7 @@ import pandas as pd
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import beside
-from recbole_bns.runs.folder import RESULT, SETTINGS
+from recbole_bns.runs.folder import RESULT, SETTINGS, no_runs
 from recbole_bns.runs.results import label_of
 from recbole_bns.settings.properties import cell
 from recbole_bns.settings.words import read_yaml, short_names
@@ -111,21 +111,11 @@ def read_folders(paths: Iterable[str | Path]) -> list[RunData]:
     for path in map(Path, paths):
         folders = finished_runs(path)
         if not folders:
-            raise UsageError(
-                f"report: '{path}' holds no finished run{_reason(path)}; allowed are folders of "
-                f"'recbole-bns run' (with {RESULT}), of 'recbole-bns compare' and of 'recbole-bns "
-                "tune', and folders with such ones below."
-            )
+            raise no_runs(path)
         new = [folder for folder in folders if folder.resolve() not in runs]
         for run in _ordered([_read_run(folder, comparisons) for folder in new]):
             runs[run.folder.resolve()] = run
     return list(runs.values())
-
-
-def _reason(path: Path) -> str:
-    if path.is_dir():
-        return ""
-    return " (it is a file)" if path.exists() else " (there is no such folder)"
 
 
 def finished_runs(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from .begin import begin_comparison
 from .parser import Parser
 
 AFTER = """\
@@ -58,6 +59,7 @@ def command(words: Sequence[str]) -> int:
         UsageError: a flag, a setting or the data are not allowed.
     """
     flags = parser().read_open(words)
+    begin_comparison(flags)
     from recbole_bns.compare import command as comparison
     from recbole_bns.compare.plan import read_plan
 

@@ -141,7 +141,18 @@ def _host_lines() -> list[str]:
     lines.append(f"device       cpu, {torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         lines.append(f"device       cuda:{index}, {torch.cuda.get_device_name(index)}")
+    lines.append(_kernels())
     return lines
+
+
+def _kernels() -> str:
+    """Where the machine code of the compiled loops is kept, and how much of it is there."""
+    from recbole_bns.sampling.kernels import cache, engine
+
+    if engine.compiled() is None:
+        return "kernels      not compiled: numba is missing or switched off; PyTorch does the work"
+    done, every = cache.count()
+    return f"kernels      {done} of {every} compiled, in {cache.folder()}; others when first used"
 
 
 def _import_problems() -> list[str]:

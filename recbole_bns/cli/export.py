@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from .begin import say
 from .parser import Parser, choice
 
 FORMATS = ("npz", "csv", "parquet")
@@ -56,6 +57,7 @@ def command(words: Sequence[str]) -> int:
     paths = {name: options.out / f"{name}.{options.format}" for name in ("users", "items")}
     check_path(paths["users"], [f".{name}" for name in FORMATS], "--format")
     folder_of(options.checkpoint, "--checkpoint")
+    say(f"vectors of {options.checkpoint}")
     from recbole_bns.training import trained
 
     model = trained.load(options.checkpoint, data_path=options.data_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .begin import begin_listing
 from .listing import Listing, parser_of, shown
 from .parser import Parser
 
@@ -25,6 +26,7 @@ def command(words: Sequence[str]) -> int:
         UsageError: an unknown name.
     """
     options = parser().read(words)
+    begin_listing("loss", options.names)
     print(loss_table(options.names, markdown=options.markdown))
     return 0
 

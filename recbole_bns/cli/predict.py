@@ -9,6 +9,7 @@ from pathlib import Path
 from recbole_bns.common.errors import UsageError
 from recbole_bns.settings.declared import EXCLUDED
 
+from .begin import say
 from .parser import Parser, choice, count
 
 MEANS = """\
@@ -71,6 +72,7 @@ def command(words: Sequence[str]) -> int:
     check_path(options.out, (".csv", ".parquet"))
     folder_of(options.checkpoint, "--checkpoint")
     users = users_of(options.users)
+    say(f"recommendations of {options.checkpoint}")
     from recbole_bns.training import trained
 
     model = trained.load(options.checkpoint, data_path=options.data_path)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from .begin import say
 from .parser import Parser
 
 
@@ -43,6 +44,12 @@ def command(words: Sequence[str]) -> int:
         UsageError: a folder holds no run, or the page cannot be written.
     """
     options = parser().read(words)
+    from recbole_bns.runs.folder import no_runs
+
+    for folder in options.folders:
+        if not folder.is_dir():
+            raise no_runs(folder)
+    say(f"report on {', '.join(map(str, options.folders))}", "PyTorch, pandas and Plotly")
     from recbole_bns import analysis
 
     runs = analysis.read_runs(options.folders)

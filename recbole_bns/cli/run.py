@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .begin import begin_run
 from .parser import Parser
 
 SETTINGS = """\
@@ -61,6 +62,7 @@ def command(words: Sequence[str]) -> int:
     model, dataset, out, result_file = (flags.pop(name, None) for name in names)
     files = flags.pop("config_files", None)
     resume = _resumed(flags.pop("resume", None))
+    begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags)
     from recbole_bns.runs.results import result_table
     from recbole_bns.training.run import run_recbole_bns
 
@@ -69,6 +71,15 @@ def command(words: Sequence[str]) -> int:
     )
     print(result_table(result))
     return 0
+
+
+def _settings_of(resume: Any) -> list[str]:
+    """The settings of the run that is to go on, where it is named."""
+    if resume in (None, "auto"):
+        return []
+    from recbole_bns.runs.folder import SETTINGS, folder_of
+
+    return [str(folder_of(str(resume)) / SETTINGS)]
 
 
 def _resumed(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .begin import begin_listing
 from .listing import Listing, parser_of, shown
 from .parser import Parser
 
@@ -28,6 +29,7 @@ def command(words: Sequence[str]) -> int:
         UsageError: an unknown name.
     """
     options = parser().read(words)
+    begin_listing("neg_sampler", options.names)
     print(sampler_table(options.names, markdown=options.markdown))
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from .begin import begin_sweep
 from .parser import Parser
 
 AFTER = """\
@@ -65,6 +66,8 @@ def command(words: Sequence[str]) -> int:
     from recbole_bns.tuning.ray_versions import check_ray
 
     check_ray()
+    if not resume:
+        begin_sweep(flags)
     from recbole_bns.tuning import sweep
 
     asked = f"recbole-bns tune {shlex.join(words)}".rstrip()

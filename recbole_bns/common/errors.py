@@ -19,6 +19,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{lowered[hits[0]]}'?" if hits else ""
 
 
+def unknown(setting: str, name: object, allowed: Iterable[str]) -> UsageError:
+    """For a name that nothing has: what is allowed, and the nearest.
+
+    Args:
+        setting: whose value it is: ``neg_sampler``, ``--samplers``.
+        name: what was got.
+        allowed: all names.
+    """
+    names = list(allowed)
+    return UsageError(
+        f"{setting}: got '{name}'{nearest(str(name), names)}; allowed: {', '.join(names)}."
+    )
+
+
 @contextmanager
 def refusals(where: str) -> Iterator[None]:
     """Turn what RecBole refuses with an exception of its own into a :class:`UsageError`."""

@@ -6,10 +6,14 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from .errors import UsageError, nearest
+from .errors import UsageError, unknown
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Any])
+
+
+REGISTRIES: list[Registry[Any]] = []
+"""Those of the rooms that are imported so far."""
 
 
 class Registry(Generic[T]):
@@ -32,6 +36,7 @@ class Registry(Generic[T]):
         """What is registered so far."""
         self.loaded = False
         """Whether our own and those of installed packages are among them."""
+        REGISTRIES.append(self)
 
     def register(self, cls: C) -> C:
         """Class decorator: make a class known under its ``name``.
@@ -77,9 +82,5 @@ class Registry(Generic[T]):
         """
         known = self.available()
         if name not in known:
-            allowed = [*self.beside, *known]
-            raise UsageError(
-                f"{self.setting}: got '{name}'{nearest(str(name), allowed)}; allowed: "
-                f"{', '.join(allowed)}."
-            )
+            raise unknown(self.setting, name, [*self.beside, *known])
         return known[name]

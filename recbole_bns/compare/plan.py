@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns import losses as all_losses
+from recbole_bns.adapters.checks import check_model
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.loss_settings import OF_A_LOSS
 from recbole_bns.adapters.reads import known_keys, read_by_any
@@ -245,6 +246,7 @@ def _check_parameters(settings: Settings, rows: Sequence[Row], model: str) -> No
     Raises:
         UsageError: names the samplers and losses that have such a parameter.
     """
+    check_model(model)
     known, parameters = known_keys(model), parameters_of(rows)
     for key, value in settings.items():
         names = [name for name, own in parameters.items() if key in own and key not in known]

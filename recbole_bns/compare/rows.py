@@ -18,6 +18,7 @@ from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import defaults
 from recbole_bns.runs.records import Settings
 from recbole_bns.sampling.capabilities import serves_any_loss
+from recbole_bns.settings.checks import check_losses, check_samplers, words_of
 from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS, declared, having
 from recbole_bns.settings.properties import cell
 from recbole_bns.settings.words import read_yaml
@@ -125,12 +126,6 @@ def _crossed(sampler: str, loss: str) -> Row:
     return Row(sampler, loss, True, {"neg_sampler": sampler, "loss": loss})
 
 
-def _words(value: Any) -> list[str]:
-    """``a,b`` or a list of names."""
-    words = value if isinstance(value, list) else str(value).split(",")
-    return [str(word).strip().lower() for word in words]
-
-
 def known_losses() -> list[str]:
     """Names of losses, the model's own first."""
     return [OWN_LOSS, *all_losses.available()]
@@ -139,13 +134,9 @@ def known_losses() -> list[str]:
 def _losses(value: Any, of_files: Any) -> list[str]:
     if value is None:
         return [str(of_files or OWN_LOSS).lower()]
-    known = known_losses()
-    for name in _words(value):
-        if name not in known:
-            raise UsageError(
-                f"--losses: got '{name}'{nearest(name, known)}; allowed: {', '.join(known)}."
-            )
-    return list(dict.fromkeys(_words(value)))
+    names = words_of(value)
+    check_losses(names, known_losses())
+    return list(dict.fromkeys(names))
 
 
 def _samplers(value: Any, variants: Collection[str]) -> list[str]:
@@ -156,19 +147,8 @@ def _samplers(value: Any, variants: Collection[str]) -> list[str]:
         return sorted(sampling.available(), key=lambda name: (name != FIRST, name))
     written = {name.lower(): name for name in variants}
     known = [*sampling.available(), NO_SAMPLER, *written]
-    names = _words("none" if value is False else value)
-    for name in names:
-        sampler, plus, loss = name.partition("+")
-        if name not in known and not (plus and sampler in known):
-            raise UsageError(
-                f"--samplers: got '{name}'{nearest(name, known)}; allowed: {', '.join(known)}."
-            )
-        if name not in known and loss not in known_losses():
-            raise UsageError(
-                f"--samplers: got '{name}', where '{loss}' is no loss"
-                f"{nearest(loss, known_losses())}; allowed behind the + are "
-                f"{', '.join(known_losses())}."
-            )
+    names = words_of("none" if value is False else value)
+    check_samplers(names, known, known_losses())
     return [written.get(name, name) for name in dict.fromkeys(names)]
 
 

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from recbole_bns.common.errors import UsageError, nearest
-from recbole_bns.settings.properties import PROPERTIES
+from recbole_bns.common.errors import UsageError
+from recbole_bns.settings.checks import check_interactions
 
 from .columns import check_columns, check_settings, is_loaded, is_read
 from .read import Column, Format, Table, read_header, read_table
@@ -48,12 +48,8 @@ def check_headers(config: Any) -> Headers:
     """
     check_settings(config)
     folder, name, form = Path(config["data_path"]), config["dataset"], Format.of(config)
-    parts = config["benchmark_filename"]
-    names = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
-    for file in names:
-        if not (folder / file).is_file():
-            raise UsageError(_missing(config, folder / file))
-    files = {"inter": [folder / file for file in names]}
+    parts, remedy = config["benchmark_filename"], config["how_to_get"]
+    files = {"inter": check_interactions(name, folder, parts, remedy)}
     for suffix in ("user", "item"):
         path = folder / f"{name}.{suffix}"
         if path.is_file() and is_read(config, suffix):
@@ -121,16 +117,3 @@ def check_cuts(config: Any, dataset: Any) -> None:
             f"topk: got {max(cuts)}, but data set '{config['dataset']}' has {items} items; allowed "
             "are cuts up to that."
         )
-
-
-def _missing(config: Any, path: Path) -> str:
-    name = config["dataset"]
-    remedy = config["how_to_get"]
-    if remedy is None:
-        known = sorted(file.stem for file in (PROPERTIES / "dataset").glob("*.yaml"))
-        remedy = (
-            f"put RecBole's atomic files there, or say where they are with --data_path=DIR (the "
-            f"folder that holds {name}/){nearest(name, known)}; RecBole's own download no longer "
-            "works, its storage denies access"
-        )
-    return f"data set '{name}': there is no file {path}; {remedy}."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.settings.checks import check_parts
 from recbole_bns.settings.declared import NO_SAMPLER, check_value, declared
 from recbole_bns.settings.intervals import intervals
 
@@ -56,11 +57,7 @@ def check_settings(config: Any) -> None:
         UsageError: setting, what was got, what is allowed.
     """
     parts = config["benchmark_filename"]
-    if parts is not None and (not isinstance(parts, list) or len(parts) not in (2, 3)):
-        raise UsageError(
-            f"benchmark_filename: got {parts!r}, allowed are two parts [train, test] or three "
-            "[train, valid, test]."
-        )
+    check_parts(parts)
     settings = declared()
     for key in DECLARED:
         check_value(settings[key], config[key])

@@ -49,6 +49,17 @@ def folder_of(path: str | Path, setting: str = "--resume") -> Path:
     )
 
 
+def no_runs(path: Path) -> UsageError:
+    """For a folder of ``report`` that holds no finished run."""
+    reason = "" if path.is_dir() else " (there is no such folder)"
+    reason = " (it is a file)" if path.is_file() else reason
+    return UsageError(
+        f"report: '{path}' holds no finished run{reason}; allowed are folders of "
+        f"'recbole-bns run' (with {RESULT}), of 'recbole-bns compare' and of 'recbole-bns "
+        "tune', and folders with such ones below."
+    )
+
+
 BUNDLED = "ml-100k"
 """The data set that RecBole brings along; a run on it names no folder, so that it is portable."""
 

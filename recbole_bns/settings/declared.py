@@ -12,7 +12,7 @@ a group to :data:`GROUPS`, is there at once.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -642,6 +642,17 @@ def declared() -> dict[str, Spec]:
 def having(flag: str, value: Any = True) -> tuple[str, ...]:
     """Names of the settings whose declaration has ``flag`` (see :func:`setting`) at ``value``."""
     return tuple(name for name, spec in declared().items() if spec.metadata[flag] == value)
+
+
+def with_declared(keys: Iterable[str]) -> frozenset[str]:
+    """Settings that are read with a model: those of the host, and what is declared for all models.
+
+    Args:
+        keys: of the host, for the model.
+    """
+    groups = [group for group in GROUPS if not getattr(group, "OF_SOME_MODELS", False)]
+    ours = {spec.name for group in groups for spec in dataclasses.fields(group)}
+    return frozenset({*keys, *ours} - set(having("computed")))
 
 
 def check_value(spec: Spec, value: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,24 @@ def _find_properties() -> Path:
 
 
 PROPERTIES = _find_properties()
+
+
+@cache
+def host_folder() -> Path:
+    """Where RecBole's package lies; it is not imported for it.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    found = find_spec("recbole")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("No module named 'recbole'", name="recbole")
+    return Path(found.origin).parent
+
+
+def models_of(host: Path) -> tuple[str, ...]:
+    """Names of the models that have a file of settings in RecBole."""
+    return tuple(sorted(path.stem for path in (host / "properties" / "model").glob("*.yaml")))
 
 
 def read_own(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ import pytest
 import torch
 from tiny import ROOT, write_atomic
 
+from recbole_bns import UsageError
 from recbole_bns.cli import main
+from recbole_bns.cli.run import parser
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available
 from recbole_bns.sampling.capabilities import serves_any_loss
+from recbole_bns.settings.early import check_run
 
 BASE = [
     "--model=BPR",
@@ -217,16 +220,21 @@ TABLE: list[tuple[str, str]] = [
 ]
 
 
+def _with(words: Sequence[str], data: Path) -> list[str]:
+    """The words after BASE, whose flags they take the place of."""
+    flags = {word.partition("=")[0]: word for word in [*BASE, f"--data_path={data}"]}
+    rest = [word for word in words if word.partition("=")[0] not in flags]
+    flags.update({w.partition("=")[0]: w for w in words if w.partition("=")[0] in flags})
+    return [*flags.values(), *rest]
+
+
 @pytest.fixture
 def run(in_tmp: Path, data_path: Path, capsys: Any) -> Callable[..., str]:
     """Run with bad input in this process; returns the sentence."""
 
     def command(*words: str, data: Path = data_path) -> str:
-        flags = {word.partition("=")[0]: word for word in [*BASE, f"--data_path={data}"]}
-        rest = [word for word in words if word.partition("=")[0] not in flags]
-        flags.update({w.partition("=")[0]: w for w in words if w.partition("=")[0] in flags})
         before = set(in_tmp.iterdir())
-        assert main(["run", *flags.values(), *rest]) == 2
+        assert main(["run", *_with(words, data)]) == 2
         assert {path.name for path in set(in_tmp.iterdir()) - before} <= {"runs"}
         out, err = capsys.readouterr()
         assert out == ""
@@ -242,6 +250,39 @@ def run(in_tmp: Path, data_path: Path, capsys: Any) -> Callable[..., str]:
 def test_a_sentence_and_exit_code_2(run, words, pattern):
     sentence = run(*words.split())
     assert re.fullmatch(pattern, sentence), sentence
+
+
+LATER = (
+    "--valid_metric",
+    "--eval_args",
+    "--user_inter_num_interval",
+    "--model=NeuMF",
+    "--worker",
+    "--train_neg_sample_args",
+    "--neg_sample_num=2 --train",
+    "--model=EASE",
+    f"{ARGS}.candidate_num=61",
+    f"{ARGS}.prior",
+    "--result_file",
+    "--load_col",
+    "--lr_schedule.",
+)
+"""Beginnings of what is only seen with RecBole or the data at hand."""
+
+
+@pytest.mark.parametrize(("words", "pattern"), TABLE, ids=[words for words, _ in TABLE])
+def test_what_is_seen_before_anything_is_loaded_is_said_in_the_same_words(
+    words, pattern, data_path, in_tmp
+):
+    flags = parser().read_open([*_with(words.split(), data_path)])
+    names = [flags.pop(key, None) for key in ("model", "dataset", "config_files")]
+    flags.pop("result_file", None)
+    if words.startswith(LATER):
+        check_run(*names, flags)
+        return
+    with pytest.raises(UsageError) as refusal:
+        check_run(*names, flags)
+    assert re.fullmatch(pattern, str(refusal.value)), refusal.value
 
 
 # --- Data files --------------------------------------------------------------------------------

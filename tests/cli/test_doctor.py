@@ -17,7 +17,17 @@ def test_the_doctor_finds_this_environment_healthy(capsys):
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert text.splitlines()[-1] == "healthy"
-    for word in ("python", "recbole ", "torch ", "numpy ", "scipy ", "pandas ", "ray", "device"):
+    for word in (
+        "python",
+        "recbole ",
+        "torch ",
+        "numpy ",
+        "scipy ",
+        "pandas ",
+        "ray",
+        "device",
+        "kernels",
+    ):
         assert f"\n{word}" in f"\n{text}"
     for repair in MENDS:
         assert f"mend         {repair.name}: " in text

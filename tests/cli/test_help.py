@@ -198,6 +198,20 @@ def test_help_and_refusals_bring_neither_torch_nor_pandas(tmp_path):
         "samplers --markdwon",
         "losses --markdwon",
         "doctor now",
+        "run --neg_sampler=bsn",
+        "run --model=bpr",
+        "run --learning_rat=1",
+        "run --epochs=many",
+        "run --neg_sampler_args.candidate_num=0",
+        "run --loss=smm",
+        "run --dataset=ml-1n",
+        "run --resume=nowhere",
+        "compare --samplers=rns,bsn",
+        "compare --losses=smm",
+        "tune --neg_sampler=bsn",
+        "samplers bsn",
+        "losses smm",
+        "report nowhere",
     ]
     code = f"""
 import sys
@@ -214,5 +228,42 @@ assert not (heavy | {{"yaml", "numpy"}}) & set(sys.modules), heavy & set(sys.mod
 for words in {wrong}:
     assert main(words.split()) == 2, words
 assert not {{"recbole", "torch", "pandas", "ray"}} & set(sys.modules)
+"""
+    run_fresh(code, tmp_path)
+
+
+BEGINNINGS = [
+    ("run --model=BPR --neg_sampler=dns", "BPR on ml-100k with dns"),
+    ("run --model=BPR --show_progress=False", ""),
+    ("compare --samplers=rns,dns --show_progress=False", ""),
+    ("compare --samplers=rns,dns", "comparison of rns, dns: LightGCN on ml-100k"),
+    ("tune --loss=ssm", "sweep over LightGCN on ml-100k with bns+ssm"),
+]
+
+
+@pytest.mark.process
+def test_a_line_says_what_is_begun_before_anything_slow_is_imported(tmp_path):
+    """What comes after it is another module, which sees that nothing was imported."""
+    code = f"""
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from types import ModuleType
+from recbole_bns.cli import main
+from recbole_bns.common.errors import UsageError
+
+class Slow(ModuleType):
+    def __getattr__(self, name):
+        assert not {{"torch", "recbole", "pandas", "ray"}} & set(sys.modules)
+        raise UsageError("slow")
+
+for name in ("runs.results", "compare.command", "compare", "tuning.sweep"):
+    sys.modules[f"recbole_bns.{{name}}"] = Slow(name)
+for words, said in {BEGINNINGS}:
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        assert main(words.split()) == 2
+    line = f"{{said}}: loading PyTorch and RecBole\\n" if said else ""
+    assert (out.getvalue(), err.getvalue()) == ("", f"{{line}}recbole-bns: slow\\n"), err.getvalue()
 """
     run_fresh(code, tmp_path)

@@ -21,7 +21,7 @@ from recbole_bns.adapters.reads import known_keys
 from recbole_bns.cli import compare, main, predict, run, tune
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available, get
-from recbole_bns.settings import hints
+from recbole_bns.settings import early, hints
 from recbole_bns.settings.declared import allowed_words, declared, having
 from recbole_bns.settings.words import typed
 from recbole_bns.tuning.plan import read_plan as read_sweep
@@ -411,6 +411,12 @@ def test_each_setting_acts_or_is_refused_or_is_named(
         check_commands(config)
     except UsageError as error:
         refusal = str(error)
+    early_refusal = ""
+    try:
+        early.check_run("BPR", "tiny", None, {**base, key: value})
+    except UsageError as error:
+        early_refusal = str(error)
+    assert early_refusal in ("", refusal)
     if refusal:
         assert key.partition(".")[0] in refusal or "neg_sampler" in refusal
         return

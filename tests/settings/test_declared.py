@@ -55,7 +55,6 @@ def _fresh_tables() -> Iterator[None]:
 def added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(declared, "GROUPS", [*declared.GROUPS, Added])
     monkeypatch.setattr(reference, "GROUPS", declared.GROUPS)
-    monkeypatch.setattr(reads, "GROUPS", declared.GROUPS)
     reads.known_keys.cache_clear()
 
 

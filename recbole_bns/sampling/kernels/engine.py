@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Callable
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,27 @@ import torch
 from torch import Tensor
 
 from ..catalogue import Catalogue
+from . import cache
 
 SPREAD_FROM = 100_000
 """Elementary steps (about a nanosecond each) from which a loop is worth several threads."""
 
 
-@cache
+@functools.cache
 def compiled(name: str = "basics") -> Any:
     """A module of :mod:`.compiled`, or None where numba is missing or switched off.
 
-    Compilation is cached on disk; the first run takes seconds.
+    Compilation is cached on disk (:mod:`.cache`); a machine's first run takes seconds.
     """
     if os.environ.get("RECBOLE_BNS_NUMBA") == "0":
         return None
     try:
-        return import_module(f"{__package__}.compiled.{name}")
-    except ImportError:
+        with cache.kept():
+            module = import_module(f"{__package__}.compiled.{name}")
+    except (ImportError, RuntimeError):  # the latter: numba found no folder for machine code
         return None
+    cache.keep(module, cache.folder())
+    return module
 
 
 def available(*tensors: Tensor) -> bool:
@@ -43,7 +47,7 @@ def available(*tensors: Tensor) -> bool:
     return all(t.device.type == "cpu" for t in tensors) and compiled() is not None
 
 
-@cache
+@functools.cache
 def _openmp() -> Any:
     """The OpenMP library whose threads torch uses, or None where it is not GNU's.
 
