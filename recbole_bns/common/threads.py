@@ -172,15 +172,16 @@ def _differs(number: int, setting: str | int, held: int | None) -> str:
 
 
 def _beside(others: float, allowed: int, sleep: bool) -> Choice:
-    """Threads beside other processes: those that find a core each.
+    """Threads beside other processes: those that find a core each, or all.
 
-    Where none does, each gets a share of a core. With more of them it is a larger one of the
-    machine, which helps if they sleep while they wait; spinning they would only take it from one
-    another.
+    All wait for the slowest, which shares its core and so takes twice as long: all threads do as
+    much as half of them on cores of their own. So fewer gain where more than half of the cores are
+    free. Elsewhere all are better, and if the others end they have the cores; but only if they
+    sleep while they wait, spinning they would take the cores from one another.
     """
     cores = usable_cores()[0]
     free = round(cores - others)
-    number = allowed if sleep and free < 1 else max(1, min(allowed, free))
+    number = allowed if sleep and 2 * free <= cores else max(1, min(allowed, free))
     load = f"others keep {others:.1f} of {cores} cores busy"
     if number == allowed:
         return Choice(number, f"of {allowed} cores, {load}")
@@ -193,7 +194,7 @@ def of_each(processes: int) -> int:
 
 
 def given() -> int | None:
-    """``OMP_NUM_THREADS`` as a number; None where it is not set, or says more than one."""
+    """``OMP_NUM_THREADS`` as a number; None where it is none; of several levels the outermost."""
     text = os.environ.get(GIVEN, "").split(",")[0].strip()
     return int(text) if text.isdecimal() and int(text) > 0 else None
 

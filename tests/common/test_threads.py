@@ -36,8 +36,8 @@ def test_auto_takes_the_cores_that_others_leave(others, number):
     assert bool(choice.note) == (number < CORES), "it is said where it is fewer than could be"
 
 
-@pytest.mark.parametrize(("others", "number"), [(7.4, 1), (7.6, 8), (12.0, 8)])
-def test_where_no_core_is_free_threads_that_sleep_get_a_larger_share(others, number):
+@pytest.mark.parametrize(("others", "number"), [(1.0, 7), (3.4, 5), (3.6, 8), (12.0, 8)])
+def test_threads_that_sleep_are_fewer_where_that_gains(others, number):
     assert choose("auto", most=CORES, sleep=True, others=lambda: others).number == number
 
 
