@@ -81,7 +81,8 @@ def _run(
 ) -> RunResult:
     log_team()
     state = _earlier_state(folder / CHECKPOINTS, config)
-    with chosen_threads(config, state and state.get("threads")):  # one of old does not say
+    held = state.get("threads") if state else None  # one of old does not say
+    with chosen_threads(config, held):
         return _train_and_test(config, folder, state, result_file, per_user)
 
 
