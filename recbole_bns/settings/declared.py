@@ -292,7 +292,7 @@ class Ours:
     )
     threads: str | int = setting(
         "auto",
-        "Threads on the CPU; auto: cores that others leave free, at --resume as many as before.",
+        "Threads on the CPU; auto: by the cores that others leave free.",
         check=threads_of,
         words="auto, or an integer >= 1",
         free_at_resume=True,
