@@ -26,6 +26,7 @@ _BY_OTHER_WAYS = (
     "use_gpu",
     "gpu_id",
     "nproc",
+    "threads",
     "transform",
     "alias_of_user_id",
     "alias_of_item_id",

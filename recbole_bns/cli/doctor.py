@@ -72,6 +72,7 @@ def examine() -> tuple[str, bool]:
     if not problems:
         lines += _host_lines()
         problems = _import_problems()
+        lines += [] if problems else _thread_lines()
     lines += [f"PROBLEM: {problem}" for problem in problems]
     if problems:
         lines.append(f"{len(problems)} problem(s): training cannot work")
@@ -153,6 +154,28 @@ def _kernels() -> str:
         return "kernels      not compiled: numba is missing or switched off; PyTorch does the work"
     done, every = cache.count()
     return f"kernels      {done} of {every} compiled, in {cache.folder()}; others when first used"
+
+
+def _thread_lines() -> list[str]:
+    """Cores, what others leave of them, the threads of a run, and how they wait."""
+    import torch
+
+    from recbole_bns.common import threads
+    from recbole_bns.training.threads import sleeps
+
+    (affinity, usable), others = threads.usable_cores(), threads.look()
+    quota = "" if usable == affinity else f", a container's quota leaves {usable}"
+    choice = threads.choose(
+        threads.AUTO, most=torch.get_num_threads(), sleep=sleeps(), others=lambda: others
+    )
+    wait = f"they spin as OpenMP has it; {threads.WAITING[0]}=PASSIVE helps on a busy machine"
+    if sleeps():
+        wait = "they spin while they wait, and sleep where others want the cores"
+    return [
+        f"cores        {affinity} by affinity{quota}; others keep {others:.1f} busy",
+        f"threads      {choice.number} for a run that begins now ({choice.why}); "
+        f"{threads.waiting() or wait}",
+    ]
 
 
 def _import_problems() -> list[str]:

@@ -18,6 +18,7 @@ from recbole_bns.common.files import write_text
 from recbole_bns.common.locks import alone
 from recbole_bns.common.processes import count_cores
 from recbole_bns.common.signals import terminated_is_interrupted
+from recbole_bns.common.threads import fixed, given
 from recbole_bns.runner import journal
 from recbole_bns.runner.jobs import Job
 from recbole_bns.runner.pool import LocalProcesses
@@ -64,11 +65,16 @@ def compare(plan: Plan, command: str) -> int:
 
 
 def share(plan: Plan) -> tuple[int, int]:
-    """Runs at once and threads of each, which depend on the plan alone and not on what is done."""
+    """Runs at once and threads of each, which depend on the plan alone and not on what is done.
+
+    The machine's load is no matter: all rows of a table are to have the same.
+    """
     cores = count_cores()
+    asked = given() or fixed(plan.config["threads"])
     on_gpu = plan.config["device"].type != "cpu"
-    jobs = min(plan.jobs or (1 if on_gpu else cores), len(plan.runs))
-    return jobs, max(cores // jobs, 1)
+    at_once = 1 if on_gpu else max(cores // (asked or 1), 1)
+    jobs = min(plan.jobs or at_once, len(plan.runs))
+    return jobs, asked or max(cores // jobs, 1)
 
 
 def train(plan: Plan, folder: Path) -> None:

@@ -24,7 +24,7 @@ def train_and_test(job: Job) -> dict[str, Any]:
         job.model,
         job.dataset,
         job.config_files,
-        job.settings,
+        {**job.settings, "threads": job.threads},
         out=job.folder,
         per_user=beside(job.folder, ".npz"),
     )

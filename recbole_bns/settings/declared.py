@@ -27,6 +27,7 @@ from .values import (
     interval_of,
     intervals_of,
     one_of,
+    threads_of,
 )
 
 EXCLUDED = ("all", "train", "none")
@@ -286,6 +287,17 @@ class Ours:
         "Processes that train one model together, on the CPU or a GPU each; they share each batch.",
         low=1,
         in_sweep="sweep",
+        written="changed",
+        overall=True,
+    )
+    threads: str | int = setting(
+        "auto",
+        "Threads on the CPU; auto: by the cores that others leave free.",
+        check=threads_of,
+        words="auto, or an integer >= 1",
+        free_at_resume=True,
+        in_sweep="sweep",
+        shared_in_comparison=True,
         written="changed",
         overall=True,
     )

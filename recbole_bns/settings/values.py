@@ -45,6 +45,17 @@ def epochs_of(value: Any, key: str) -> tuple[int, ...]:
     return epochs
 
 
+def threads_of(value: Any, key: str) -> Any:
+    """A number of threads, or ``auto``.
+
+    Raises:
+        UsageError: neither.
+    """
+    if value != "auto" and (type(value) is not int or value < 1):
+        raise UsageError(f"{key}: got {value!r}, allowed is auto, or an integer >= 1.")
+    return value
+
+
 def interval_of(value: Any, key: str) -> Any:
     """An interval as RecBole reads it: ``[5,inf)``, or several with ``;`` between them.
 

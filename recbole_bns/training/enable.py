@@ -31,6 +31,7 @@ from recbole_bns.losses import available
 from recbole_bns.runs.records import RunConfig
 
 from .loaders import create_samplers
+from .threads import set_threads
 from .trainer import TrainerMixin
 
 
@@ -100,7 +101,8 @@ def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any
         if trainer.config["neg_sampler"] is not None:
             upgrade(trainer.model, trainer.config)
         hand_over(trainer.model, train_data)
-    return original(trainer, train_data, *args, **kwargs)
+    with set_threads(trainer.config):
+        return original(trainer, train_data, *args, **kwargs)
 
 
 def _train_epoch(

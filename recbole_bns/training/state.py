@@ -94,6 +94,7 @@ class Keeper:
             **trainer.state_of(epoch - 1),
             **trainer.history(),
             "device": trainer.device.type,
+            "threads": torch.get_num_threads(),
             "loader": self.train_data.generator.get_state(),
             "random": random_states(),
         }

@@ -23,6 +23,7 @@ from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to
 from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import (
+    EpochReport,
     Outcome,
     epochs_table,
     result_of,
@@ -37,6 +38,7 @@ from .progress import Progress
 from .recording.files import RecordFolder
 from .resume import extend
 from .state import Keeper, read_state
+from .threads import Pace, chosen_threads
 from .trainer import TrainerMixin, Watch, get_trainer
 
 
@@ -77,9 +79,21 @@ def train(
 def _run(
     config: RunConfig, folder: Path, result_file: str | Path | None, per_user: str | Path | None
 ) -> RunResult:
-    team = current()
     log_team()
     state = _earlier_state(folder / CHECKPOINTS, config)
+    held = state.get("threads") if state else None  # one of old does not say
+    with chosen_threads(config, held):
+        return _train_and_test(config, folder, state, result_file, per_user)
+
+
+def _train_and_test(
+    config: RunConfig,
+    folder: Path,
+    state: Mapping[str, Any] | None,
+    result_file: str | Path | None,
+    per_user: str | Path | None,
+) -> RunResult:
+    team = current()
     opened = open_data(config)
     with refusals(f"data set '{config['dataset']}'"):
         loaders = make_loaders(config, opened)
@@ -145,9 +159,23 @@ def _fit(
             shown=bool(config["show_progress"]),
         ) as progress,
         (current().output(folder) / "epochs.csv").open("w", newline="", encoding="utf-8") as table,
+        Pace(core) as pace,
     ):
         after_epoch = epochs_table(table, progress.epoch, trainer.reports)
-        watch = Watch(keeper, progress.batch, after_epoch)
+
+        def before(epoch: int) -> None:
+            keeper(epoch)
+            pace.before(epoch)
+
+        def batch() -> None:
+            pace.batch()
+            progress.batch()
+
+        def after(report: EpochReport) -> None:
+            pace.after(report)
+            after_epoch(report)
+
+        watch = Watch(before, batch, after)
         _, best = trainer.fit(train_data, valid_data, verbose=True, saved=True, watch=watch)
     return best
 

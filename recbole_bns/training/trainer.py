@@ -28,6 +28,7 @@ from recbole_bns.runs.results import EpochReport, plain_metrics
 from recbole_bns.sampling import param, parse
 
 from .shared_trainer import SharedTrainer
+from .threads import set_threads
 
 if TYPE_CHECKING:
     from recbole.trainer import Trainer as _Host
@@ -129,7 +130,8 @@ class TrainerMixin(_Host):
         self._watch = watch
         steps = self.optimizer.register_step_post_hook(lambda *_: watch.after_batch())
         try:
-            return super().fit(train_data, valid_data, *args, **kwargs)
+            with set_threads(self.config):
+                return super().fit(train_data, valid_data, *args, **kwargs)
         finally:
             steps.remove()
             self._watch = NOBODY

@@ -13,6 +13,7 @@ from typing import Any
 
 from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.threads import AUTO
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import serves_any_loss
@@ -178,7 +179,7 @@ def read_plan(flags: Mapping[str, Any], command: str) -> Plan:
         rest["valid_metric"] = str(metric)
     recipe = make_recipe(model, dataset, files, {"epochs": EPOCHS, **rest})
     config = recipe.config()
-    _check_config(config)
+    _check_config(config, load["cpus"])
     space = _space(sweep, config, search)
     folder = Path(str(out)) if out else _folder(recipe, config)
     return Plan(
@@ -222,17 +223,22 @@ def _load(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_config(config: RunConfig) -> None:
+def _check_config(config: RunConfig, cpus: float) -> None:
     """Refuse what no trial can have.
 
     Raises:
-        UsageError: several processes a trial, or no sampler of ours.
+        UsageError: several processes a trial, no sampler of ours, or threads beside ``cpus``.
     """
     check_alone(
         config, "tune trains a trial in each process and --max_concurrent=N of them at once"
     )
     if config["neg_sampler"] == NO_SAMPLER:
         raise UsageError("neg_sampler: got 'none', allowed in a sweep is one of our samplers.")
+    if config["threads"] not in (AUTO, max(1, int(cpus))):
+        raise UsageError(
+            f"threads: got {config['threads']}, but Ray gives a trial as many as it has cores; "
+            f"write --cpus_per_trial={config['threads']}."
+        )
 
 
 def _space(file: Any, config: RunConfig, search: str) -> Space:

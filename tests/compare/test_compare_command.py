@@ -177,6 +177,7 @@ def test_runs_on_other_files_of_the_same_name_are_not_mixed_in(
 def test_the_tables_say_under_what_load_each_time_was_measured(
     settings, in_tmp, in_process, monkeypatch
 ):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(module, "count_cores", lambda: 2)
 
     def compare(*words: str) -> int:
@@ -202,11 +203,16 @@ def test_a_file_that_is_no_record_is_named(settings, in_tmp, in_process, capsys)
 
 
 def test_cores_are_shared_between_runs(settings, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(module, "count_cores", lambda: 8)
     assert module.share(plan_of(settings)) == (4, 2), "four runs"
     assert module.share(plan_of(settings, "--jobs=3")) == (3, 2)
     assert module.share(plan_of(settings, "--seeds=9")) == (8, 1)
     assert module.share(plan_of(settings, "--jobs=20", "--seeds=30")) == (20, 1)
+    assert module.share(plan_of(settings, "--threads=3")) == (2, 3)
+    assert module.share(plan_of(settings, "--threads=3", "--jobs=4")) == (4, 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert module.share(plan_of(settings, "--threads=3")) == (2, 4)
 
 
 def start_compare(words: list[str], folder: Path) -> subprocess.Popen[bytes]:

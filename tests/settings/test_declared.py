@@ -172,12 +172,14 @@ def test_the_sets_hold_what_they_held() -> None:
         "gpu_id",
         "use_gpu",
         "checkpoint_every",
+        "threads",
     }
     assert set(having("leaves_model_alone")) == {"neg_record", "neg_record_scores"}
     assert set(having("shared_in_comparison")) == {
         "dataset",
         "data_path",
         "seed",
+        "threads",
         "metrics",
         "topk",
         "config_files",

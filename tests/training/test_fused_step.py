@@ -29,7 +29,7 @@ class Own(torch.nn.Module):
 class Refusing(torch.optim.SGD):
     """As PyTorch's are where the device of the weights has no such pass."""
 
-    def __init__(self, params: Any, lr: float, fused: bool | None = None) -> None:
+    def __init__(self, params: Any, lr: float, foreach: Any = None, fused: Any = None) -> None:
         if fused:
             raise RuntimeError("`fused=True` requires all the params to be elsewhere")
         super().__init__(params, lr=lr)

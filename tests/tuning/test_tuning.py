@@ -220,6 +220,7 @@ BAD_FLAGS = [
     ("--search=grid", "--search: a grid needs lists of values, but learning_rate is loguniform"),
     ("--valid_ratio=0", "valid_ratio: got 0, but trials are compared on a validation part"),
     ("--neg_sampler=none", "neg_sampler: got 'none', allowed in a sweep is one of our samplers."),
+    ("--threads=3", "threads: got 3, but Ray gives a trial as many as it has cores; write --cpu"),
     ("--resume", "--resume: there is no sweep in "),
 ]
 
