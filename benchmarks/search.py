@@ -13,9 +13,9 @@ test part is read by the loader, as in every run, and never evaluated.
 
 What is drawn comes from properties/sweep/, the space of `recbole-bns tune`.
 
-Every trial is a process of its own, and a line of results/search/<data>-<Model>.jsonl as soon as it
-is done; the same command goes on, here or (--address) on a Ray cluster. --write turns what is there into
-properties/tuned/<data>/<Model>/<sampler>.yaml.
+Every trial is a process of its own, here or (--address) on a Ray cluster, and a line of
+results/search/<data>-<Model>.jsonl as soon as it is done; the same command goes on. --write turns
+what is there into properties/tuned/<data>/<Model>/<sampler>.yaml.
 """
 
 from __future__ import annotations

@@ -19,11 +19,14 @@ import torch
 from comparisons import VARIANTS, plan_of, words_of
 from tiny import alive, start, write_tiny
 
+from recbole_bns import UsageError
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.compare import command as module
 from recbole_bns.compare.plan import read_plan
 from recbole_bns.compare.records import read_records
+from recbole_bns.runner.cluster import Place
+from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runs import results as per_user
 
 
@@ -207,6 +210,15 @@ def test_cores_are_shared_between_runs(settings, monkeypatch):
     assert module.share(plan_of(settings, "--jobs=3")) == (3, 2)
     assert module.share(plan_of(settings, "--seeds=9")) == (8, 1)
     assert module.share(plan_of(settings, "--jobs=20", "--seeds=30")) == (20, 1)
+
+
+def test_the_cores_of_a_cluster_are_those_of_its_machines(settings):
+    place = Place(LocalProcesses(), 12, 2, 0)
+    assert module.share(plan_of(settings), place) == (4, 2), "a run has one machine"
+    assert module.share(plan_of(settings, "--seeds=9"), place) == (12, 1)
+    assert module.share(plan_of(settings, "--jobs=12"), place) == (4, 2)
+    with pytest.raises(UsageError, match=r"^--jobs: got 13, but the cluster has room for 12 runs"):
+        module.share(plan_of(settings, "--jobs=13"), place)
 
 
 def start_compare(words: list[str], folder: Path) -> subprocess.Popen[bytes]:

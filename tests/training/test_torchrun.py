@@ -136,7 +136,11 @@ def test_a_killed_process_is_started_anew_and_the_run_goes_on_bit_for_bit(settin
 @pytest.mark.parametrize(
     ("more", "act", "sentence"),
     [
-        ({"nproc": 3}, "pass", "nproc: got 3, but torchrun has started 2 processes; start as many"),
+        (
+            {"config_files": "n.yaml"},
+            "pass",
+            "nproc: got 3, but torchrun has started 2 processes; start as many",
+        ),
         ({"learning_rate": "x"}, "pass", "learning_rate: got 'x'"),
         ({}, "raise UsageError('mine: no.')", "mine: no."),
         ({}, "os.kill(os.getpid(), signal.SIGSTOP)", "had no answer from another one"),
@@ -145,6 +149,7 @@ def test_a_killed_process_is_started_anew_and_the_run_goes_on_bit_for_bit(settin
 )
 def test_a_refusal_is_said_once(settings, tmp_path, more, act, sentence):
     name = script(tmp_path, f"from recbole_bns import UsageError; {act}", 0)
+    (tmp_path / "n.yaml").write_text("nproc: 3\n", encoding="utf-8")
     if "SIGSTOP" in act:
         text = (tmp_path / name).read_text()
         patch = "import recbole_bns.training.torchrun as t\nt.TIMEOUT = 20.0\n"
