@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count as counter
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +120,19 @@ class Team(Peers):
             return True
 
     def leave(self) -> None:
-        """The end: wait for the others, then take the connections down."""
-        if self.size > 1:
+        """The end: wait for the others, then take the connections down; alone from now on."""
+        global _current
+        if self._store is not None:
             import torch.distributed as dist
 
             self.wait()
             dist.destroy_process_group()
+            _current = Team()
 
 
 _current = Team()
+_times = counter()
+"""For the names of what each run keeps in the store, which may be the same one for several."""
 
 
 def current() -> Team:
@@ -151,7 +156,8 @@ def join(scratch: Path, *, cuda: bool = False, timeout: float = 600.0) -> Team:
     global _current
     limit = timedelta(seconds=timeout)
     with _talking():
-        store, rank, size = next(dist.rendezvous("env://", timeout=limit))
+        found, rank, size = next(dist.rendezvous("env://", timeout=limit))
+        store = dist.PrefixStore(f"run-{next(_times)}", found)
         store.set_timeout(limit)
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)

@@ -133,6 +133,25 @@ def test_a_killed_process_is_started_anew_and_the_run_goes_on_bit_for_bit(settin
 
 @pytest.mark.slow
 @pytest.mark.process
+def test_a_script_may_train_more_than_once(settings, tmp_path):
+    own = {**settings, "neg_sampler": "dns"}
+    (tmp_path / "script.py").write_text(
+        "from recbole_bns import run_recbole_bns\n"
+        "from recbole_bns.adapters.team import current\n"
+        f"done = [run_recbole_bns('BPR', 'tiny', None, {own!r}, out=out) for out in 'ab']\n"
+        "assert done[0]['test_result'] == done[1]['test_result'], done\n"
+        "assert [each['nproc'] for each in done] == [2, 2]\n"
+        "assert current().size == 1\n",
+        encoding="utf-8",
+    )
+    launcher = torchrun_of(tmp_path, "--nproc-per-node=2", "script.py")
+    _, err = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, err
+    assert_same(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("more", "act", "sentence"),
     [
