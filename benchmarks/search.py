@@ -34,7 +34,6 @@ from tabulate import tabulate
 
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.locks import alone
-from recbole_bns.common.processes import count_cores
 from recbole_bns.runner import journal
 from recbole_bns.runner.cluster import place_at
 from recbole_bns.runner.jobs import VALIDATE, Job
@@ -347,7 +346,7 @@ def line_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_jobs(
-    jobs: Sequence[Job], file: Path, at_once: int, title: str, address: str | None = None
+    jobs: Sequence[Job], file: Path, at_once: int | None, title: str, address: str | None = None
 ) -> None:
     """Train what the file has no line of; each is one as soon as it is done.
 
@@ -356,7 +355,7 @@ def run_jobs(
     Args:
         jobs: trials, in their order.
         file: of the lines.
-        at_once: trials under way.
+        at_once: trials under way; None: one a core.
         title: for the display.
         address: of a Ray cluster that trains; None: this machine.
     """
@@ -376,13 +375,13 @@ def run_jobs(
         tell(job, journal.read(job.journal))
     missing = [job for job in jobs if job not in ended]
     with place_at(address, file.parent) as place:
-        run_all(missing, place.pool, at_once, title=title, tell=tell)
+        run_all(missing, place.pool, place.at_once(at_once), title=title, tell=tell)
 
 
 def search(
     cell: tuple[str, str],
     data: tuple[str, str],
-    at_once: int,
+    at_once: int | None,
     samplers: tuple[str, ...],
     address: str | None = None,
 ) -> None:
@@ -566,7 +565,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, choices=list(MODEL))
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--data_path", required=True)
-    parser.add_argument("--jobs", type=int, default=count_cores(), help="trials at once")
+    parser.add_argument("--jobs", type=int, help="trials at once (default: one a core)")
     parser.add_argument("--address", help="a running Ray cluster that trains: auto")
     parser.add_argument("--samplers", default=",".join(SAMPLERS), help="with commas between")
     parser.add_argument("--write", action="store_true", help="write the winners, run nothing")

@@ -16,7 +16,6 @@ from recbole_bns.adapters.acting import remarks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.common.locks import alone
-from recbole_bns.common.processes import count_cores
 from recbole_bns.common.signals import terminated_is_interrupted
 from recbole_bns.runner import journal
 from recbole_bns.runner.cluster import Place, place_at
@@ -64,25 +63,15 @@ def compare(plan: Plan, command: str, address: str | None = None) -> int:
         return _conclude(plan, command, [records[r] for r in plan.runs if r in records], stopped)
 
 
-def share(plan: Plan, place: Place | None = None) -> tuple[int, int]:
+def share(plan: Plan, place: Place) -> tuple[int, int]:
     """Runs at once and threads of each, which depend on the plan alone and not on what is done.
 
-    Args:
-        plan: what is asked for.
-        place: where it is done; None: on this machine.
-
     Raises:
-        UsageError: more runs at once are asked for than a cluster has cores.
+        UsageError: more runs at once are asked for than a cluster has room for.
     """
-    cores, most = (place.cores, place.each) if place else (count_cores(), count_cores())
-    room = cores if plan.config["device"].type == "cpu" else (place and place.gpus) or 1
-    if place and place.gpus is not None and (plan.jobs or 1) > room:
-        raise UsageError(
-            f"--jobs: got {plan.jobs}, but the cluster has room for {room} runs at once; allowed "
-            f"is 1 to {room}."
-        )
-    jobs = min(plan.jobs or room, len(plan.runs))
-    return jobs, max(min(cores // jobs, most), 1)
+    on_gpu = plan.config["device"].type != "cpu"
+    jobs = min(place.at_once(plan.jobs, gpu=on_gpu), len(plan.runs))
+    return jobs, max(min(place.cores // jobs, place.each), 1)
 
 
 def train(plan: Plan, folder: Path, address: str | None = None) -> None:

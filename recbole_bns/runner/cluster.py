@@ -102,6 +102,24 @@ class Place:
     each: int
     gpus: int | None = None
 
+    def at_once(self, asked: int | None, *, gpu: bool = False) -> int:
+        """How many trainings are under way: as many as asked for, else as there is room for.
+
+        Args:
+            asked: ``--jobs``.
+            gpu: whether each needs a GPU.
+
+        Raises:
+            UsageError: a cluster has no room for so many.
+        """
+        room = (self.gpus or 1) if gpu else self.cores
+        if self.gpus is not None and (asked or 1) > room:
+            raise UsageError(
+                f"--jobs: got {asked}, but the cluster has room for {room} trainings at once; "
+                f"allowed is 1 to {room}."
+            )
+        return asked or room
+
 
 @contextmanager
 def place_at(address: str | None, folder: Path, *, gpu: bool = False) -> Iterator[Place]:
