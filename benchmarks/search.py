@@ -13,9 +13,9 @@ test part is read by the loader, as in every run, and never evaluated.
 
 What is drawn comes from properties/sweep/, the space of `recbole-bns tune`.
 
-Every trial is a process of its own, and a line of results/search/<data>-<Model>.jsonl as soon as it
-is done; the same command goes on. --write turns what is there into
-properties/tuned/<data>/<Model>/<sampler>.yaml.
+Every trial is a process of its own, here or (--address) on a Ray cluster, and a line of
+results/search/<data>-<Model>.jsonl as soon as it is done; the same command goes on. --write turns
+what is there into properties/tuned/<data>/<Model>/<sampler>.yaml.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ from tabulate import tabulate
 
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.locks import alone
-from recbole_bns.common.processes import count_cores
 from recbole_bns.runner import journal
+from recbole_bns.runner.cluster import place_at
 from recbole_bns.runner.jobs import VALIDATE, Job
-from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runner.run import run_all
 from recbole_bns.tuning.space import default_space
 
@@ -346,10 +345,19 @@ def line_of(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_jobs(jobs: Sequence[Job], file: Path, at_once: int, title: str) -> None:
+def run_jobs(
+    jobs: Sequence[Job], file: Path, at_once: int | None, title: str, address: str | None = None
+) -> None:
     """Train what the file has no line of; each is one as soon as it is done.
 
     A trial that fails is no line; the next call tries it again.
+
+    Args:
+        jobs: trials, in their order.
+        file: of the lines.
+        at_once: trials under way; None: one a core.
+        title: for the display.
+        address: of a Ray cluster that trains; None: this machine.
     """
 
     def tell(job: Job, record: Mapping[str, Any]) -> str:
@@ -366,11 +374,16 @@ def run_jobs(jobs: Sequence[Job], file: Path, at_once: int, title: str) -> None:
     for job in ended:  # of a call that was ended between a trial's end and its line
         tell(job, journal.read(job.journal))
     missing = [job for job in jobs if job not in ended]
-    run_all(missing, LocalProcesses(), at_once, title=title, tell=tell)
+    with place_at(address, file.parent) as place:
+        run_all(missing, place.pool, place.at_once(at_once), title=title, tell=tell)
 
 
 def search(
-    cell: tuple[str, str], data: tuple[str, str], at_once: int, samplers: tuple[str, ...]
+    cell: tuple[str, str],
+    data: tuple[str, str],
+    at_once: int | None,
+    samplers: tuple[str, ...],
+    address: str | None = None,
 ) -> None:
     """Run what is not in the file yet."""
     file, folder = file_of(cell), RUNS / "-".join(cell)
@@ -392,7 +405,7 @@ def search(
             if (sampler, trial, cut) not in done
         ]
         jobs = [job_of(cell, data, record, folder) for record in records]
-        run_jobs(jobs, file, at_once, "-".join(cell))
+        run_jobs(jobs, file, at_once, "-".join(cell), address)
 
     with alone(folder, f"another search is at work on {'-'.join(cell)}; wait for it."):
         trials = {sampler: effort(cell, sampler)[0] for sampler in samplers}
@@ -552,7 +565,8 @@ def main() -> None:
     parser.add_argument("--model", required=True, choices=list(MODEL))
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--data_path", required=True)
-    parser.add_argument("--jobs", type=int, default=count_cores(), help="trials at once")
+    parser.add_argument("--jobs", type=int, help="trials at once (default: one a core)")
+    parser.add_argument("--address", help="a running Ray cluster that trains: auto")
     parser.add_argument("--samplers", default=",".join(SAMPLERS), help="with commas between")
     parser.add_argument("--write", action="store_true", help="write the winners, run nothing")
     args = parser.parse_args()
@@ -563,7 +577,8 @@ def main() -> None:
     if cell not in BASE:
         parser.error(f"no ranges for {args.model} on {args.dataset}; allowed: {list(BASE)}")
     if not args.write:
-        search(cell, (args.dataset, args.data_path), args.jobs, tuple(args.samplers.split(",")))
+        samplers = tuple(args.samplers.split(","))
+        search(cell, (args.dataset, args.data_path), args.jobs, samplers, args.address)
     write(cell)
     (ROOT / "results" / "search.md").write_text(report(), encoding="utf-8")
 

@@ -11,7 +11,7 @@ from tiny import ROOT, run_fresh
 import recbole_bns
 
 PACKAGE = Path(recbole_bns.__file__).parent
-TOP = {"__init__.py", "py.typed"}
+TOP = {"__init__.py", "__main__.py", "py.typed"}
 
 
 def test_on_the_top_floor_are_rooms_alone() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count as counter
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,13 @@ class Team(Peers):
         rank: of this process, from 0.
         size: how many there are.
         scratch: a folder for what only the first process keeps; None for that one.
+        store: by which the processes have found one another.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, scratch: Path | None = None) -> None:
-        self.rank, self.size, self.scratch = rank, size, scratch
+    def __init__(
+        self, rank: int = 0, size: int = 1, scratch: Path | None = None, store: Any = None
+    ) -> None:
+        self.rank, self.size, self.scratch, self._store = rank, size, scratch, store
 
     def output(self, folder: Path) -> Path:
         """``folder`` for the first process, which writes for all; a scratch one for others."""
@@ -108,16 +112,27 @@ class Team(Peers):
         """Wait until all processes have come here."""
         self.collect(None)
 
+    def is_first(self, what: str) -> bool:
+        """Whether no other process has asked this before; true where nobody can be asked."""
+        try:
+            return self._store is None or self._store.add(what, 1) == 1
+        except RuntimeError:  # whoever held the store is gone
+            return True
+
     def leave(self) -> None:
-        """The end: wait for the others, then take the connections down."""
-        if self.size > 1:
+        """The end: wait for the others, then take the connections down; alone from now on."""
+        global _current
+        if self._store is not None:
             import torch.distributed as dist
 
             self.wait()
             dist.destroy_process_group()
+            _current = Team()
 
 
 _current = Team()
+_times = counter()
+"""For the names of what each run keeps in the store, which may be the same one for several."""
 
 
 def current() -> Team:
@@ -125,15 +140,11 @@ def current() -> Team:
     return _current
 
 
-def join(
-    rank: int, size: int, scratch: Path, *, cuda: bool = False, timeout: float = 600.0
-) -> Team:
-    """Become one of several processes.
+def join(scratch: Path, *, cuda: bool = False, timeout: float = 600.0) -> Team:
+    """Become one of the processes that PyTorch's launcher has started, by whose variables it is.
 
     Args:
-        rank: of this process, from 0.
-        size: how many there are.
-        scratch: a folder of this run that all of them see; a file in it takes the place of a port.
+        scratch: a folder of this process.
         cuda: whether the models lie on GPUs (nccl; gloo serves the CPU).
         timeout: seconds after which a process that does not answer is given up.
 
@@ -143,15 +154,14 @@ def join(
     import torch.distributed as dist
 
     global _current
+    limit = timedelta(seconds=timeout)
     with _talking():
-        store = dist.FileStore(str(scratch / "store"), size)
-        limit = timedelta(seconds=timeout)
+        found, rank, size = next(dist.rendezvous("env://", timeout=limit))
+        store = dist.PrefixStore(f"run-{next(_times)}", found)
         store.set_timeout(limit)
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
-    own = scratch / f"process-{rank}"
-    own.mkdir()
-    _current = Team(rank, size, own if rank else None)
+    _current = Team(rank, size, scratch if rank else None, store)
     return _current
 
 

@@ -48,6 +48,7 @@ def parser() -> Parser:
         default=None,
     )
     made.add("--jobs", "runs at once (default: one a core; one on a GPU)", metavar="N")
+    made.add("--address", "a running Ray cluster that trains: auto", metavar="ADDRESS")
     made.add("--out", "default: runs/compare-DATASET-MODEL", metavar="DIR")
     return made
 
@@ -59,9 +60,10 @@ def command(words: Sequence[str]) -> int:
         UsageError: a flag, a setting or the data are not allowed.
     """
     flags = parser().read_open(words)
+    address = flags.pop("address", None)
     begin_comparison(flags)
     from recbole_bns.compare import command as comparison
     from recbole_bns.compare.plan import read_plan
 
     asked = f"recbole-bns compare {shlex.join(words)}".rstrip()
-    return comparison.compare(read_plan(flags), asked)
+    return comparison.compare(read_plan(flags), asked, address)

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from recbole_bns.common.processes import (
+    share_with_torchruns,
+    shown_of_the_first,
+    started_by_torchrun,
+)
+
 from .begin import begin_run
 from .parser import Parser
 
@@ -62,14 +68,17 @@ def command(words: Sequence[str]) -> int:
     model, dataset, out, result_file = (flags.pop(name, None) for name in names)
     files = flags.pop("config_files", None)
     resume = _resumed(flags.pop("resume", None))
+    if started_by_torchrun():
+        share_with_torchruns()
     begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags)
     from recbole_bns.runs.results import result_table
     from recbole_bns.training.run import run_recbole_bns
 
-    result = run_recbole_bns(
-        model, dataset, files, flags, out=out, result_file=result_file, resume=resume
-    )
-    print(result_table(result))
+    with shown_of_the_first():
+        result = run_recbole_bns(
+            model, dataset, files, flags, out=out, result_file=result_file, resume=resume
+        )
+        print(result_table(result))
     return 0
 
 

@@ -13,11 +13,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Variables that say how many threads the libraries of a process may start."""
@@ -28,6 +29,61 @@ def count_cores() -> int:
     import joblib  # half a second, which not every command needs
 
     return int(joblib.cpu_count())
+
+
+def thread_variables(processes: int) -> dict[str, str]:
+    """:data:`THREADS` of one of several processes on this machine: its share of the cores.
+
+    What the user has set stands.
+    """
+    threads = str(max(1, count_cores() // processes))
+    return {name: os.environ.get(name, threads) for name in THREADS}
+
+
+def started_by_torchrun() -> bool:
+    """Whether PyTorch's elastic launcher has started this process, which has its variables."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def share_with_torchruns() -> None:
+    """Take this process's share of the cores, before anything that counts them is imported.
+
+    ``torchrun`` gives each of several processes one thread where the user has not said how many;
+    what the user has said is what the launcher was started with.
+    """
+    import psutil
+    from threadpoolctl import threadpool_limits
+
+    with suppress(psutil.Error):  # who may not ask leaves it at that
+        if "OMP_NUM_THREADS" not in psutil.Process(os.getppid()).environ():
+            os.environ.pop("OMP_NUM_THREADS", None)
+    os.environ.update(thread_variables(int(os.environ["LOCAL_WORLD_SIZE"])))
+    threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]))  # of NumPy, which is there already
+
+
+@contextmanager
+def shown_of_the_first() -> Iterator[None]:
+    """Of processes that ``torchrun`` has started only the first one talks meanwhile."""
+    if not started_by_torchrun() or os.environ["RANK"] == "0":
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+        yield
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Variables for the processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def package_path() -> str:
@@ -46,7 +102,6 @@ class Child:
         modules: that the child imports before the job is read: those that define its classes.
         log: file for all that the child says.
         environment: variables that differ from those of this process.
-        shown: whether the child talks to this process's screen instead.
     """
 
     def __init__(
@@ -58,16 +113,15 @@ class Child:
         words: Sequence[str] = (),
         modules: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-        shown: bool = False,
     ) -> None:
         self.log = log
-        said = pickle.dumps((sys.path, list(modules))) + pickle.dumps(job)
+        said = packed(job, modules)
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *words],
                 stdin=subprocess.PIPE,
-                stdout=None if shown else file,
-                stderr=None if shown else file,
+                stdout=file,
+                stderr=file,
                 env={**os.environ, **(environment or {}), "PYTHONPATH": package_path()},
                 start_new_session=True,  # Ctrl-C comes to the parent, which ends its children
             )
@@ -120,31 +174,50 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def read_job() -> Any:
-    """The job of this process, which :class:`Child` has sent; modules are imported before.
+def packed(job: Any, modules: Sequence[str]) -> bytes:
+    """A job for :func:`read_job` in another process, with the path of this one.
+
+    Args:
+        job: anything that can be pickled.
+        modules: imported before the job is read: those that define its classes.
+    """
+    return pickle.dumps((sys.path, list(modules))) + pickle.dumps(job)
+
+
+def read_job(stream: BinaryIO | None = None) -> Any:
+    """The job of this process; modules are imported before.
+
+    Args:
+        stream: with what :func:`packed` made; else it comes from the :class:`Child`'s owner.
 
     Raises:
         SystemExit: whoever started it is gone already.
         Exception: a module cannot be imported, or a class is not found.
     """
+    stream = stream or sys.stdin.buffer
     try:
-        sys.path[:], modules = pickle.load(sys.stdin.buffer)
+        sys.path[:], modules = pickle.load(stream)
         for name in modules:  # of models and samplers, which are registered by being imported
             import_module(name)
-        return pickle.load(sys.stdin.buffer)
+        return pickle.load(stream)
     except EOFError:
         raise SystemExit(130) from None
 
 
-def end_with_parent(clean: Callable[[], None] = lambda: None) -> None:
-    """End this process as soon as its owner has closed the pipe, which the owner's end does too.
+def end_with_parent(clean: Callable[[], None] = lambda: None, *, owner: int | None = None) -> None:
+    """End this process with its owner, whose end closes the pipe of a :class:`Child`.
 
     Args:
         clean: what is done before.
+        owner: the process that started this one, where there is no pipe: the system is asked
+            whether it is still there.
     """
 
     def wait() -> None:
-        os.read(sys.stdin.fileno(), 1)
+        if owner is None:
+            os.read(sys.stdin.fileno(), 1)
+        while owner is not None and os.getppid() == owner:
+            time.sleep(0.2)
         clean()
         os._exit(130)
 

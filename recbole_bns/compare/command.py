@@ -16,12 +16,11 @@ from recbole_bns.adapters.acting import remarks
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.common.locks import alone
-from recbole_bns.common.processes import count_cores
 from recbole_bns.common.signals import terminated_is_interrupted
 from recbole_bns.common.threads import fixed, given
 from recbole_bns.runner import journal
+from recbole_bns.runner.cluster import Place, place_at
 from recbole_bns.runner.jobs import Job
-from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runner.run import run_all
 from recbole_bns.runs import results as per_user
 from recbole_bns.runs.records import RunRecord
@@ -32,12 +31,13 @@ from .records import PER_USER, check_held, read_records, stem
 from .report import Origin, Report
 
 
-def compare(plan: Plan, command: str) -> int:
+def compare(plan: Plan, command: str, address: str | None = None) -> int:
     """Train what is not yet trained, then print and write the tables.
 
     Args:
         plan: what is asked for.
         command: that asked, for the tables.
+        address: of a Ray cluster that trains; None: this machine.
 
     Returns:
         exit status: 0, 1 where a run failed, 130 after Ctrl-C.
@@ -57,43 +57,47 @@ def compare(plan: Plan, command: str) -> int:
         stopped = False
         try:
             with terminated_is_interrupted():
-                train(plan, folder)
+                train(plan, folder, address)
         except KeyboardInterrupt:
             stopped = True
         records = read_records(folder)
         return _conclude(plan, command, [records[r] for r in plan.runs if r in records], stopped)
 
 
-def share(plan: Plan) -> tuple[int, int]:
+def share(plan: Plan, place: Place) -> tuple[int, int]:
     """Runs at once and threads of each, which depend on the plan alone and not on what is done.
 
     The machine's load is no matter: all rows of a table are to have the same.
+
+    Raises:
+        UsageError: more runs at once are asked for than a cluster has room for.
     """
-    cores = count_cores()
     asked = given() or fixed(plan.config["threads"])
     on_gpu = plan.config["device"].type != "cpu"
-    at_once = 1 if on_gpu else max(cores // (asked or 1), 1)
-    jobs = min(plan.jobs or at_once, len(plan.runs))
-    return jobs, asked or max(cores // jobs, 1)
+    wanted = None if on_gpu or not asked else max(place.cores // asked, 1)
+    jobs = min(place.at_once(plan.jobs or wanted, gpu=on_gpu), len(plan.runs))
+    return jobs, asked or max(min(place.cores // jobs, place.each), 1)
 
 
-def train(plan: Plan, folder: Path) -> None:
+def train(plan: Plan, folder: Path, address: str | None = None) -> None:
     """Train and test every run that is not done."""
-    at_once, threads = share(plan)
-    load = {
-        "jobs": at_once,
-        "threads": threads,
-        "cores": count_cores(),
-        "device": plan.config["device"].type,
-    }
-    run_all(
-        [_job(plan, run, folder, load) for run in plan.runs],
-        LocalProcesses(),
-        at_once,
-        title=f"{plan.config['model']} on {plan.config['dataset']}",
-        shown=bool(plan.words.settings.get("show_progress", True)),
-        tell=_told,
-    )
+    on_gpu = plan.config["device"].type != "cpu"
+    with place_at(address, folder, gpu=on_gpu) as place:
+        at_once, threads = share(plan, place)
+        load = {
+            "jobs": at_once,
+            "threads": threads,
+            "cores": place.cores,
+            "device": plan.config["device"].type,
+        }
+        run_all(
+            [_job(plan, run, folder, load) for run in plan.runs],
+            place.pool,
+            at_once,
+            title=f"{plan.config['model']} on {plan.config['dataset']}",
+            shown=bool(plan.words.settings.get("show_progress", True)),
+            tell=_told,
+        )
 
 
 def _job(plan: Plan, run: Run, folder: Path, load: Mapping[str, Any]) -> Job:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from time import perf_counter
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import beside
+from recbole_bns.runs.folder import CHECKPOINTS
 
 from .jobs import Job
 
@@ -15,17 +17,23 @@ from .jobs import Job
 def train_and_test(job: Job) -> dict[str, Any]:
     """A whole run, with the test metrics of every user in ``.npz``; the content of its result file.
 
+    One that was lost with its machine goes on from its last state, where it has got to one.
+
     Raises:
         UsageError: bad settings or data, or a training that diverged.
     """
     from recbole_bns.training.run import run_recbole_bns
 
+    begun = (job.folder / CHECKPOINTS).is_dir()
+    if not begun:
+        shutil.rmtree(job.folder, ignore_errors=True)
     result = run_recbole_bns(
         job.model,
         job.dataset,
         job.config_files,
         {**job.settings, "threads": job.threads},
-        out=job.folder,
+        out=None if begun else job.folder,
+        resume=job.folder if begun else None,
         per_user=beside(job.folder, ".npz"),
     )
     return dict(result)
@@ -60,6 +68,7 @@ def validate(job: Job) -> dict[str, Any]:
             "valid_ratio: got 0, but what is compared on validation data needs a validation part; "
             "allowed is a share above 0."
         )
+    shutil.rmtree(job.folder, ignore_errors=True)  # of a training that was lost with its machine
     job.folder.mkdir(parents=True)
     config["checkpoint_dir"] = str(job.folder)
     with quiet(), (job.folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table:

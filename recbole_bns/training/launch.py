@@ -1,171 +1,188 @@
-"""``nproc``: start the processes that train one model, watch them, and end them together.
+"""``nproc``: PyTorch's elastic launcher with the processes of this machine; how they ended is told.
 
 The one who asked trains nothing: it waits. A process that dies, fails or does not answer ends the
-run within seconds, with a sentence that says which it was and how to go on. No port, but a file,
-tells the processes where to find one another.
+run within seconds, with a sentence that says which it was and how to go on.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import shlex
+import signal
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.processes import THREADS, Child, count_cores, ended_by, last_line
+from recbole_bns.common.processes import (
+    ended_by,
+    environment,
+    last_line,
+    package_path,
+    packed,
+    thread_variables,
+)
 from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import read_result
 from recbole_bns.sampling import get
 
+from .asked import Asked
 from .limits import number_of
 from .process import Job
 
 TIMEOUT = 600.0
 """Seconds that a process waits for another one."""
-GRACE = 2.0
-"""Seconds in which others may end too, so that the first cause is told and not what follows."""
-EVERY = 0.05
+EVERY = 0.1
+"""Seconds between two looks at the processes."""
+LOGGER = "torch.distributed.elastic"
 
 
-class Process(Child):
-    """One of the processes.
-
-    Args:
-        job: what it has to do.
-        modules: to import before.
-    """
-
-    def __init__(self, job: Job, modules: Sequence[str]) -> None:
-        self.job = job
-        threads = str(max(1, count_cores() // job.size))
-        variables = {name: os.environ.get(name, threads) for name in THREADS}
-        if sys.platform == "linux":  # gloo asks for the machine's own name, which may lead nowhere
-            variables["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
-        if job.gpu_id:  # before anything in it counts GPUs: the process is to see its own alone
-            variables["CUDA_VISIBLE_DEVICES"] = job.gpu_id
-        super().__init__(
-            "recbole_bns.training.process",
-            job,
-            log=job.scratch / f"said-{job.rank}.txt",
-            words=[str(job.outcome)],
-            modules=modules,
-            environment=variables,
-            shown=job.rank == 0,
-        )
-
-
-def launch(
-    config: RunConfig,
-    given: tuple[Any, Any, list[str] | None, Mapping[str, Any]],
-    folder: Path,
-    result_file: str | Path | None = None,
-    per_user: str | Path | None = None,
-) -> RunResult:
+def launch(config: RunConfig, asked: Asked, folder: Path) -> RunResult:
     """Train with ``nproc`` processes; what they write lies in ``folder`` as for a single one.
 
     Args:
         config: as :func:`.limits.check_run` has passed it.
-        given: the four first arguments of ``run_recbole_bns``.
+        asked: of the run; each process resolves it for itself.
         folder: of the run, with its settings.
-        result_file: see ``run_recbole_bns``.
-        per_user: see there.
 
     Returns:
         the content of ``result.json``.
 
     Raises:
         UsageError: a process refused something, died, failed or hung.
+        KeyboardInterrupt: a signal has ended all of them.
     """
-    size = number_of(config)
-    gpus = str(config["gpu_id"]).split(",") if config["device"].type == "cuda" else [""] * size
+    gpus = str(config["gpu_id"]) if config["device"].type == "cuda" else ""
     modules = dict.fromkeys((get(config["neg_sampler"]).__module__, config.model_class.__module__))
-    team: list[Process] = []
     with tempfile.TemporaryDirectory(prefix="recbole-bns-") as scratch:
-        try:
-            for rank in range(size):
-                job = Job(
-                    rank,
-                    size,
-                    Path(scratch),
-                    folder,
-                    gpus[rank].strip(),
-                    TIMEOUT,
-                    given,
-                    result_file,
-                    per_user,
-                )
-                team.append(Process(job, list(modules)))
-            _watch(team, folder)
-        finally:
-            for process in team:
-                process.stop()
+        place = Path(scratch)
+        job = Job(asked, folder, place, gpus, TIMEOUT, os.getpid())
+        (place / "job").write_bytes(packed(job, list(modules)))
+        _run(number_of(config), place, folder)
     result = read_result(folder)
-    assert result is not None  # all have said that they are done, and the first one writes it
+    assert result is not None  # all have come to their end, and the first one writes it
     return result
 
 
-def _watch(team: Sequence[Process], folder: Path) -> None:
-    """Wait until all are done.
+def _run(size: int, scratch: Path, folder: Path) -> None:
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
 
-    Raises:
-        UsageError: one did not come to its end.
-    """
-    ended: dict[int, tuple[str, str]] = {}
-    first_bad: float | None = None
-    while len(ended) < len(team):
-        for process in team:
-            if process.job.rank not in ended and process.status() is not None:
-                ended[process.job.rank] = _outcome(process)
-        bad = {rank: how for rank, how in ended.items() if how[0] != "done"}
-        if bad:
-            first_bad = first_bad or time.monotonic()
-            known = any(how != "lost" for how, _ in bad.values())
-            if known or len(ended) == len(team) or time.monotonic() - first_bad > GRACE:
-                raise _complaint(team, bad, len(ended), folder)
-        time.sleep(EVERY)
+    words = {**thread_variables(size), "PYTHONPATH": package_path()}
+    if sys.platform == "linux":  # gloo asks for the machine's own name, which may lead nowhere
+        words["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
+    entry, arguments = entrypoint(scratch / "job")
+    with environment(words), _signals_as_before(), _silent():
+        try:
+            elastic_launch(launch_config(size, scratch), entry)(*arguments)
+        except ChildFailedError as error:
+            raise _complaint(error.failures, size, scratch, folder) from None
+        except SignalException:
+            raise KeyboardInterrupt from None
 
 
-def _outcome(process: Process) -> tuple[str, str]:
+def entrypoint(job: Path) -> tuple[str | Callable[..., Any], list[str]]:
+    """What each process runs, and its arguments."""
+    return sys.executable, ["-m", "recbole_bns.training.process", str(job)]
+
+
+def launch_config(size: int, scratch: Path, **more: Any) -> Any:
+    """Of a launch on this machine alone, by a port that is free; the first process is shown."""
+    from torch.distributed.elastic.multiprocessing import Std
+    from torch.distributed.launcher.api import LaunchConfig
+
+    logs: dict[str, Any] = {
+        "log_dir": str(scratch / "said"),
+        "redirects": dict.fromkeys(range(1, size), Std.ALL),
+    }
+    if "logs_specs" in {field.name for field in fields(LaunchConfig)}:  # since PyTorch 2.3
+        from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+
+        logs = {"logs_specs": DefaultLogsSpecs(**logs)}
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=size,
+        run_id=scratch.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        monitor_interval=EVERY,
+        **logs,
+        **more,
+    )
+
+
+@contextmanager
+def _signals_as_before() -> Iterator[None]:
+    """Take back the handlers that the launcher leaves behind."""
+    if threading.current_thread() is not threading.main_thread():  # it sets none
+        yield
+        return
+    names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
-        how, text = json.loads(process.job.outcome.read_text(encoding="utf-8"))
-    except OSError:
-        return "died", _cause(process)
-    return how, text
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _cause(process: Process) -> str:
-    """How a process that said nothing came to its end."""
-    status, said = process.status() or 0, last_line(process.log)
-    return ended_by(status) or f"ended with status {status}" + (f" ({said})" if said else "")
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the launcher's own words about processes that ended: we say it in a sentence."""
+    logger, nothing = logging.getLogger(LOGGER), logging.NullHandler()
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(nothing)
+    try:
+        yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(nothing)
 
 
-def _complaint(
-    team: Sequence[Process], bad: Mapping[int, tuple[str, str]], ended: int, folder: Path
-) -> UsageError:
-    for wanted in ("usage", "died", "failed", "lost"):
-        rank = next((rank for rank, (how, _) in bad.items() if how == wanted), None)
-        if rank is not None:
-            break
-    assert rank is not None
-    how, text = bad[rank]
-    if how == "usage":
+def _complaint(failures: Mapping[int, Any], size: int, scratch: Path, folder: Path) -> UsageError:
+    """What the first process that ended badly says, or what its end says."""
+    rank, failure = next(iter(failures.items()))  # those that were ended for it come after
+    what, text, trace = _recorded(failure)
+    if what == "UsageError":
         return UsageError(text)
-    if how == "failed":
-        text, _, trace = text.partition("\n")
+    if what == "PeerLost":
+        others = {r for r in range(size) if _recorded(failures.get(r))[0] != what} - {rank}
+        whom = f"process {min(others)}" if len(others) == 1 else "another process"
+        how = f"had no answer from {whom} ({text.rstrip('.')})"
+    elif what:
         file = folder / f"failed-process-{rank}.txt"
         file.write_text(trace, encoding="utf-8")
-        text = f"failed with {text.rstrip('.')} (all of it is in {file})"
-    if how == "lost":
-        silent = [process.job.rank for process in team if process.status() is None]
-        whom = f"process {silent[0]}" if len(silent) == 1 else "another process"
-        text = f"had no answer from {whom} ({text.rstrip('.')})"
+        how = f"failed with {what}: {text.rstrip('.')} (all of it is in {file})"
+    else:
+        how = _end_of(rank, failure.exitcode, scratch)
     return UsageError(
-        f"nproc: process {rank} (of 0 to {len(team) - 1}) {text}; all are ended, what is done lies "
+        f"nproc: process {rank} (of 0 to {size - 1}) {how}; all are ended, what is done lies "
         f"in {folder}; go on with: recbole-bns run --resume={shlex.quote(str(folder))}"
     )
+
+
+def _recorded(failure: Any) -> tuple[str, str, str]:
+    """Class, text and traceback of the error that ended a process; empty where there was none."""
+    message = {} if failure is None else failure.error_file_data.get("message")
+    if not isinstance(message, Mapping) or not message:
+        return "", "", ""
+    what, _, text = message["message"].partition(": ")
+    return what, " ".join(text.split()), message["extraInfo"]["py_callstack"]
+
+
+def _end_of(rank: int, status: int, scratch: Path) -> str:
+    """How a process that said nothing came to its end."""
+    logs = sorted(scratch.glob(f"said/*/attempt_0/{rank}/std*.log"))
+    said = next(filter(None, map(last_line, logs)), "")
+    return ended_by(status) or f"ended with status {status}" + (f" ({said})" if said else "")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from recbole_bns.adapters.acting import check_commands
+from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.processes import count_cores
+from recbole_bns.common.processes import count_cores, started_by_torchrun
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.settings.declared import NO_SAMPLER, refuse_unread
@@ -21,21 +23,34 @@ def number_of(config: RunConfig) -> int:
     return int(config["nproc"] or 1)
 
 
-def check_run(config: RunConfig) -> None:
+def check_run(config: BNSConfig) -> None:
     """Make sure that a run can be done here, by several processes where they are asked for.
 
     Raises:
         UsageError: it cannot; the sentence says why.
     """
+    if started_by_torchrun():
+        _check_started(config, int(os.environ["WORLD_SIZE"]))
     if number_of(config) > 1:
         _check_divided(config, number_of(config))
     check_commands(config)
+
+
+def _check_started(config: BNSConfig, size: int) -> None:
+    asked = {config["nproc"], *(file.get("nproc", size) for file in config.files.values())}
+    if asked - {size}:
+        raise UsageError(
+            f"nproc: got {min(asked - {size})}, but torchrun has started {size} processes; start "
+            "as many (--nnodes times --nproc-per-node), or leave it out."
+        )
 
 
 def _check_divided(config: RunConfig, nproc: int) -> None:
     reason = _reason(config, nproc)
     if reason:
         raise UsageError(f"nproc: got {nproc}, but {reason}.")
+    if started_by_torchrun():  # each process runs the script itself
+        return
     for what, cls in (("model", config.model_class), ("neg_sampler", get(config["neg_sampler"]))):
         if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
             raise UsageError(
@@ -52,13 +67,18 @@ def _reason(config: RunConfig, nproc: int) -> str:
     return next((reason for reason in reasons if reason), "")
 
 
+def on_this_machine(nproc: int) -> int:
+    """How many of the processes are here; ``torchrun`` may have started some elsewhere."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if started_by_torchrun() else nproc
+
+
 def _machine_is_too_small(config: RunConfig, nproc: int) -> str:
     import torch.distributed
 
-    cores = max(count_cores(), AT_LEAST)
+    cores, here = max(count_cores(), AT_LEAST), on_this_machine(nproc)
     if not torch.distributed.is_available():
         return "this PyTorch was built without torch.distributed; allowed is 1"
-    if config["device"].type == "cpu" and nproc > cores:
+    if config["device"].type == "cpu" and here > cores:
         return f"this machine has {count_cores()} cores; allowed is 1 to {cores}"
     return ""
 
@@ -97,7 +117,7 @@ def _training_is_not_divided(config: RunConfig, nproc: int) -> str:
         return f"worker is {config['worker']}; allowed with several processes is worker: 0"
     if positives < nproc:
         return f"a batch has {positives} positives (train_batch_size), less than one for each"
-    if config["device"].type == "cuda":
+    if config["device"].type == "cuda" and not started_by_torchrun():  # there each sees its own
         return _too_few_gpus(str(config["gpu_id"]), nproc)
     return ""
 
@@ -128,6 +148,10 @@ def check_alone(config: RunConfig, what: str) -> None:
     refuse_unread(config.variable_config_dict)
     if number_of(config) > 1:
         raise UsageError(f"nproc: got {number_of(config)}, but {what}; allowed is 1.")
+    if started_by_torchrun() and os.environ["WORLD_SIZE"] != "1":
+        raise UsageError(
+            f"torchrun: got {os.environ['WORLD_SIZE']} processes, but {what}; start it by itself."
+        )
 
 
 def check_team(config: RunConfig, train: Any) -> None:

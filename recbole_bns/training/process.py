@@ -1,109 +1,106 @@
-"""One of several processes that train one model together; :mod:`.launch` starts and watches it."""
+"""One of several processes that train one model together; :mod:`.launch` starts them."""
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import signal
 import sys
-import traceback
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from recbole_bns.common.errors import UsageError
-from recbole_bns.common.files import write_text
 from recbole_bns.common.processes import end_with_parent, read_job
+
+from .asked import Asked
+
+GRACE = 2.0
+"""Seconds that a process without an answer waits: who is to blame is to be seen to end first."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a process has to do.
+    """What the processes have to do.
 
     Attributes:
-        rank: of the process, from 0.
-        size: how many there are.
-        scratch: folder that all of them see.
+        asked: of the run.
         folder: of the run.
-        gpu_id: the GPU of this process; empty for the CPU.
+        scratch: for what goes when the run is over.
+        gpus: one for each process, with commas between; empty for the CPU.
         timeout: seconds to wait for another process.
-        given: the four first arguments of ``run_recbole_bns``.
-        result_file: see there.
-        per_user: see there.
+        owner: who starts them.
     """
 
-    rank: int
-    size: int
-    scratch: Path
+    asked: Asked
     folder: Path
-    gpu_id: str
+    scratch: Path
+    gpus: str
     timeout: float
-    given: tuple[Any, Any, list[str] | None, Mapping[str, Any]]
-    result_file: str | Path | None = None
-    per_user: str | Path | None = None
+    owner: int
 
     @property
-    def outcome(self) -> Path:
-        """The file that says how it ended."""
-        return self.scratch / f"outcome-{self.rank}.json"
+    def own_gpu(self) -> str:
+        """The GPU of this process."""
+        return self.gpus and self.gpus.split(",")[int(os.environ["LOCAL_RANK"])].strip()
+
+
+def own_folder() -> Path:
+    """Where the launcher expects the error of this process, which has all else of its own there."""
+    return Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent
+
+
+def end_at_once() -> None:
+    """Let the launcher's signals end this process, also while it waits for another one."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def work(job: Job) -> None:
-    """Train, and say in :attr:`Job.outcome` how it ended: done, usage, lost or failed."""
-    from recbole_bns.adapters.team import PeerLost
+    """Train, as one of the team.
 
-    try:
-        _train(job)
-        how, text = "done", ""
-    except UsageError as error:
-        how, text = "usage", str(error)
-    except PeerLost as error:
-        how, text = "lost", str(error)
-    except Exception as error:
-        how, text = "failed", _failure(error)
-    say(job.outcome, how, text)
-
-
-def _failure(error: Exception) -> str:
-    first = " ".join(str(error).split())
-    return f"{type(error).__name__}: {first}\n{traceback.format_exc()}"
-
-
-def say(outcome: Path, how: str, text: str) -> None:
-    """Write how a process ended; see :func:`work`."""
-    write_text(outcome, json.dumps([how, text]))
-
-
-def _train(job: Job) -> None:
-    from recbole_bns.adapters.config import BNSConfig
+    Raises:
+        UsageError: something was refused.
+        PeerLost: another process is gone.
+    """
     from recbole_bns.adapters.team import join
 
-    from .train import train
-
     team = join(
-        job.rank, job.size, job.scratch, cuda=bool(job.gpu_id), timeout=job.timeout
+        own_folder(), cuda=bool(job.gpus), timeout=job.timeout
     )  # before anything slow, so that one that dies in it is noticed by all
-    model, dataset, files, settings = job.given
-    own = {"gpu_id": job.gpu_id} | (
-        {"show_progress": False, "log_wandb": False} if job.rank else {}
-    )
-    config = BNSConfig(model, dataset, files, {**settings, **own})
-    train(config, job.folder, job.result_file, job.per_user)
+    train_share(job.asked, job.folder, gpu_id=job.own_gpu)
     team.leave()
 
 
-def main() -> None:
-    """Read a job and do it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback: who started it tells the user
+def train_share(asked: Asked, folder: Path, **own: str) -> None:
+    """Train in this process of the team that has been joined; the first one shows what is done."""
+    from recbole_bns.adapters.team import current
+
+    from .train import train
+
+    quiet = {"show_progress": False, "log_wandb": False} if current().rank else {}
+    train(asked.config(**own, **quiet), folder, asked.result_file, asked.per_user)
+
+
+def main(path: str) -> None:
+    """Read a job and do it; an error goes into the launcher's file."""
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    end_at_once()
     try:
-        job: Job = read_job()
+        with open(path, "rb") as file:
+            job: Job = read_job(file)
+        end_with_parent(lambda: shutil.rmtree(job.scratch, ignore_errors=True), owner=job.owner)
+        if job.gpus:  # before anything counts them: the process is to see its own alone
+            os.environ["CUDA_VISIBLE_DEVICES"] = job.own_gpu
+        work(job)
     except Exception as error:
-        say(Path(sys.argv[1]), "failed", _failure(error))
-        return
-    end_with_parent(lambda: shutil.rmtree(job.scratch, ignore_errors=True))  # its owner was killed
-    work(job)
+        from recbole_bns.adapters.team import PeerLost
+
+        get_error_handler().record_exception(error)
+        if isinstance(error, PeerLost):
+            time.sleep(GRACE)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

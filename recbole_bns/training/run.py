@@ -11,13 +11,16 @@ from typing import Any
 from recbole_bns.adapters.acting import remarks
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.errors import UsageError
+from recbole_bns.common.processes import started_by_torchrun
 from recbole_bns.datasets.check import check_files
-from recbole_bns.runs.folder import SETTINGS, check_file, folder_of, make_folder, write_settings
+from recbole_bns.runs.folder import check_file, make_folder, write_settings
 from recbole_bns.runs.records import RunConfig, RunResult
 
+from . import torchrun
+from .asked import Asked
 from .launch import launch
 from .limits import check_run, number_of
-from .resume import AUTO, alone, check_same, find, finished, is_finished
+from .resume import alone, check_same, find, finished, is_finished
 from .train import train
 
 
@@ -34,6 +37,8 @@ def run_recbole_bns(
     nproc: int | None = None,
 ) -> RunResult:
     """Train a RecBole model with a negative sampler, test it, and keep everything in a folder.
+
+    Of processes that ``torchrun`` has started all make the call, and train together.
 
     Args:
         model: RecBole's name of the model, or a class; LightGCN where nothing says otherwise.
@@ -57,40 +62,47 @@ def run_recbole_bns(
         UsageError: bad settings or data, a training that diverged, or one of several processes
             that died.
     """
-    if nproc is not None:
-        config_dict = {**(config_dict or {}), "nproc": nproc}
+    settings = dict(config_dict or {}) | ({} if nproc is None else {"nproc": nproc})
     if resume is not None and out is not None:
         raise UsageError(f"out: got '{out}', but a run that goes on stays in its folder.")
-    going_on = resume is not None and str(resume) != AUTO
-    if going_on:
-        held = folder_of(str(resume))
-        config_file_list = [str(held / SETTINGS), *(config_file_list or [])]
-    config = BNSConfig(model, dataset, config_file_list, config_dict)
-    check_run(config)
-    check_files(config, keep=number_of(config) == 1)
-    if result_file is not None:
-        check_file(result_file)
-    for remark in [*config.remarks, *remarks(config)]:
-        print(f"note: {remark}", file=sys.stderr)
-    folder = held if going_on else find(config) if resume is not None else None
-    if folder is None:
-        folder = _new_folder(config, out, asked_to_resume=resume is not None)
-    else:
-        check_same(folder, config)
-        if is_finished(folder, config["epochs"]):
-            return finished(folder, result_file)
-        print(f"the run in {folder} goes on")
+    asked = Asked(model, dataset, config_file_list, settings, out, result_file, per_user, resume)
+    if started_by_torchrun():
+        return torchrun.take_part(asked, begin)
+    config, folder = begin(asked)
+    if is_finished(folder, config["epochs"]):
+        return finished(folder, result_file)
     with alone(folder):
         try:
             if number_of(config) == 1:
                 return train(config, folder, result_file, per_user)
-            given = (model, dataset, config_file_list, dict(config_dict or {}))
-            return launch(config, given, folder, result_file, per_user)
+            return launch(config, asked, folder)
         except KeyboardInterrupt:
             raise Stopped(
                 f"stopped; all that is done lies in {folder}; go on with: "
                 f"recbole-bns run --resume={shlex.quote(str(folder))}"
             ) from None
+
+
+def begin(asked: Asked) -> tuple[BNSConfig, Path]:
+    """The settings of a run, checked, and its folder, which is a new one or goes on.
+
+    Raises:
+        UsageError: bad settings or data, or a folder that cannot be had.
+    """
+    config = asked.config()
+    check_run(config)
+    check_files(config, keep=number_of(config) == 1)
+    if asked.result_file is not None:
+        check_file(asked.result_file)
+    for remark in [*config.remarks, *remarks(config)]:
+        print(f"note: {remark}", file=sys.stderr)
+    folder = asked.held or (find(config) if asked.resume is not None else None)
+    if folder is None:
+        return config, _new_folder(config, asked.out, asked_to_resume=asked.resume is not None)
+    check_same(folder, config)
+    if not is_finished(folder, config["epochs"]):
+        print(f"the run in {folder} goes on")
+    return config, folder
 
 
 def _new_folder(config: RunConfig, out: str | Path | None, *, asked_to_resume: bool) -> Path:

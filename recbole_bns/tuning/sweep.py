@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_json
-from recbole_bns.common.processes import package_path
+from recbole_bns.runner.cluster import connected
 
 from . import records
 from .plan import FILE, Plan, default_folder, read_plan, resumed_plan
@@ -59,7 +58,7 @@ def tune(plan: Plan, *, resume: bool) -> int:
     set_environment(local=plan.address is None)
     _claim(plan, resume)
     parts = read_parts(plan.recipe)
-    with _cluster(plan):
+    with connected(plan.address):
         found, over = _run(plan, parts, resume)
     return conclude(plan, found, stopped=not over)
 
@@ -77,30 +76,6 @@ def _claim(plan: Plan, resume: bool) -> None:
         write_json(path, {"held": plan.held, "free": plan.free})
     except OSError as error:
         raise UsageError(f"--out: cannot write '{plan.out}': {error.strerror}.") from error
-
-
-@contextmanager
-def _cluster(plan: Plan) -> Iterator[None]:
-    """A cluster of our own on this machine, the one at ``address``, or one that is there."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if plan.address:
-            ray.init(address=plan.address, **quiet)
-        else:
-            os.environ["PYTHONPATH"] = package_path()  # for the trials' processes
-            ray.init(include_dashboard=False, **quiet)
-    except Exception as error:  # Ray raises this very class where a node does not come up in time
-        text = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(f"--address: Ray cannot be started or reached: {text[0]}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _check_storage(plan: Plan) -> None:

@@ -19,11 +19,16 @@ import torch
 from comparisons import VARIANTS, plan_of, words_of
 from tiny import alive, start, write_tiny
 
+from recbole_bns import UsageError
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
+from recbole_bns.common.processes import count_cores
 from recbole_bns.compare import command as module
 from recbole_bns.compare.plan import read_plan
 from recbole_bns.compare.records import read_records
+from recbole_bns.runner import cluster
+from recbole_bns.runner.cluster import Place
+from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runs import results as per_user
 
 
@@ -91,10 +96,10 @@ def test_a_comparison_is_trained_once_and_written(settings, in_tmp, in_process, 
     table = Path("cmp/compare.csv").read_text(encoding="utf-8")
     assert content["command"] == command
     assert f"Made by `{command}` with python" in text
-    assert f"; {module.count_cores()} cores." in text
+    assert f"; {count_cores()} cores." in text
     assert table.startswith(f"# command: {command}\n")
-    assert f"\n# cores: {module.count_cores()}\n" in table
-    assert content["cores"] == str(module.count_cores())
+    assert f"\n# cores: {count_cores()}\n" in table
+    assert content["cores"] == str(count_cores())
     assert content["versions"]["torch"] == torch.__version__
     frame = pd.read_csv(io.StringIO(table), comment="#")
     row = frame[(frame["sampler"] == "dns") & (frame["metric"] == "ndcg@5")].iloc[0]
@@ -178,7 +183,7 @@ def test_the_tables_say_under_what_load_each_time_was_measured(
     settings, in_tmp, in_process, monkeypatch
 ):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(module, "count_cores", lambda: 2)
+    monkeypatch.setattr(cluster, "count_cores", lambda: 2)
 
     def compare(*words: str) -> int:
         same = ("--epochs=1", "--out=cmp", "--samplers=rns")
@@ -188,7 +193,7 @@ def test_the_tables_say_under_what_load_each_time_was_measured(
     assert compare("--jobs=2", "--seeds=2") == 0
     said = "with 1/2 run(s) at once, 1/2 thread(s) each"
     assert said in Path("cmp/compare.md").read_text(encoding="utf-8")
-    monkeypatch.setattr(module, "count_cores", lambda: 64)
+    monkeypatch.setattr(cluster, "count_cores", lambda: 64)
     assert compare("--jobs=1", "--seeds=2") == 0, "nothing is left to run"
     text = Path("cmp/compare.md").read_text(encoding="utf-8")
     assert said in text
@@ -204,15 +209,27 @@ def test_a_file_that_is_no_record_is_named(settings, in_tmp, in_process, capsys)
 
 def test_cores_are_shared_between_runs(settings, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(module, "count_cores", lambda: 8)
-    assert module.share(plan_of(settings)) == (4, 2), "four runs"
-    assert module.share(plan_of(settings, "--jobs=3")) == (3, 2)
-    assert module.share(plan_of(settings, "--seeds=9")) == (8, 1)
-    assert module.share(plan_of(settings, "--jobs=20", "--seeds=30")) == (20, 1)
-    assert module.share(plan_of(settings, "--threads=3")) == (2, 3)
-    assert module.share(plan_of(settings, "--threads=3", "--jobs=4")) == (4, 3)
+    place = Place(LocalProcesses(), 8, 8)
+    assert module.share(plan_of(settings), place) == (4, 2), "four runs"
+    assert module.share(plan_of(settings, "--jobs=3"), place) == (3, 2)
+    assert module.share(plan_of(settings, "--seeds=9"), place) == (8, 1)
+    assert module.share(plan_of(settings, "--jobs=20", "--seeds=30"), place) == (20, 1)
+    assert module.share(plan_of(settings, "--threads=3"), place) == (2, 3)
+    assert module.share(plan_of(settings, "--threads=3", "--jobs=4"), place) == (4, 3)
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert module.share(plan_of(settings, "--threads=3")) == (2, 4)
+    assert module.share(plan_of(settings, "--threads=3"), place) == (2, 4)
+
+
+def test_the_cores_of_a_cluster_are_those_of_its_machines(settings, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    place = Place(LocalProcesses(), 12, 2, 0)
+    assert module.share(plan_of(settings), place) == (4, 2), "a run has one machine"
+    assert module.share(plan_of(settings, "--seeds=9"), place) == (12, 1)
+    assert (place.at_once(None), place.at_once(12)) == (12, 12)
+    with pytest.raises(UsageError, match=r"^--jobs: got 13, but the cluster has room for 12 trai"):
+        place.at_once(13)
+    with pytest.raises(UsageError, match=r"^--jobs: got 3, .* allowed is 1 to 2\.$"):
+        Place(LocalProcesses(), 12, 2, 2).at_once(3, gpu=True)
 
 
 def start_compare(words: list[str], folder: Path) -> subprocess.Popen[bytes]:

@@ -17,7 +17,7 @@ import learned_prior
 import search
 from pools import InProcess
 
-from recbole_bns.runner import journal, run
+from recbole_bns.runner import cluster, journal, run
 from recbole_bns.runner.jobs import Job
 from recbole_bns.tuning.space import default_space
 
@@ -34,7 +34,7 @@ def pool(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(search, "MODEL", {"BPR": {}})
     monkeypatch.setattr(search, "ROOT", tmp_path)
     monkeypatch.setattr(search, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(search, "LocalProcesses", lambda: made)
+    monkeypatch.setattr(cluster, "LocalProcesses", lambda: made)
     monkeypatch.setattr(run, "PAUSE", 0)
     return made
 

@@ -5,7 +5,6 @@ Most tests fork their processes, which costs no import; the last ones start them
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -13,9 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -28,11 +26,16 @@ from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.team import Team, current, without_doubles
 from recbole_bns.cli import main
+from recbole_bns.common import processes
+from recbole_bns.common.processes import packed
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import NegativeSampler, Peers
 from recbole_bns.training import launch as several
+from recbole_bns.training import process
+from recbole_bns.training.asked import Asked
 from recbole_bns.training.limits import check_run
-from recbole_bns.training.process import Job, work
+from recbole_bns.training.process import Job
+from recbole_bns.training.process import main as main_of_process
 from recbole_bns.training.run import run_recbole_bns
 from recbole_bns.training.state import FILE
 from recbole_bns.training.trainer import TrainerMixin
@@ -42,49 +45,30 @@ SRNS = {"neg_sampler": "srns", **ARGS["srns"], "neg_sampler_args.warmup_epochs":
 Step = Callable[..., Any]
 
 
-class Forked:
-    """A process as :class:`.several.Process`, with the memory, and the patches, of this one."""
-
-    started: ClassVar[list[Forked]] = []
-
-    def __init__(self, job: Job, modules: Any) -> None:
-        self.job, self.log = job, job.scratch / f"said-{job.rank}.txt"
-        self._status: int | None = None
-        Forked.started.append(self)
-        self.pid = os.fork()
-        if not self.pid:
-            said = os.open(self.log, os.O_CREAT | os.O_WRONLY)
-            for stream in (1, 2):
-                os.dup2(said, stream)
-            with suppress(BaseException):
-                work(job)
-            os._exit(0)
-
-    def status(self) -> int | None:
-        if self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self._status = os.waitstatus_to_exitcode(status) if pid else None
-        return self._status
-
-    def stop(self) -> None:
-        if self.status() is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+def forked_entry(job: Path) -> tuple[Any, list[str]]:
+    """A function in the place of a command: its processes have the memory, and patches, of this."""
+    return main_of_process, [str(job)]
 
 
 @pytest.fixture
-def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Forked]]:
-    """Processes are forked; none may be left."""
-    monkeypatch.setattr(several, "Process", Forked)
-    if sys.platform == "linux":
-        monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    monkeypatch.setattr(Forked, "started", [])
-    yield Forked.started
-    assert Forked.started
-    for process in Forked.started:
-        assert process.status() is not None
+def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Processes are forked; their numbers; none may be left."""
+    config, fork, started = several.launch_config, os.fork, []
+
+    def counted() -> int:
+        number = fork()
+        started.extend([number] if number else [])
+        return number
+
+    monkeypatch.setattr(os, "fork", counted)
+    monkeypatch.setattr(several, "entrypoint", forked_entry)
+    monkeypatch.setattr(several, "EVERY", 0.02)
+    monkeypatch.setattr(several, "launch_config", lambda *args: config(*args, start_method="fork"))
+    yield started
+    assert started
+    for number in started:
         with pytest.raises(ProcessLookupError):
-            os.kill(process.pid, 0)
+            os.kill(number, 0)
 
 
 def run(settings: Settings, folder: Path | None, nproc: int = 2, **more: Any) -> dict[str, Any]:
@@ -136,8 +120,8 @@ def test_with_the_same_negatives_the_weights_are_those_of_one_process(
 ):
     """SRNS draws by user, so that this holds its memory together too."""
     own = {k: v for k, v in {**settings, **SRNS, **more}.items() if v is not None}
-    for folder, processes in (("one", 1), ("several", nproc)):
-        run(own, tmp_path / folder, processes, model=model, learning_rate=0.01)
+    for folder, number in (("one", 1), ("several", nproc)):
+        run(own, tmp_path / folder, number, model=model, learning_rate=0.01)
     assert len(forked) == nproc
     (one, weights), (other, others) = (outcome(tmp_path / name) for name in ("one", "several"))
     assert (one["best_epoch"], one["epochs"]) == (other["best_epoch"], other["epochs"])
@@ -178,9 +162,9 @@ IN_BATCH = {"neg_sampler": "inbatch", "reg_weight": 0.02, "train_batch_size": 10
 )
 def test_a_loss_over_many_negatives_is_that_of_one_process(settings, tmp_path, forked, model, more):
     """An in-batch list is the whole batch's in every process; its L2 term counts once."""
-    for folder, processes in (("one", 1), ("several", 2)):
+    for folder, number in (("one", 1), ("several", 2)):
         own = {**settings, **more, "epochs": 3}
-        run(own, tmp_path / folder, processes, model=model, learning_rate=0.01)
+        run(own, tmp_path / folder, number, model=model, learning_rate=0.01)
     assert len(forked) == 2
     (one, weights), (other, others) = (outcome(tmp_path / name) for name in ("one", "several"))
     for part in ("best_valid_result", "test_result"):
@@ -230,7 +214,7 @@ def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, fork
         for line in (tmp_path / "run" / "run.log").read_text().splitlines()
         if "processes train together" in line
     ]
-    assert entry.endswith(f": {forked[0].pid}, {forked[1].pid}")
+    assert entry.endswith(f": {forked[0]}, {forked[1]}")
 
 
 def test_shares_are_disjoint_and_complete_and_drawn_for_differently(make, monkeypatch):
@@ -490,19 +474,26 @@ def test_gpus_are_given_out_where_none_is_named(settings, monkeypatch, given, gp
 
 def test_a_process_sees_its_own_gpu_alone(tmp_path, monkeypatch):
     given: dict[str, Any] = {}
+    monkeypatch.setattr(process, "work", lambda job: given.update(os.environ, gpu=job.own_gpu))
+    for name in ("end_at_once", "end_with_parent"):
+        monkeypatch.setattr(process, name, lambda *_, **__: None)
+    asked = Asked(None, None, None, {})
+    job = Job(asked, tmp_path, tmp_path, "4, 7", 1.0, os.getpid())
+    (tmp_path / "job").write_bytes(packed(job, []))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    main_of_process(str(tmp_path / "job"))
+    assert given["CUDA_VISIBLE_DEVICES"] == given["gpu"] == "7"
 
-    class Popen:
-        stdin = io.BytesIO()
 
-        def __init__(self, words: Any, **kwargs: Any) -> None:
-            given.update(kwargs["env"])
-
-    monkeypatch.setattr(subprocess, "Popen", Popen)
-    monkeypatch.setattr(several, "count_cores", lambda: 8)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    several.Process(Job(1, 2, tmp_path, tmp_path, "7", 1.0, (None, None, None, {})), [])
-    assert given["CUDA_VISIBLE_DEVICES"] == "7"
-    assert given["OMP_NUM_THREADS"] == "4"
+def test_a_process_has_its_share_of_the_cores(monkeypatch):
+    monkeypatch.setattr(processes, "count_cores", lambda: 8)
+    for name in processes.THREADS:
+        monkeypatch.delenv(name, raising=False)
+    assert processes.thread_variables(2)["OMP_NUM_THREADS"] == "4"
+    assert set(processes.thread_variables(9).values()) == {"1"}
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert processes.thread_variables(2)["OMP_NUM_THREADS"] == "3", "the user's word stands"
 
 
 def test_a_class_of_the_script_itself_is_refused(settings):
