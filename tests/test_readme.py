@@ -22,15 +22,9 @@ PROGRAMS = [
 ]
 
 
-NUMBERS = [
-    pytest.param(number, marks=[pytest.mark.slow] if "import tune" in program else [])
-    for number, program in enumerate(PROGRAMS)
-]
-"""A sweep of Ray's is a matter of minutes."""
-
-
+@pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_python_runs(number: int, tmp_path: Path) -> None:
     run_quickly(PROGRAMS[number], tmp_path)
 
