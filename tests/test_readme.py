@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tiny import run_quickly
 
 from recbole_bns import BNSConfig, losses
 from recbole_bns.sampling import available
@@ -24,28 +22,11 @@ PROGRAMS = [
 ]
 
 
-NUMBERS = [
-    pytest.param(number, marks=[pytest.mark.slow] if "import tune" in program else [])
-    for number, program in enumerate(PROGRAMS)
-]
-"""A sweep of Ray's is a matter of minutes."""
-
-
+@pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_python_runs(number: int, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAMS[number], encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, str(program)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_quickly(PROGRAMS[number], tmp_path)
 
 
 def test_python_is_found() -> None:

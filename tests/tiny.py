@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from warm import run_warm
 
 from recbole_bns.common.processes import package_path
 
@@ -89,6 +90,15 @@ def build_model(config: Any, train: Any) -> Any:
     init_seed(config["seed"], True)
     with quiet():
         return get_model(config["model"])(config, train._dataset)
+
+
+def run_quickly(script: str, folder: Path, *words: str) -> None:
+    """Like :func:`run_fresh`, for a script that does not mind what is imported beforehand.
+
+    That is PyTorch and other libraries (:mod:`warm`), never RecBole or the package under test.
+    """
+    done = run_warm(script, folder, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def run_fresh(script: str, folder: Path, *words: str) -> None:

@@ -9,6 +9,7 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -214,13 +215,17 @@ def read_result(folder: Path) -> RunResult | None:
 
 def versions() -> dict[str, str]:
     """Versions of what decides a result."""
-    numbers = {"python": platform.python_version(), "recbole-bns": __version__}
-    for package in PACKAGES:
-        try:
-            numbers[package] = version(package)
-        except PackageNotFoundError:
-            numbers[package] = "not installed"
-    return numbers
+    own = {"python": platform.python_version(), "recbole-bns": __version__}
+    return own | {package: _version(package) for package in PACKAGES}
+
+
+@cache
+def _version(package: str) -> str:
+    """Of an installed package, looked up once a process."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def plain_metrics(metrics: Mapping[str, Any] | None) -> Metrics | None:

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.sparse import dok_array, dok_matrix
-from tiny import run_fresh
+from tiny import run_fresh, run_quickly
 
 from recbole_bns.adapters.mends import mend, quiet, tensorboard_in
 
@@ -133,7 +133,7 @@ def refuses(load, *args):
 
 @pytest.mark.process
 def test_quick_start_runs_evaluates_loads_and_resumes(tmp_path):
-    run_fresh(
+    run_quickly(
         START
         + """
 assert "ray" not in sys.modules
@@ -178,7 +178,7 @@ sys.meta_path.insert(0, Hide())
 
 @pytest.mark.process
 def test_quick_start_without_ray_says_what_to_install(tmp_path):
-    run_fresh(
+    run_quickly(
         HIDE
         + START
         + """
@@ -215,7 +215,7 @@ else:
 
 @pytest.mark.process
 def test_a_quick_start_that_was_imported_early_is_mended(tmp_path):
-    run_fresh(
+    run_quickly(
         START
         + """
 file, _ = quick_start("BPR")

@@ -431,8 +431,18 @@ def general_models() -> set[str]:
     } & set(known_models())
 
 
-@pytest.mark.parametrize("sampler", ["dns", "bns"])
-@pytest.mark.parametrize("name", WORKS)
+ONE_OF_A_KIND = ("BPR", "SGL", "NeuMF")
+TRAINED = [
+    *((name, "dns") for name in WORKS),
+    *(
+        pytest.param(name, "bns", marks=() if name in ONE_OF_A_KIND else pytest.mark.slow)
+        for name in WORKS
+    ),
+]
+"""What bns asks beyond dns depends on the kind of scorer alone."""
+
+
+@pytest.mark.parametrize(("name", "sampler"), TRAINED)
 def test_it_trains_an_epoch(settings, monkeypatch, name, sampler, tmp_path, faiss):
     chosen: list[int] = []
     cls = get(sampler)

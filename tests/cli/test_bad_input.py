@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import ROOT, write_atomic
+from warm import run_warm
 
 from recbole_bns import UsageError
 from recbole_bns.cli import main
@@ -462,13 +463,9 @@ def test_nan_later_names_the_epoch_and_keeps_the_last_good_checkpoint(
 
 @pytest.mark.process
 def test_the_script_exits_with_2_and_shows_no_traceback(in_tmp):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run_recbole_bns.py"), "--neg_sampler", "bnss"],
-        cwd=in_tmp,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    script = "import runpy, sys; sys.argv.pop(0); runpy.run_path(sys.argv[0], None, '__main__')"
+    words = [str(ROOT / "run_recbole_bns.py"), "--neg_sampler", "bnss"]
+    done = run_warm(script, in_tmp, *words)
     assert done.returncode == 2
     assert done.stdout == ""
     assert re.fullmatch(r"recbole-bns: neg_sampler: got 'bnss'; did you .*\n", done.stderr)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import run_fresh, write_atomic
+from tiny import run_quickly, write_atomic
 
 from recbole_bns import BNSConfig, UsageError
 from recbole_bns.adapters.split import open_data
@@ -288,7 +288,7 @@ def test_saved_loaders_are_used_where_all_is_equal_and_only_there(tmp_path):
     for save in ("no", "yes"):
         folder = tmp_path / save
         folder.mkdir()
-        run_fresh(SCRIPT, folder, json.dumps(changes), save, str(tmp_path))
+        run_quickly(SCRIPT, folder, json.dumps(changes), save, str(tmp_path))
         seen[save] = (folder / "results.txt").read_text(encoding="utf-8")
     assert seen["yes"] == seen["no"]
     assert len(set(seen["no"].splitlines())) >= 4
@@ -334,4 +334,4 @@ assert (count(BNSConfig), count(Config)) == (200, 190)
 recbole_bns.enable()
 assert count(Config) == 200
 """
-    run_fresh(script, tmp_path, str(tmp_path))
+    run_quickly(script, tmp_path, str(tmp_path))

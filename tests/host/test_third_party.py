@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from warm import COMMAND, PYTEST, run_warm
 
 ROOT = Path(__file__).parents[2]
 FILES = {
@@ -117,11 +117,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def environment(installed: Path) -> dict[str, str]:
-    paths = [str(installed), str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("loss", "number"),
@@ -146,14 +141,7 @@ def test_they_are_known_and_train(
         "--show_progress=False",
         f"--out={tmp_path / 'run'}",
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "recbole_bns.cli", *words],
-        env=environment(installed),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_warm(COMMAND, tmp_path, *words, path=[str(installed)])
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
     assert result["neg_sampler"] == "second"
@@ -165,13 +153,7 @@ def test_they_are_known_and_train(
 
 @pytest.mark.process
 def test_they_keep_their_contracts(installed: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_theirs.py"],
-        env=environment(installed),
-        cwd=installed.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["-q", "-p", "no:cacheprovider", "test_theirs.py"]
+    done = run_warm(PYTEST, installed.parent, *words, path=[str(installed)])
     assert done.returncode == 0, done.stdout[-2000:]
     assert "passed" in done.stdout

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_bns.sampling import available
+from recbole_bns.sampling import available, get, parse
+from recbole_bns.sampling.capabilities import Scores, of_type
 from recbole_bns.testing import SamplerContract
 
 MORE: dict[str, list[dict[str, Any]]] = {
@@ -57,13 +58,25 @@ def _is_deterministic(args: dict[str, Any]) -> bool:
     return args.get("candidate_num") == "all"
 
 
+def _kinds(name: str, args: dict[str, Any]) -> tuple[str, ...]:
+    """Who looks at no scores is checked without a scorer and with one; another kind is no news."""
+    cls = get(name)
+    looks = of_type(cls.requirements_of(parse(cls.Params, args, "args")), Scores) is not None
+    return SamplerContract.kinds if looks else ("none", "factor")
+
+
 def _contracts() -> dict[str, type[SamplerContract]]:
     classes = {}
     for name in available():
         for args in [{}, *MORE.get(name, [])]:
             words = [f"{k}_{'array' if isinstance(v, np.ndarray) else v}" for k, v in args.items()]
             label = "_".join(["Test", name, *words])
-            body = {"name": name, "args": args, "deterministic": _is_deterministic(args)}
+            body = {
+                "name": name,
+                "args": args,
+                "deterministic": _is_deterministic(args),
+                "kinds": _kinds(name, args),
+            }
             classes[label] = type(label, (SamplerContract,), body)
     return classes
 

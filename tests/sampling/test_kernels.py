@@ -30,7 +30,7 @@ class Twins:
     drawn: ClassVar[dict[str, Any]] = {}
 
 
-@pytest.fixture(params=[1, 2, 4], autouse=True)
+@pytest.fixture(params=[1, 3], autouse=True)
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)

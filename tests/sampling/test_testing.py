@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from tiny import run_fresh
+from tiny import run_quickly
 from torch import Tensor
+from warm import PYTEST, run_warm
 
-import recbole_bns
 from recbole_bns.sampling import Catalogue
 from recbole_bns.sampling.methods.dns import DNS
 from recbole_bns.sampling.methods.pns import PNS
@@ -250,17 +247,8 @@ class TestMine(SamplerContract):
 @pytest.mark.process
 def test_a_failure_names_its_case(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(MINE, encoding="utf-8")
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rA", "test_mine.py"]
-    home = str(Path(recbole_bns.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        words,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["-p", "no:cacheprovider", "-q", "-rA", "test_mine.py"]
+    done = run_warm(PYTEST, tmp_path, *words)
     lines = done.stdout.splitlines()
     failed = {x.split()[1].partition("::")[2] for x in lines if x.startswith("FAILED")}
     passed = {x.split()[1].partition("::")[2] for x in lines if x.startswith("PASSED")}
@@ -272,4 +260,4 @@ def test_a_failure_names_its_case(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_the_contract_is_imported_without_pytest(tmp_path: Path) -> None:
-    run_fresh("import sys, recbole_bns.testing; assert 'pytest' not in sys.modules", tmp_path)
+    run_quickly("import sys, recbole_bns.testing; assert 'pytest' not in sys.modules", tmp_path)

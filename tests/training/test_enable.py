@@ -11,7 +11,7 @@ from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.model.general_recommender import BPR
 from recbole.utils import init_seed
-from tiny import run_fresh
+from tiny import run_quickly
 
 from recbole_bns import BNSTrainDataLoader, data_preparation, get_trainer
 from recbole_bns.sampling import get
@@ -73,7 +73,7 @@ def epochs():
 
 def run_enabled(script: str, folder: Path, *words: str) -> None:
     """Run a script after ``enable()`` in a process of its own: it changes RecBole for good."""
-    run_fresh(START + script, folder, *words)
+    run_quickly(START + script, folder, *words)
 
 
 @pytest.mark.process

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from test_resume import Killed, assert_same, die_at
-from tiny import WITH_FEATURES, Settings, build_model, prepare, run_fresh
+from tiny import WITH_FEATURES, Settings, build_model, prepare, run_quickly
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
 from recbole_bns.adapters.acting import remarks
@@ -525,4 +525,4 @@ else:
 @pytest.mark.slow
 @pytest.mark.process
 def test_recboles_own_calls_train_with_a_loss(data_path: Path, in_tmp: Path) -> None:
-    run_fresh(ENABLED, in_tmp, str(data_path))
+    run_quickly(ENABLED, in_tmp, str(data_path))

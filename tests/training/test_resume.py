@@ -395,7 +395,14 @@ def test_a_signal_that_nobody_could_catch_counts_at_the_next_epoch(
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_a_process_and_the_command_that_it_names_goes_on(settings, tmp_path, number):
     own = {**settings, "neg_sampler": "bns", "epochs": 150, "stopping_step": 1000}
     words = [

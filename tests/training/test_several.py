@@ -548,15 +548,9 @@ def test_equal_tensors_are_kept_once():
 # --- As users start them -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGINT,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_all_processes_and_the_command_that_it_names_goes_on(
     settings, tmp_path, number
 ):

@@ -75,7 +75,9 @@ def subset(users: int = 24, items: int = 60) -> list[tuple[int, int]]:
     return sorted((u, places[i]) for u, i in pairs.tolist() if u <= users and i in places)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)]
+)
 def test_same_items_from_the_same_candidates(dtype: torch.dtype) -> None:
     pairs = subset()
     catalogue = Catalogue(*torch.tensor(pairs).T, 25, 61)

@@ -6,10 +6,11 @@ from math import log
 
 import pytest
 import torch
+from torch import Tensor
 from toys import Case, OneOfSeveral, assert_law, random_case
 
-from recbole_bns.sampling import Catalogue, SharedList, build
-from recbole_bns.sampling.methods.inbatch import of_other_rows
+from recbole_bns.sampling import Catalogue, NegativeSampler, SharedList, build
+from recbole_bns.sampling.methods.inbatch import InBatch, draw_in_batch, of_other_rows
 from recbole_bns.sampling.streams import TRIES, new_key
 
 
@@ -43,14 +44,27 @@ def batch_of(case: Case, rows: int) -> tuple[list[int], list[int]]:
     return list(users), list(items)
 
 
+def drawn_at_once(sampler: NegativeSampler, users: Tensor, items: Tensor, times: int) -> Tensor:
+    """Independent draws ``(B, times)`` as the sampler makes them one by one."""
+    assert isinstance(sampler, InBatch)
+    before = sampler.generator.get_state()
+    for _ in range(3):
+        state = sampler.generator.get_state()
+        one = sampler.sample(users, items, 1, None)
+        sampler.generator.set_state(state)
+        alike = draw_in_batch(sampler.weighted, users, items, 1, sampler.generator)
+        assert torch.equal(one, alike)
+    sampler.generator.set_state(before)
+    return draw_in_batch(sampler.weighted, users, items, times, sampler.generator)
+
+
 @pytest.mark.parametrize("rows", [2, 3, 9])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_law_in_a_batch(seed: int, rows: int) -> None:
     case = random_case(seed)
     users, items = batch_of(case, rows)
     batch = torch.tensor(users), torch.tensor(items)
-    sampler = build("inbatch", case.catalogue, seed=seed)
-    drawn = torch.cat([sampler.sample(*batch, 1, None) for _ in range(2500)], 1)
+    drawn = drawn_at_once(build("inbatch", case.catalogue, seed=seed), *batch, 2500)
     for row in range(rows):
         assert_law(drawn[row], slow_law(case, users, items, row))
 
@@ -59,8 +73,7 @@ def test_a_batch_of_one_row_is_served_by_popularity() -> None:
     case = random_case(2)
     sampler = build("inbatch", case.catalogue, seed=1)
     user, item = torch.tensor([[3], [min(case.taken[3])]])
-    drawn = [sampler.sample(user, item, 1, None) for _ in range(2500)]
-    assert_law(torch.cat(drawn), popular_law(case, 3))
+    assert_law(drawn_at_once(sampler, user, item, 2500), popular_law(case, 3))
 
 
 def test_no_row_gives_itself_its_own_item() -> None:
