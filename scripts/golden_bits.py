@@ -41,6 +41,7 @@ SAMPLERS = (
     "inbatch",
     "mixed",
     "all",
+    "cuco",
 )
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("BPR", {"neg_sampler": "none"}),
@@ -69,6 +70,8 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
         "BPR",
         {"neg_sampler": "bns_plus", "neg_sampler_args.prior": {"model": "SLIMElastic"}},
     ),
+    "easy to hard": ("BPR", {"neg_sampler": "cuco", "neg_sampler_args.schedule": "grow"}),
+    "uniform pick": ("BPR", {"neg_sampler": "srns", "neg_sampler_args.pick": "uniform"}),
     "global ranks": ("BPR", {"neg_sampler": "aobpr", "neg_sampler_args.definition": "global"}),
     "pairs": ("NeuMF", {"neg_sampler": "dns"}),
     "all scores": ("NGCF", {"neg_sampler": "bns"}),

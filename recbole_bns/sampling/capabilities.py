@@ -97,6 +97,23 @@ class Negatives(Requirement):
 
 
 @dataclass(frozen=True)
+class EpochNumber(Requirement):
+    """How many epochs there are, put into the sampler's ``epochs`` before the first begins."""
+
+    def refusal(self, sampler: str) -> UsageError:
+        """For a sampler that was not told.
+
+        Args:
+            sampler: name of the sampler that asks.
+        """
+        return UsageError(
+            f"neg_sampler '{sampler}' needs to know how many epochs there are, and was not told; "
+            "set sampler.epochs before the first begins (recbole_bns.data_preparation and "
+            "recbole_bns.enable() do it)."
+        )
+
+
+@dataclass(frozen=True)
 class OneList(Requirement):
     """A loss over many negatives, which takes one list of items for a whole batch."""
 
@@ -228,7 +245,20 @@ class Asking(Resumable):
     needs: ClassVar[type[Scorer] | None] = None
     """The least capable scorer that serves it; None: it never looks at the model."""
     Params: ClassVar[type[Any]]
+    name: ClassVar[str]
     params: Any
+    epochs: int | None = None
+    """How many epochs the training is to have, whether or not all of them come; None: unknown."""
+
+    def known_epochs(self) -> int:
+        """:attr:`epochs`, for a sampler that needs them.
+
+        Raises:
+            UsageError: nobody has said it.
+        """
+        if self.epochs is None:
+            raise EpochNumber().refusal(self.name)
+        return self.epochs
 
     @classmethod
     def requirements_of(cls, params: Any) -> tuple[Requirement, ...]:

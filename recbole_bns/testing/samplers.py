@@ -95,6 +95,8 @@ KINDS: dict[str, type] = {"none": object, "factor": FactorScorer, "table": Table
 """What a sampler is given of each kind of scorer."""
 NUMBERS = (1, 3)
 """Negatives a positive."""
+EPOCHS = 8
+"""How many epochs a sampler is told that there are."""
 LAW_STEPS, LAW_ROWS = 100, 512
 LIST_STEPS, LIST_ROWS = 1500, 16
 """Batches, and rows of each, by which laws are measured."""
@@ -125,7 +127,9 @@ class SamplerContract(Contract):
         needs = cls.requirements_of(parse(cls.Params, self.args, "args"))
         names = [need.name for need in needs if isinstance(need, SideData)]
         side = {name: self.side_data(name, catalogue) for name in names}
-        return registry.build(self.name, catalogue, self.args, seed=seed, side=side)
+        made = registry.build(self.name, catalogue, self.args, seed=seed, side=side)
+        made.epochs = EPOCHS
+        return made
 
     def side_data(self, name: str, catalogue: Catalogue) -> Tensor:
         """What the sampler asks for: three groups of users, or one held-out item a user."""

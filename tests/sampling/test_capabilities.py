@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recbole_bns.sampling import CandidateSampler, FactorScorer, NegativeSampler, Scorer, get, param
 from recbole_bns.sampling.capabilities import (
+    EpochNumber,
     HeldOutPairs,
     ModelValues,
     Negatives,
@@ -38,6 +39,8 @@ OURS: list[tuple[str, dict[str, Any], set[type[Requirement]]]] = [
     ("aobpr", {"definition": "global", "ranks": "step"}, {Scores, Negatives}),
     ("srns", {}, {Scores, ScoresBetweenBatches, Negatives}),
     ("srns", {"alpha": 0}, {Scores, Negatives}),
+    ("srns", {"pick": "uniform"}, {Scores, Negatives}),
+    ("cuco", {}, {Scores, EpochNumber, Negatives}),
     ("bns", {}, {Scores, Negatives}),
     ("bns", {"candidate_num": "all"}, {Scores}),
     ("bns", {"prior": "occupation"}, {Scores, Negatives, UserColumn}),

@@ -1,5 +1,5 @@
 """One method a file. Importing this package registers them all."""
 
-from . import ahns, all, aobpr, bns, dns, inbatch, mixed, pns, rns, srns
+from . import ahns, all, aobpr, bns, cuco, dns, inbatch, mixed, pns, rns, srns
 
-__all__ = ["ahns", "all", "aobpr", "bns", "dns", "inbatch", "mixed", "pns", "rns", "srns"]
+__all__ = ["ahns", "all", "aobpr", "bns", "cuco", "dns", "inbatch", "mixed", "pns", "rns", "srns"]
