@@ -42,6 +42,9 @@ SAMPLERS = (
     "mixed",
     "all",
     "cuco",
+    "irgan",
+    "rns_as",
+    "advir",
 )
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("BPR", {"neg_sampler": "none"}),
@@ -72,6 +75,18 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "easy to hard": ("BPR", {"neg_sampler": "cuco", "neg_sampler_args.schedule": "grow"}),
     "uniform pick": ("BPR", {"neg_sampler": "srns", "neg_sampler_args.pick": "uniform"}),
+    "generator of all items": (
+        "BPR",
+        {
+            "neg_sampler": "irgan",
+            "neg_sampler_args.pretrain_epochs": 1,
+            "neg_sampler_args.tested": "generator",
+        },
+    ),
+    "generator and perturbations": (
+        "LightGCN",
+        {"neg_sampler": "advir", "neg_sampler_args.pretrain_epochs": 1},
+    ),
     "global ranks": ("BPR", {"neg_sampler": "aobpr", "neg_sampler_args.definition": "global"}),
     "pairs": ("NeuMF", {"neg_sampler": "dns"}),
     "all scores": ("NGCF", {"neg_sampler": "bns"}),

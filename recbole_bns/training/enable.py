@@ -16,15 +16,17 @@ from recbole.trainer import NCLTrainer, Trainer
 
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.dataset import read_truly
-from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
+from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of, steps_told
 from recbole_bns.adapters.keys import near_misses
 from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mends import mend
 from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
+from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, is_sampled
 from recbole_bns.adapters.saved import keep_keyed
 from recbole_bns.adapters.split import PHASES
+from recbole_bns.adapters.tested import generator_is_tested
 from recbole_bns.adapters.wraps import wrap
 from recbole_bns.common.errors import UsageError
 from recbole_bns.losses import available
@@ -99,8 +101,20 @@ def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any
             _refuse(trainer.config, "lr_schedule", "get_trainer")
         if trainer.config["neg_sampler"] is not None:
             upgrade(trainer.model, trainer.config)
-        hand_over(trainer.model, train_data)
+        _refuse_generator(trainer.config, sampler_of(train_data))
+        hand_over(trainer, train_data)
+        with steps_told(trainer, train_data):
+            return original(trainer, train_data, *args, **kwargs)
     return original(trainer, train_data, *args, **kwargs)
+
+
+def _refuse_generator(config: RunConfig, sampler: BNSSampler | None) -> None:
+    """Refuse to test a generator, of which RecBole's trainers know nothing."""
+    if sampler is not None and generator_is_tested(config):
+        raise UsageError(
+            "neg_sampler_args.tested: got 'generator', but RecBole's trainer tests the model that "
+            "it trains; allowed is recommender, or recbole_bns.get_trainer in its place."
+        )
 
 
 def _train_epoch(

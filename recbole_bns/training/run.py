@@ -66,7 +66,7 @@ def run_recbole_bns(
         held = folder_of(str(resume))
         config_file_list = [str(held / SETTINGS), *(config_file_list or [])]
     config = BNSConfig(model, dataset, config_file_list, config_dict)
-    check_run(config)
+    check_run(config, new=resume is None)
     check_files(config, keep=number_of(config) == 1)
     if result_file is not None:
         check_file(result_file)

@@ -67,7 +67,8 @@ def shrunk(candidate_num: int, epoch: int, epochs: int) -> int:
 def grown(candidate_num: Tensor, epoch: int, epochs: int, exponent: float) -> Tensor:
     """How many of the easiest are allowed, of each of some numbers of candidates (...)."""
     share = min((epoch + 1) / epochs, 1.0) ** exponent
-    return (share * candidate_num.double()).long().clamp(min=1)
+    allowed: Tensor = (share * candidate_num.double()).long()
+    return allowed.clamp(min=1)
 
 
 @register

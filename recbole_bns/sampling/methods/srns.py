@@ -48,7 +48,7 @@ from ..kernels import memory as memory_kernels
 from ..peers import Peers
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
-from ..streams import new_key, uniforms
+from ..streams import new_key, softmax_keys, uniforms
 
 HISTORY = 5
 """Epoch ends that the standard deviation looks back on."""
@@ -104,17 +104,8 @@ def selection_value(live: Tensor, spread: Tensor, alpha: float) -> Tensor:
     return live + alpha * spread.nan_to_num(0.0)
 
 
-def memory_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
-    """Keys whose S largest are S draws without replacement with p ∝ exp(score / tau).
-
-    Args:
-        scores: ``(B, S)``; ``-inf`` is drawn last.
-        tau: temperature.
-        u: ``(B, S)`` uniforms in [0, 1).
-    """
-    tiny = torch.finfo(u.dtype).tiny
-    exponential = -torch.log(u.clamp(min=tiny))
-    return scores / tau - torch.log(exponential.clamp(min=tiny))
+memory_keys = softmax_keys
+"""Of the memory update: its S1 largest stay."""
 
 
 @register
