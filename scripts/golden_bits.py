@@ -79,13 +79,13 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
         "BPR",
         {
             "neg_sampler": "irgan",
-            "neg_sampler_args.pretrain_epochs": 1,
+            "neg_sampler_args.pretrain_epochs": 0,
             "neg_sampler_args.tested": "generator",
         },
     ),
     "generator and perturbations": (
         "LightGCN",
-        {"neg_sampler": "advir", "neg_sampler_args.pretrain_epochs": 1},
+        {"neg_sampler": "advir", "neg_sampler_args.pretrain_epochs": 0},
     ),
     "global ranks": ("BPR", {"neg_sampler": "aobpr", "neg_sampler_args.definition": "global"}),
     "pairs": ("NeuMF", {"neg_sampler": "dns"}),

@@ -72,7 +72,7 @@ class Tables(NamedTuple):
         return self.users[users] @ self.items.T + self.bias
 
 
-class Generator(NegativeSampler):
+class LearnedSampler(NegativeSampler):
     """A sampler that learns; a subclass writes ``sample`` and :meth:`after_step`."""
 
     needs = FactorScorer
@@ -159,7 +159,7 @@ def generator_vectors(state: Any) -> tuple[Tensor, Tensor] | None:
     """Vectors (U, D + 1) and (I, D + 1) whose dot products are a generator's scores.
 
     Args:
-        state: of a :class:`Generator`, its ``state_dict()``.
+        state: of a :class:`LearnedSampler`, its ``state_dict()``.
 
     Returns:
         None where it has not begun: until then it is what the recommender is.
@@ -194,7 +194,7 @@ class Candidates(NamedTuple):
     """``(B, n)`` positions in ``[0, m)``."""
 
 
-class CandidateGenerator(Generator, CandidateSampler):
+class LearnedCandidateSampler(LearnedSampler, CandidateSampler):
     """Chooses among uniform candidates by a softmax of its scores; rewarded by how hard they are.
 
     ``p(j) = softmax over the M candidates of g(u, j) / temperature``, reward ``r_j =
@@ -244,10 +244,11 @@ class CandidateGenerator(Generator, CandidateSampler):
             return
         flat = drawn.ids.flatten(1)
         chosen = gathered(drawn.ids, drawn.chosen)
-        reward = informativeness(scorer.pairs(users, chosen))
+        reward = informativeness(scorer.pairs(users, chosen)).double()
         counts = (chosen > 0) & reward.isfinite()
-        advantage = torch.where(counts, reward.double() - self.baseline, 0.0)
-        self.reward_sum += torch.stack((reward.double()[counts].sum(), counts.sum().double()))
+        advantage = torch.where(counts, reward - self.baseline, 0.0)
+        rewarded = torch.where(counts, reward, 0.0).sum()
+        self.reward_sum += torch.stack((rewarded, counts.sum().double()))
 
         def loss(tables: Tables) -> Tensor:
             scores = usable(tables.pairs(users, flat).view(drawn.ids.shape), drawn.ids)

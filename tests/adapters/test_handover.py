@@ -62,7 +62,6 @@ def test_perturbed_gradients_are_those_of_the_moved_loss() -> None:
                 row += 0.3 * slope / length
         table.requires_grad_()
     again = torch.autograd.grad(of_tables(BATCH, *moved), moved)
-    assert torch.autograd.gradcheck(lambda u, i: of_tables(BATCH, u, i), tuple(moved))
     for table, kept, one, two in zip((model.users, model.items), before, plain, again, strict=True):
         assert torch.equal(table, kept), "weights stay"
         torch.testing.assert_close(table.grad, one + two)

@@ -20,9 +20,8 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"replacement": False, "candidate_num": 12},
     ],
     "cuco": [{"schedule": "grow"}, {"replacement": False, "candidate_num": 12}],
-    "irgan": [{"pretrain_epochs": 0}, {"pretrain_epochs": 1, "generator_rate": 0.1}],
-    "rns_as": [{"pretrain_epochs": 0}, {"pretrain_epochs": 1, "generator_rate": 0.1}],
-    "advir": [{"pretrain_epochs": 1, "candidate_num": 12, "replacement": False}],
+    "irgan": [{"pretrain_epochs": 0, "generator_rate": 0.1}],
+    "rns_as": [{"pretrain_epochs": 1, "generator_rate": 0.1}],
     "aobpr": [
         {"lambda": 3.0},
         {"definition": "global", "lambda": 3.0},

@@ -146,6 +146,7 @@ def test_a_resumed_curriculum_knows_of_more_epochs(
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_recboles_own_trainer_tells_of_its_steps(data_path: Path, in_tmp: Path) -> None:
     run_fresh(
         """

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from recbole_bns.common.params import param
 
 from ..capabilities import Perturbed, Requirement
-from ..generators import CandidateGenerator
+from ..generators import LearnedCandidateSampler
 from ..registry import register
 from .rns_as import RNSASParams
 
@@ -38,7 +38,7 @@ class AdvIRParams(RNSASParams):
 
 
 @register
-class AdvIR(CandidateGenerator):
+class AdvIR(LearnedCandidateSampler):
     """A reinforced generator over candidates, and adversarial training of the recommender."""
 
     name = "advir"

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from recbole_bns.common.params import param
 
-from ..generators import Generator, GeneratorParams, Tables, reinforce
+from ..generators import GeneratorParams, LearnedSampler, Tables, reinforce
 from ..registry import register
 from ..scoring import Scorer
 from ..streams import integers
@@ -76,7 +76,7 @@ def reward(scores: Tensor, p: Tensor, q: Tensor) -> Tensor:
 
 
 @register
-class IRGAN(Generator):
+class IRGAN(LearnedSampler):
     """A reinforced generator over all items."""
 
     name = "irgan"

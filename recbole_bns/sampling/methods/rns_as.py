@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from recbole_bns.common.params import Above, param
 
-from ..generators import CandidateGenerator, GeneratorParams
+from ..generators import GeneratorParams, LearnedCandidateSampler
 from ..registry import register
 
 
@@ -47,7 +47,7 @@ class RNSASParams(GeneratorParams):
 
 
 @register
-class RNSAS(CandidateGenerator):
+class RNSAS(LearnedCandidateSampler):
     """A reinforced generator over candidates."""
 
     name = "rns_as"

@@ -9,7 +9,7 @@ import torch
 from toys import Case
 
 from recbole_bns.sampling import FactorScorer, build
-from recbole_bns.sampling.generators import TABLES, Generator
+from recbole_bns.sampling.generators import TABLES, LearnedSampler
 
 
 def vectors(case: Case, seed: int) -> FactorScorer:
@@ -21,16 +21,16 @@ def vectors(case: Case, seed: int) -> FactorScorer:
     )
 
 
-def begun(name: str, case: Case, seed: int = 0, **args: Any) -> Generator:
+def begun(name: str, case: Case, seed: int = 0, **args: Any) -> LearnedSampler:
     """A generator that began as the recommender ``vectors(case, 1)``."""
     args = {"pretrain_epochs": 0, "generator_rate": 0.01, **args}
     sampler = build(name, case.catalogue, args, seed=seed)
-    assert isinstance(sampler, Generator)
+    assert isinstance(sampler, LearnedSampler)
     sampler.begin_epoch(0, vectors(case, 1))
     return sampler
 
 
-def weights(sampler: Generator) -> list[np.ndarray]:
+def weights(sampler: LearnedSampler) -> list[np.ndarray]:
     """Copies of its tables."""
     return [getattr(sampler, name).numpy().copy() for name in TABLES]
 
