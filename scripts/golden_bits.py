@@ -41,6 +41,10 @@ SAMPLERS = (
     "inbatch",
     "mixed",
     "all",
+    "cuco",
+    "irgan",
+    "rns_as",
+    "advir",
 )
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("BPR", {"neg_sampler": "none"}),
@@ -68,6 +72,20 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "model as prior": (
         "BPR",
         {"neg_sampler": "bns_plus", "neg_sampler_args.prior": {"model": "SLIMElastic"}},
+    ),
+    "easy to hard": ("BPR", {"neg_sampler": "cuco", "neg_sampler_args.schedule": "grow"}),
+    "uniform pick": ("BPR", {"neg_sampler": "srns", "neg_sampler_args.pick": "uniform"}),
+    "generator of all items": (
+        "BPR",
+        {
+            "neg_sampler": "irgan",
+            "neg_sampler_args.pretrain_epochs": 0,
+            "neg_sampler_args.tested": "generator",
+        },
+    ),
+    "generator and perturbations": (
+        "LightGCN",
+        {"neg_sampler": "advir", "neg_sampler_args.pretrain_epochs": 0},
     ),
     "global ranks": ("BPR", {"neg_sampler": "aobpr", "neg_sampler_args.definition": "global"}),
     "pairs": ("NeuMF", {"neg_sampler": "dns"}),

@@ -12,6 +12,8 @@ from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import idle
+from recbole_bns.sampling import get
+from recbole_bns.sampling.capabilities import Learns, of_type
 from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, having, ours
 
 from .loss_settings import check_loss, check_loss_type, idle_beside_loss
@@ -119,6 +121,11 @@ def remarks(config: Any) -> Iterator[str]:
     """Sentences about what was given and does nothing."""
     for key, words in idle_parameters(config).items():
         yield f"{key} has no effect here: it acts only with {words}."
+    if is_sampled(config):
+        name, params, _ = parsed_settings(config)
+        learns = of_type(get(name).requirements_of(params), Learns)
+        never = learns.never(name, config["epochs"]) if learns else ""
+        yield from [never] if never else []
     for key, reason in (*NOT_IN_A_RUN.items(), *idle_beside_loss(config).items()):
         if key in _changed(config):
             yield f"{key} has no effect here: {reason}."

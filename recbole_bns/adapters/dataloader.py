@@ -58,6 +58,9 @@ class BNSTrainDataLoader(TrainDataLoader):
     With a loss over many negatives a batch is ``train_batch_size`` positives and one column of
     negatives ``(B, n)``: a row each, or one list, a row that is repeated without being copied.
 
+    Attributes:
+        batch: the last one, with its negatives.
+
     Args:
         config: RecBole's ``Config``; ``train_neg_sample_args`` as :mod:`.config` derives them.
         dataset: the training part.
@@ -93,6 +96,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.epoch = 0
         self.team, self.weight = current(), 1.0
         self.recorder, self.drawn = recorder, sampler.drawn
+        self.batch: Interaction | None = None
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.device = sampler.core.catalogue.device
         self._user_features = on_device(dataset.user_feat, self.device)
@@ -214,7 +218,8 @@ class BNSTrainDataLoader(TrainDataLoader):
             self.recorder.see_many(users, items, ids, self._left_out, inter_feat)
         elif self.recorder:
             self.recorder.see(users, items, ids, inter_feat)
-        return self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
+        self.batch = self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
+        return self.batch
 
     def _left_out(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor | None:
         """Terms ``(B, n)`` that a loss over many negatives leaves out; None: all are in."""

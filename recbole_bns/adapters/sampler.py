@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from logging import getLogger
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, Scorer, SharedList
-from recbole_bns.sampling.capabilities import Scores, of_type
+from recbole_bns.sampling.capabilities import Learns, Scores, of_type
 
 from .many_negatives import Drawn
 from .scorers import Columns, ScorerFactory, scorer_factory
@@ -51,6 +52,9 @@ class BNSSampler(Sampler):
         self.phases = ["train"]
         self._factory: ScorerFactory | None = None
         self._bound = False
+        self._learns = of_type(core.requirements(), Learns) is not None
+        self._last: tuple[Tensor, Tensor, Tensor, Interaction | None] | None = None
+        self._answers = 0
 
     def set_phase(self, phase: str) -> BNSSampler:
         """Itself for ``train``; evaluation has samplers of its own.
@@ -78,6 +82,13 @@ class BNSSampler(Sampler):
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell the core that epoch ``epoch`` (0-based) begins."""
+        if self._last is not None and not self._answers:
+            getLogger().warning(
+                f"neg_sampler '{self.core.name}' was told of no step in the epoch that is over, so "
+                "that its generator learned nothing; call sampler.after_step() after each "
+                "(recbole_bns.get_trainer and recbole_bns.enable() do it)."
+            )
+        self._last, self._answers = None, 0
         with torch.no_grad():
             self.core.begin_epoch(epoch, self._scorer(None))
 
@@ -97,7 +108,22 @@ class BNSSampler(Sampler):
         """
         scorer = self._scorer(rows, self.core.epoch)
         with torch.no_grad():
-            return self.core.sample(users, items, num, scorer)
+            ids = self.core.sample(users, items, num, scorer)
+        if self._learns:
+            self._last = users, items, ids, rows
+        return ids
+
+    def after_step(self) -> None:
+        """Let a core that learns know that the model has made a step on what was drawn last."""
+        if self._last is None:
+            return
+        self._answers += 1
+        users, items, ids, rows = self._last
+        self._last = None
+        scorer = self._scorer(rows, self.core.epoch)
+        if scorer is not None:  # a warm-up has nothing to learn
+            with torch.no_grad():
+                self.core.after_step(users, items, ids, scorer)
 
     def sample_shared(self, users: Tensor, items: Tensor, num: int) -> Tensor:
         """Draw one list ``(m,)`` for all positives of a batch.

@@ -38,11 +38,11 @@ as a frozen dataclass, the rule as a pure function of tensors, and the class::
 
 With a rule that is not "score the candidates, choose one" derive from :class:`NegativeSampler`
 and write ``sample``. What a sampler needs, it says by type (:mod:`.capabilities`): scores or
-vectors of the model, scores between two batches, held-out pairs, a column of users. The host
-gives it or refuses, in the capability's own sentence, before anything is trained. Memory is
-buffers (:mod:`.state`); a sampler with a memory says how several processes share it
-(:mod:`.peers`). Where torch is slow there are compiled loops (:mod:`.kernels`), each with a twin
-in torch that gives the same numbers.
+vectors of the model, scores between two batches, how many epochs there are, an answer to each
+step (:mod:`.generators`), held-out pairs, a column of users. The host gives it or refuses, in the
+capability's own sentence, before anything is trained. Memory is buffers (:mod:`.state`); a sampler
+with a memory says how several processes share it (:mod:`.peers`). Where torch is slow there are
+compiled loops (:mod:`.kernels`), each with a twin in torch that gives the same numbers.
 
 **What all promise**, and :class:`recbole_bns.testing.SamplerContract` checks: ids are int64, on
 the inputs' device, never 0, never a training positive of the user; the n negatives of a positive

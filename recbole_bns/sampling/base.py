@@ -97,6 +97,19 @@ class NegativeSampler(Asking, Divisible, ABC):
         """Prepare for epoch ``epoch`` (0-based). Records it; methods with a memory extend it."""
         self.counters["epoch"] = epoch
 
+    def after_step(self, users: Tensor, items: Tensor, ids: Tensor, scorer: Scorer) -> None:
+        """Learn from a step that the model has just made on a batch. Does nothing by default.
+
+        Called only where the sampler asks for it (:class:`.capabilities.Learns`), without
+        gradients; what it learns by is its own affair, with ``torch.enable_grad()``.
+
+        Args:
+            users: ``(B,)`` of the last :meth:`sample`.
+            items: ``(B,)`` their positives.
+            ids: ``(B, n)`` the negatives that it returned.
+            scorer: the model after the step.
+        """
+
     def announce(self, users: Tensor) -> Announced | None:
         """Say whose negatives (N,) will be asked for; see :class:`.Announced`, which it returns."""
         announced = Announced(users)

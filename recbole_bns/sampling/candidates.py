@@ -124,3 +124,9 @@ def usable(scores: Tensor, candidates: Tensor) -> Tensor:
 def gathered(candidates: Tensor, positions: Tensor) -> Tensor:
     """The candidates (B, n, m) at positions (B, n): ``(B, n)``."""
     return candidates.gather(2, positions.unsqueeze(2)).squeeze(2)
+
+
+def at_rank(scores: Tensor, rank: Tensor) -> Tensor:
+    """Positions ``(B, n)`` of the scores (B, n, m) with a rank (B, n), from 0 for the highest."""
+    order = scores.argsort(dim=2, descending=True, stable=True)
+    return order.gather(2, rank.unsqueeze(2)).squeeze(2)

@@ -97,6 +97,88 @@ class Negatives(Requirement):
 
 
 @dataclass(frozen=True)
+class EpochNumber(Requirement):
+    """How many epochs there are, put into the sampler's ``epochs`` before the first begins."""
+
+    def refusal(self, sampler: str) -> UsageError:
+        """For a sampler that was not told.
+
+        Args:
+            sampler: name of the sampler that asks.
+        """
+        return UsageError(
+            f"neg_sampler '{sampler}' needs to know how many epochs there are, and was not told; "
+            "set sampler.epochs before the first begins (recbole_bns.data_preparation and "
+            "recbole_bns.enable() do it)."
+        )
+
+
+@dataclass(frozen=True)
+class Learns(Requirement):
+    """A call of the sampler's ``after_step`` after each step of the model's optimiser."""
+
+    since: int = 0
+    """The first epoch (0-based) in which it draws by what it has learned."""
+
+    def never(self, sampler: str, epochs: int) -> str:
+        """A remark for a training that is over before that epoch; empty where it is not.
+
+        Args:
+            sampler: name of the sampler that asks.
+            epochs: how many there are.
+        """
+        if epochs > self.since:
+            return ""
+        return (
+            f"neg_sampler '{sampler}' draws uniformly here: its generator begins after "
+            f"{self.since} epochs (neg_sampler_args.pretrain_epochs), and there are {epochs}."
+        )
+
+    def not_divided(self, sampler: str) -> str:
+        """Why several processes cannot share it, as the part of a sentence.
+
+        Args:
+            sampler: name of the sampler that asks.
+        """
+        return (
+            f"neg_sampler '{sampler}' trains a generator, each step on what the model answers to "
+            "one process; allowed is 1"
+        )
+
+
+@dataclass(frozen=True)
+class Pretrained(Requirement):
+    """A model that begins with the weights of another run, on the same data."""
+
+    path: str = ""
+    """The run's folder, or a checkpoint in it."""
+    setting: ClassVar[str] = "neg_sampler_args.pretrained"
+
+
+@dataclass(frozen=True)
+class Perturbed(Requirement):
+    """The loss also at weights that are moved to where it rises fastest, once the sampler learns.
+
+    Each vector of users and items by ``size · g / |g|``, g its gradient.
+    """
+
+    size: float = 0.0
+
+    def refusal(self, sampler: str, why: str) -> UsageError:
+        """For a training whose loss cannot be taken again.
+
+        Args:
+            sampler: name of the sampler that asks.
+            why: the part of a sentence after "but".
+        """
+        hint = self.hint or "neg_sampler_args.perturbation: 0, which leaves the perturbation out"
+        return UsageError(
+            f"neg_sampler '{sampler}' takes the loss again under a perturbation of the vectors, "
+            f"but {why}; allowed is {hint}."
+        )
+
+
+@dataclass(frozen=True)
 class OneList(Requirement):
     """A loss over many negatives, which takes one list of items for a whole batch."""
 
@@ -228,7 +310,20 @@ class Asking(Resumable):
     needs: ClassVar[type[Scorer] | None] = None
     """The least capable scorer that serves it; None: it never looks at the model."""
     Params: ClassVar[type[Any]]
+    name: ClassVar[str]
     params: Any
+    epochs: int | None = None
+    """How many epochs the training is to have, whether or not all of them come; None: unknown."""
+
+    def known_epochs(self) -> int:
+        """:attr:`epochs`, for a sampler that needs them.
+
+        Raises:
+            UsageError: nobody has said it.
+        """
+        if self.epochs is None:
+            raise EpochNumber().refusal(self.name)
+        return self.epochs
 
     @classmethod
     def requirements_of(cls, params: Any) -> tuple[Requirement, ...]:

@@ -48,3 +48,16 @@ def uniform_integers(bound: Tensor, generator: torch.Generator) -> Tensor:
     """One integer uniform in ``[0, bound)`` for every entry of ``bound``; 0 where it is 0."""
     positions = torch.arange(bound.numel(), device=bound.device).view(bound.shape)
     return integers(bound, uniforms(new_key(generator), positions))
+
+
+def softmax_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
+    """Keys whose k largest in a row are k draws without replacement with p ∝ exp(score / tau).
+
+    Args:
+        scores: ``(..., S)``; ``-inf`` is drawn last.
+        tau: temperature.
+        u: of the same shape, uniforms in [0, 1).
+    """
+    tiny = torch.finfo(u.dtype).tiny
+    exponential = -torch.log(u.clamp(min=tiny))
+    return scores / tau - torch.log(exponential.clamp(min=tiny))

@@ -22,7 +22,7 @@ from recbole_bns.sampling import (
     parse,
     registry,
 )
-from recbole_bns.sampling.capabilities import HeldOutPairs, Scores, SideData, of_type
+from recbole_bns.sampling.capabilities import HeldOutPairs, Learns, Scores, SideData, of_type
 
 from .contract import Contract, Variations
 
@@ -95,6 +95,8 @@ KINDS: dict[str, type] = {"none": object, "factor": FactorScorer, "table": Table
 """What a sampler is given of each kind of scorer."""
 NUMBERS = (1, 3)
 """Negatives a positive."""
+EPOCHS = 8
+"""How many epochs a sampler is told that there are."""
 LAW_STEPS, LAW_ROWS = 100, 512
 LIST_STEPS, LIST_ROWS = 1500, 16
 """Batches, and rows of each, by which laws are measured."""
@@ -125,7 +127,9 @@ class SamplerContract(Contract):
         needs = cls.requirements_of(parse(cls.Params, self.args, "args"))
         names = [need.name for need in needs if isinstance(need, SideData)]
         side = {name: self.side_data(name, catalogue) for name in names}
-        return registry.build(self.name, catalogue, self.args, seed=seed, side=side)
+        made = registry.build(self.name, catalogue, self.args, seed=seed, side=side)
+        made.epochs = EPOCHS
+        return made
 
     def side_data(self, name: str, catalogue: Catalogue) -> Tensor:
         """What the sampler asks for: three groups of users, or one held-out item a user."""
@@ -185,7 +189,15 @@ class SamplerContract(Contract):
                 scorer = make_scorer(kind, catalogue, step, bad)
                 steps.append(sampler.sample(users, items, n, scorer))
                 self.check_ids(catalogue, users, steps[-1], n)
+                self.answer(sampler, users, items, steps[-1], scorer)
         return torch.stack(steps)
+
+    def answer(
+        self, sampler: NegativeSampler, users: Tensor, items: Tensor, ids: Tensor, scorer: Any
+    ) -> None:
+        """Tell a sampler that learns of a step, as a trainer does."""
+        if of_type(sampler.requirements(), Learns) and scorer is not None:
+            sampler.after_step(users, items, ids, scorer)
 
     def check_ids(self, catalogue: Catalogue, users: Tensor, ids: Tensor, n: int) -> None:
         """Shape, type, device, range; no padding, no training positive; distinct if possible."""
@@ -238,7 +250,8 @@ class SamplerContract(Contract):
         copies = [x.clone() for x in seen]
         for epoch in range(3):
             sampler.begin_epoch(epoch, scorer)
-            sampler.sample(users, items, n, scorer)
+            ids = sampler.sample(users, items, n, scorer)
+            self.answer(sampler, users, items, ids, scorer)
         assert all(map(torch.equal, seen, copies))
         assert not any(x.requires_grad for x in [*sampler.buffers(), *sampler.parameters()])
 
@@ -269,7 +282,8 @@ class SamplerContract(Contract):
         users, items = catalogue.owners, catalogue.positives.long()
         rich = catalogue.negative_num[users] >= 20
         case = self.case(kind, n)
-        if of_type(case.sampler.requirements(), Scores):
+        scores = of_type(case.sampler.requirements(), Scores)
+        if scores and scores.since <= 2:  # else none is looked at in these epochs
             batch = users[rich], items[rich]
             self.run(case, range(1), (bad, 30), batch)
             assert 30 not in self.run(case, range(2, 4), (bad, 30), batch)

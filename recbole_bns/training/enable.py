@@ -7,6 +7,7 @@ Two functions that RecBole's ``data_preparation`` looks up in its module, ``crea
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from logging import getLogger
 from typing import Any
 
@@ -16,15 +17,17 @@ from recbole.trainer import NCLTrainer, Trainer
 
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.dataset import read_truly
-from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
+from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of, steps_told
 from recbole_bns.adapters.keys import near_misses
 from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mends import mend
 from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
+from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, is_sampled
 from recbole_bns.adapters.saved import keep_keyed
 from recbole_bns.adapters.split import PHASES
+from recbole_bns.adapters.tested import generator_is_tested
 from recbole_bns.adapters.wraps import wrap
 from recbole_bns.common.errors import UsageError
 from recbole_bns.losses import available
@@ -95,14 +98,26 @@ def _get_dataloader(original: Any, config: RunConfig, phase: str) -> Any:
 
 
 def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any) -> Any:
-    if not isinstance(trainer, TrainerMixin):  # which does all of this itself
-        if sampler_of(train_data) is not None:
-            _refuse(trainer.config, "lr_schedule", "get_trainer")
-        if trainer.config["neg_sampler"] is not None:
-            upgrade(trainer.model, trainer.config)
-        hand_over(trainer.model, train_data)
-    with set_threads(trainer.config):
+    with ExitStack() as around:
+        if not isinstance(trainer, TrainerMixin):  # which does all of this itself
+            if sampler_of(train_data) is not None:
+                _refuse(trainer.config, "lr_schedule", "get_trainer")
+            if trainer.config["neg_sampler"] is not None:
+                upgrade(trainer.model, trainer.config)
+            _refuse_generator(trainer.config, sampler_of(train_data))
+            hand_over(trainer, train_data)
+            around.enter_context(steps_told(trainer, train_data))
+        around.enter_context(set_threads(trainer.config))
         return original(trainer, train_data, *args, **kwargs)
+
+
+def _refuse_generator(config: RunConfig, sampler: BNSSampler | None) -> None:
+    """Refuse to test a generator, of which RecBole's trainers know nothing."""
+    if sampler is not None and generator_is_tested(config):
+        raise UsageError(
+            "neg_sampler_args.tested: got 'generator', but RecBole's trainer tests the model that "
+            "it trains; allowed is recommender, or recbole_bns.get_trainer in its place."
+        )
 
 
 def _train_epoch(

@@ -7,11 +7,14 @@ from typing import Any
 
 from recbole_bns.adapters.acting import check_commands
 from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.handover import pretrained_file
+from recbole_bns.adapters.sampler_settings import parsed_settings
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import count_cores, started_by_torchrun
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
+from recbole_bns.sampling.capabilities import Learns, Pretrained, of_type
 from recbole_bns.settings.declared import NO_SAMPLER, refuse_unread
 
 AT_LEAST = 4
@@ -23,8 +26,12 @@ def number_of(config: RunConfig) -> int:
     return int(config["nproc"] or 1)
 
 
-def check_run(config: BNSConfig) -> None:
+def check_run(config: BNSConfig, new: bool = True) -> None:
     """Make sure that a run can be done here, by several processes where they are asked for.
+
+    Args:
+        config: of the run.
+        new: it does not go on, so that weights of another run that it begins with must be there.
 
     Raises:
         UsageError: it cannot; the sentence says why.
@@ -34,6 +41,22 @@ def check_run(config: BNSConfig) -> None:
     if number_of(config) > 1:
         _check_divided(config, number_of(config))
     check_commands(config)
+    if new:
+        _check_pretrained(config)
+
+
+def _check_pretrained(config: RunConfig) -> None:
+    """Make sure, before the data are read, that a run whose weights are to be taken is there.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if config["neg_sampler"] == NO_SAMPLER:
+        return
+    name, params, _ = parsed_settings(config)
+    run = of_type(get(name).requirements_of(params), Pretrained)
+    if run is not None:
+        pretrained_file(run.path)
 
 
 def _check_started(config: BNSConfig, size: int) -> None:
@@ -89,6 +112,10 @@ def _sampling_is_not_divided(config: RunConfig, _: int) -> str:
             f"neg_sampler '{NO_SAMPLER}' is RecBole's own sampling, which is not divided; allowed "
             "is 1, or neg_sampler: rns, which draws the same distribution"
         )
+    cls, params = get(config["neg_sampler"]), parsed_settings(config)[1]
+    learns = of_type(cls.requirements_of(params), Learns)
+    if learns is not None:
+        return learns.not_divided(cls.name)
     if config["neg_record"]:
         return (
             "neg_record: True counts the negatives of one process; allowed is 1, or "

@@ -135,6 +135,7 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     side = all_side_data(needs, config, train, catalogue, held_out)
     core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
+    core.epochs = config["epochs"]
     check_served(core, config.model_class)
     if current().size > 1:
         core.divide(current())

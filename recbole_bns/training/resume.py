@@ -7,10 +7,13 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from recbole_bns.adapters.keys import drop_removed
 from recbole_bns.common import locks
 from recbole_bns.common.errors import UsageError
+from recbole_bns.common.params import defaults
+from recbole_bns.losses import available as losses
 from recbole_bns.runs.folder import (
     CHECKPOINTS,
     RESULT,
@@ -21,6 +24,7 @@ from recbole_bns.runs.folder import (
 )
 from recbole_bns.runs.records import RunConfig, RunResult, Settings
 from recbole_bns.runs.results import read_result, write_copy
+from recbole_bns.sampling import available as samplers
 from recbole_bns.settings.declared import declared, having
 from recbole_bns.settings.words import flat
 
@@ -92,10 +96,25 @@ def check_same(folder: Path, config: RunConfig) -> None:
 
 def _compared(settings: Settings) -> Settings:
     """What must be equal for a run to go on; the free settings, such as epochs, are left out."""
-    plain = json.loads(json.dumps(drop_removed(settings)))
+    plain = json.loads(json.dumps(_with_all_parameters(drop_removed(settings))))
     free, unwritten = having("free_at_resume"), having("written", "changed")
     defaults = {key: declared()[key].default for key in unwritten}
     return defaults | {key: value for key, value in plain.items() if key not in free}
+
+
+def _with_all_parameters(settings: Settings) -> Settings:
+    """With the parameters that a sampler or a loss has got since they were written.
+
+    They are at their defaults, which do what was done without.
+    """
+    known = ("neg_sampler", samplers()), ("loss", losses())
+    filled = dict(settings)
+    for key, classes in known:
+        cls: Any = classes.get(str(settings.get(key)))
+        given = settings.get(f"{key}_args")
+        if cls is not None and isinstance(given, dict):
+            filled[f"{key}_args"] = defaults(cls.Params) | given
+    return filled
 
 
 def _runs(root: Path) -> Iterator[Path]:

@@ -90,7 +90,7 @@ def begin(asked: Asked) -> tuple[BNSConfig, Path]:
         UsageError: bad settings or data, or a folder that cannot be had.
     """
     config = asked.config()
-    check_run(config)
+    check_run(config, new=asked.resume is None)
     check_files(config, keep=number_of(config) == 1)
     if asked.result_file is not None:
         check_file(asked.result_file)

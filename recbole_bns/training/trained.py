@@ -18,6 +18,7 @@ from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import make_model, scoring_mode
 from recbole_bns.adapters.scorers import all_scores, evaluated_vectors
 from recbole_bns.adapters.split import open_data, pairs_of
+from recbole_bns.adapters.tested import evaluated_model
 from recbole_bns.common.errors import UsageError, nearest, refusals
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs import checkpoint
@@ -78,7 +79,7 @@ def load(
     checkpoint.check(state, file, config, "name the run that it belongs to")
     checkpoint.check_data(state, file, checkpoint.fingerprint(parts["train"]), "train anew")
     checkpoint.restore(model, state, file)
-    return Trained(config, model.eval(), parts)
+    return Trained(config, evaluated_model(config, model, state.get("sampler")).eval(), parts)
 
 
 def recommend(

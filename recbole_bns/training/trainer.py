@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from inspect import signature
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 from torch.utils.tensorboard.summary import Summary
 
 from recbole_bns.adapters.evaluation import PerUserEvaluator
-from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of
+from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of, steps_told
 from recbole_bns.adapters.models import fused_step, upgrade
 from recbole_bns.adapters.team import current
+from recbole_bns.adapters.tested import evaluated_model, generator_is_tested
 from recbole_bns.common import signals
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs import checkpoint
@@ -84,6 +86,7 @@ class TrainerMixin(_Host):
     """
 
     evaluator: PerUserEvaluator
+    model: Any
 
     def __init__(
         self, config: RunConfig, model: nn.Module, saved_model_file: str | Path | None = None
@@ -119,7 +122,7 @@ class TrainerMixin(_Host):
     ) -> Any:
         """RecBole's ``fit``, which hands the model to the sampler and tells ``watch``."""
         self.sampler = sampler_of(train_data)
-        hand_over(self.model, train_data)
+        hand_over(self, train_data)
         self._data = checkpoint.fingerprint(train_data._dataset)
         if self._taken_up is not None:
             state, path = self._taken_up
@@ -130,7 +133,7 @@ class TrainerMixin(_Host):
         self._watch = watch
         steps = self.optimizer.register_step_post_hook(lambda *_: watch.after_batch())
         try:
-            with set_threads(self.config):
+            with set_threads(self.config), steps_told(self, train_data):
                 return super().fit(train_data, valid_data, *args, **kwargs)
         finally:
             steps.remove()
@@ -279,7 +282,22 @@ class TrainerMixin(_Host):
             of = ("model", "dataset")
             checkpoint.check(state, path, self.config, "name one of this training", of)
             checkpoint.restore(self.model, state, path)
-        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+            drawn_by = state.get("sampler")
+        else:
+            core = getattr(self.sampler, "core", None)
+            drawn_by = core.state_dict() if core and generator_is_tested(self.config) else None
+        with self._testing(evaluated_model(self.config, self.model, drawn_by)):
+            return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+    @contextmanager
+    def _testing(self, model: nn.Module) -> Iterator[None]:
+        """While it lasts, ``model`` is the one that is evaluated."""
+        trained: nn.Module = self.model
+        self.model = model
+        try:
+            yield
+        finally:
+            self.model = trained
 
 
 def fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

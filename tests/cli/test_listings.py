@@ -22,7 +22,8 @@ def test_samplers_lists_every_sampler_with_its_parameters(capsys, monkeypatch):
         assert idea == cls.idea
         assert paper == cls.paper
         nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "all"), "nothing")
-        assert needs == {**nothing, "aobpr": "user and item vectors"}.get(name, "scores")
+        vectors = dict.fromkeys(("aobpr", "irgan", "rns_as", "advir"), "user and item vectors")
+        assert needs == {**nothing, **vectors}.get(name, "scores")
         for key, value in defaults(cls.Params).items():
             assert f"{key} = {value}: " in parameters
     assert "(an integer >= 1 or 'all')" in rows["bns"][3]

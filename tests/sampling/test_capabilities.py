@@ -12,10 +12,14 @@ from torch import Tensor
 
 from recbole_bns.sampling import CandidateSampler, FactorScorer, NegativeSampler, Scorer, get, param
 from recbole_bns.sampling.capabilities import (
+    EpochNumber,
     HeldOutPairs,
+    Learns,
     ModelValues,
     Negatives,
     OneList,
+    Perturbed,
+    Pretrained,
     Requirement,
     Scores,
     ScoresBetweenBatches,
@@ -38,6 +42,12 @@ OURS: list[tuple[str, dict[str, Any], set[type[Requirement]]]] = [
     ("aobpr", {"definition": "global", "ranks": "step"}, {Scores, Negatives}),
     ("srns", {}, {Scores, ScoresBetweenBatches, Negatives}),
     ("srns", {"alpha": 0}, {Scores, Negatives}),
+    ("srns", {"pick": "uniform"}, {Scores, Negatives}),
+    ("cuco", {}, {Scores, EpochNumber, Negatives}),
+    ("irgan", {}, {Vectors, Learns, Negatives}),
+    ("rns_as", {"pretrained": "runs/one"}, {Vectors, Learns, Negatives, Pretrained}),
+    ("advir", {}, {Vectors, Learns, Negatives, Perturbed}),
+    ("advir", {"perturbation": 0.0}, {Vectors, Learns, Negatives}),
     ("bns", {}, {Scores, Negatives}),
     ("bns", {"candidate_num": "all"}, {Scores}),
     ("bns", {"prior": "occupation"}, {Scores, Negatives, UserColumn}),

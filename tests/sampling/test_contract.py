@@ -20,6 +20,9 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"candidate_num": 8, "best_num": 3},
         {"replacement": False, "candidate_num": 12},
     ],
+    "cuco": [{"schedule": "grow"}, {"replacement": False, "candidate_num": 12}],
+    "irgan": [{"pretrain_epochs": 0, "generator_rate": 0.1}],
+    "rns_as": [{"pretrain_epochs": 1, "generator_rate": 0.1}],
     "aobpr": [
         {"lambda": 3.0},
         {"definition": "global", "lambda": 3.0},
@@ -29,6 +32,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"update_every": 2, "warmup_epochs": 2},
         {"memory_num": 4, "new_num": 30, "tau": 0.1, "warmup_epochs": 0},
         {"new_num": 0, "alpha": 0},
+        {"pick": "uniform"},
     ],
     "bns": [
         {"cdf": "paper"},

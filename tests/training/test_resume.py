@@ -112,6 +112,9 @@ ARGS: dict[str, Settings] = {
         "neg_sampler_args.warmup_epochs": 1,
     },
     "aobpr": {"neg_sampler_args.definition": "global"},
+    "irgan": {"neg_sampler_args.pretrain_epochs": 1, "neg_sampler_args.tested": "generator"},
+    "rns_as": {"neg_sampler_args.pretrain_epochs": 1},
+    "advir": {"neg_sampler_args.pretrain_epochs": 1},
     **LOSS,
 }
 

@@ -157,6 +157,12 @@ class OneAtATime:
             self._inner.save_overload(*args)
 
 
+def alone(name: str) -> contextlib.AbstractContextManager[None]:
+    """While it lasts no other process of this user holds the lock of that name."""
+    own = folder()
+    return contextlib.nullcontext() if own is None else _alone(own / name)
+
+
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold a lock where the system and the file system have one."""

@@ -109,9 +109,10 @@ def spread(
         raise MemoryError("a compiled loop found no memory")
 
 
-@cache
+@functools.cache
 def _body(loop: Callable[..., None], kinds: tuple[Any, ...], row_num: int) -> Any:
-    return compiled("bodies").body(loop, kinds, row_num)
+    with cache.kept(), cache.alone("bodies.lock"):
+        return compiled("bodies").body(loop, kinds, row_num)
 
 
 def membership(catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,5 +1,35 @@
 """One method a file. Importing this package registers them all."""
 
-from . import ahns, all, aobpr, bns, dns, inbatch, mixed, pns, rns, srns
+from . import (
+    advir,
+    ahns,
+    all,
+    aobpr,
+    bns,
+    cuco,
+    dns,
+    inbatch,
+    irgan,
+    mixed,
+    pns,
+    rns,
+    rns_as,
+    srns,
+)
 
-__all__ = ["ahns", "all", "aobpr", "bns", "dns", "inbatch", "mixed", "pns", "rns", "srns"]
+__all__ = [
+    "advir",
+    "ahns",
+    "all",
+    "aobpr",
+    "bns",
+    "cuco",
+    "dns",
+    "inbatch",
+    "irgan",
+    "mixed",
+    "pns",
+    "rns",
+    "rns_as",
+    "srns",
+]

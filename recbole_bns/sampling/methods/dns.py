@@ -29,7 +29,7 @@ from torch import Tensor
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import Above, param
 
-from ..candidates import CandidateSampler
+from ..candidates import CandidateSampler, at_rank
 from ..registry import register
 from ..scoring import Scorer
 from ..streams import uniform_integers
@@ -111,19 +111,14 @@ class DNS(CandidateSampler):
     ) -> Tensor:
         """Positions ``(B, n)``; see :meth:`CandidateSampler.choose`."""
         if self.params.choice == "linear":
-            return self._choose_rank(scores, self._linear_rank(scores))
+            return at_rank(scores, self._linear_rank(scores))
         if self.params.best_num == 1:
             return scores.argmax(2)
         usable = scores.isfinite().sum(2).clamp(max=self.params.best_num)
-        return self._choose_rank(scores, uniform_integers(usable, self.generator))
+        return at_rank(scores, uniform_integers(usable, self.generator))
 
     def _linear_rank(self, scores: Tensor) -> Tensor:
         weights = linear_weights(scores.isfinite().sum(2), self.params.beta, scores.shape[2])
         u = torch.rand(weights.shape[:2], generator=self.generator, device=weights.device)
         rank = (weights.cumsum(2) <= u.unsqueeze(2)).sum(2)
         return torch.minimum(rank, scores.isfinite().sum(2).sub(1).clamp(min=0))
-
-    @staticmethod
-    def _choose_rank(scores: Tensor, rank: Tensor) -> Tensor:
-        order = scores.argsort(dim=2, descending=True, stable=True)
-        return order.gather(2, rank.unsqueeze(2)).squeeze(2)

@@ -19,12 +19,17 @@ included: ``5 (U + I) D`` numbers (12.5 MB for ML-1M at D = 64). For other model
 of all pairs at five epoch ends, ``5 U I`` numbers (0.45 GB for ML-1M), refused beyond
 :data:`HISTORY_LIMIT`. Cost a positive: S1 + S2 + 1 live scores and 5 (S1 + 1) historic ones.
 
+``pick: uniform`` is NSCaching's rule: each item of the memory with equal probability, in place of
+Eq. 4; the memory is updated as above, which is that method's update too. Nothing is looked up in
+a history then, and nothing kept for it.
+
 Where we differ from the authors' programs: the memory holds item ids and persists over epochs as
 in the paper (the real-data program stores slot numbers of a list that it replaces every epoch);
 entrants differ from the memory and from one another; no negative ``alpha``.
 
-Source: J. Ding et al., Simplify and Robustify Negative Sampling for Implicit Collaborative
-Filtering, NeurIPS 2020.
+Sources: J. Ding et al., Simplify and Robustify Negative Sampling for Implicit Collaborative
+Filtering, NeurIPS 2020; Y. Zhang et al., NSCaching: Simple and Efficient Negative Sampling for
+Knowledge Graph Embedding, ICDE 2019.
 """
 
 from __future__ import annotations
@@ -43,7 +48,7 @@ from ..kernels import memory as memory_kernels
 from ..peers import Peers
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
-from ..streams import new_key, uniforms
+from ..streams import new_key, softmax_keys, uniforms
 
 HISTORY = 5
 """Epoch ends that the standard deviation looks back on."""
@@ -58,7 +63,10 @@ class SRNSParams:
     memory_num: int = param(20, "S1, items in each user's memory", low=1)
     new_num: int = param(20, "S2, uniform new items an update", low=0)
     alpha: float = param(
-        1.0, "weight of the standard deviation", low=0, when={"memory_num": Above(1)}
+        1.0,
+        "weight of the standard deviation",
+        low=0,
+        when={"memory_num": Above(1), "pick": "value"},
     )
     warmup_epochs: int = param(
         50, "T0, epochs over which alpha rises from 0", low=0, when={"alpha": Above(0)}
@@ -67,6 +75,17 @@ class SRNSParams:
     update_every: int = param(
         1, "epochs between memory updates (lazy update)", low=1, when={"new_num": Above(0)}
     )
+    pick: str = param(
+        "value",
+        "Eq. 4, or uniformly (NSCaching)",
+        choices=("value", "uniform"),
+        when={"memory_num": Above(1)},
+    )
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the choice is by the history too."""
+        return self.pick == "value" and self.alpha > 0
 
 
 def positive_probability(positive: Tensor, candidates: Tensor) -> Tensor:
@@ -85,17 +104,8 @@ def selection_value(live: Tensor, spread: Tensor, alpha: float) -> Tensor:
     return live + alpha * spread.nan_to_num(0.0)
 
 
-def memory_keys(scores: Tensor, tau: float, u: Tensor) -> Tensor:
-    """Keys whose S largest are S draws without replacement with p ∝ exp(score / tau).
-
-    Args:
-        scores: ``(B, S)``; ``-inf`` is drawn last.
-        tau: temperature.
-        u: ``(B, S)`` uniforms in [0, 1).
-    """
-    tiny = torch.finfo(u.dtype).tiny
-    exponential = -torch.log(u.clamp(min=tiny))
-    return scores / tau - torch.log(exponential.clamp(min=tiny))
+memory_keys = softmax_keys
+"""Of the memory update: its S1 largest stay."""
 
 
 @register
@@ -134,7 +144,7 @@ class SRNS(NegativeSampler):
     def begin_epoch(self, epoch: int, scorer: Scorer | None) -> None:
         """Record the end of the epoch before; the untrained model is not part of the history."""
         super().begin_epoch(epoch, scorer)
-        if epoch == 0 or scorer is None or self.params.alpha == 0:
+        if epoch == 0 or scorer is None or not self.params.looks_back:
             return
         if isinstance(scorer, FactorScorer):
             self.user_history = _push(self.user_history, scorer.users)
@@ -153,7 +163,7 @@ class SRNS(NegativeSampler):
     @classmethod
     def requirements_of(cls, params: SRNSParams) -> tuple[Requirement, ...]:
         """Scores, and those at the epochs' ends for the history, which only alpha weighs."""
-        if params.alpha == 0:
+        if not params.looks_back:
             return Scores(), Negatives()
         between = ScoresBetweenBatches(hint="srns with neg_sampler_args.alpha: 0")
         return Scores(), between, Negatives()
@@ -181,7 +191,9 @@ class SRNS(NegativeSampler):
         return alpha * (min(self.epoch / warmup, 1.0) if warmup else 1.0)
 
     def _values(self, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
-        """``P_pos + alpha · std`` of the users' memories (B, S1)."""
+        """What decides, of the users' memories (B, S1): ``P_pos + alpha · std``, or chance."""
+        if self.params.pick == "uniform":
+            return self._chance(users, scorer)
         alpha = self.alpha if len(self.user_history) > 1 else 0.0
         if isinstance(scorer, FactorScorer) and scorer.compiled:
             vectors = scorer.users, scorer.items
@@ -194,6 +206,13 @@ class SRNS(NegativeSampler):
         if alpha:
             value = selection_value(value, self._deviation(users, items, memory), alpha)
         return _last(value, ~scores[:, 1:].isfinite(), memory)
+
+    def _chance(self, users: Tensor, scorer: Scorer) -> Tensor:
+        """Random numbers (B, S1), those of items without a usable score last."""
+        memory = self.memory[users]
+        place = torch.arange(memory.numel(), device=users.device).view(memory.shape)
+        numbers = uniforms(new_key(self.generator), place)
+        return _last(numbers, ~scorer.pairs(users, memory).isfinite(), memory)
 
     def _by_id(self) -> tuple[Tensor, Tensor]:
         """The histories as ``(U, L, D)`` and ``(I, L, D)``: what an id needs lies together."""

@@ -282,3 +282,34 @@ def test_a_state_of_another_memory_size_is_refused() -> None:
     state = build("srns", catalogue, {"memory_num": 4}).state_dict()
     with pytest.raises(RuntimeError, match="size mismatch for memory"):
         build("srns", catalogue, {"memory_num": 5}).load_state_dict(state)
+
+
+@pytest.mark.parametrize("kind", ["factor", "table"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_nscaching_picks_each_of_the_memory_as_often(kind: str, n: int) -> None:
+    catalogue, _ = small()
+    args = {"memory_num": 5, "new_num": 0, "pick": "uniform"}
+    sampler = build("srns", catalogue, args, seed=8)
+    memory = sampler.memory[3].tolist()
+    users = torch.full((4000,), 3)
+    ids = sampler.sample(users, users, n, Model(kind).scorer())
+    assert all(len(set(row)) == n for row in ids.tolist())
+    assert_law([memory.index(item) for item in ids.flatten().tolist()], [1 / 5] * 5)
+
+
+def test_nscaching_keeps_no_history_and_updates_the_memory_as_srns_does() -> None:
+    catalogue, _ = small()
+    asked = [
+        type(need).__name__ for need in build("srns", catalogue, {"pick": "uniform"}).requirements()
+    ]
+    assert asked == ["Scores", "Negatives"]
+    memories = []
+    for args in ({"alpha": 0}, {"pick": "uniform", "alpha": 3.0}):
+        sampler = build("srns", catalogue, {"memory_num": 6, "new_num": 20, **args}, seed=2)
+        for epoch in range(3):
+            sampler.begin_epoch(epoch, Model("factor").scorer())
+        assert not sampler.user_history.numel()
+        sampler.generator.manual_seed(5)
+        sampler._update(torch.arange(USERS), Model("table").scorer())
+        memories.append(sampler.memory)
+    assert torch.equal(*memories)
