@@ -1,7 +1,8 @@
 """Settings: RecBole's ``Config`` with our layers, checked keys and no ``eval`` of what users type.
 
-Order, later wins: RecBole's files, our overall, model, data set, sampler, loss, tuned, the user's
-files, the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work everywhere.
+Order, later wins: RecBole's files, our overall, model, data set, sampler, loss, mixer, tuned, the
+user's files, the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work
+everywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.losses import get as get_loss
-from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
+from recbole_bns.mixers import get as get_mixer
+from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS
 from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES, cell, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
@@ -126,29 +128,34 @@ class BNSConfig(Config):
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         given = self.external_config_dict
-        chosen = Chosen(
-            str(given.get("neg_sampler", "bns")).lower(), str(given.get("loss") or OWN_LOSS).lower()
-        )
+        mixer = str(given.get("mixer") or NO_MIXER).lower()
+        by = None if mixer == NO_MIXER else get_mixer(mixer)
+        loss = str(given.get("loss") or (by.loss if by else OWN_LOSS)).lower()
+        default = by.sampler if by else "bns"
+        chosen = Chosen(str(given.get("neg_sampler", default)).lower(), loss, mixer)
         self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
         own = PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
             merge(known, read_own(own / f"{path}.yaml"))
-        name = self.external_config_dict.get("neg_sampler", known.get("neg_sampler"))
+        name = given.get("neg_sampler", by.sampler if by else known.get("neg_sampler"))
         known["neg_sampler"] = str(name).lower() if name is not None else NO_SAMPLER
         sampler = known["neg_sampler"]
         merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
-        loss = str(self.external_config_dict.get("loss", known.get("loss")) or OWN_LOSS).lower()
         if loss != OWN_LOSS:  # one of another package has no file
             merge(known, {"neg_sample_num": get_loss(loss).negatives})
         merge(known, read_own(own / f"loss/{loss}.yaml"))
-        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell(sampler, loss)}.yaml"
+        if by is not None:
+            merge(known, {"neg_sample_num": by.negatives})
+            merge(known, read_own(own / f"mixer/{mixer}.yaml"))
+        name = cell(sampler, loss, mixer)
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{name}.yaml"
         known["tuned_file"] = None
-        if self.external_config_dict.get("tuned", known.get("tuned")) and tuned.is_file():
+        if given.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))
             known["tuned_file"] = f"properties/{tuned.relative_to(own).as_posix()}"
-        known["neg_sampler"], known["loss"] = sampler, loss
+        known["neg_sampler"], known["loss"], known["mixer"] = sampler, loss, mixer
         if loss != OWN_LOSS and known.get("loss_type"):
             known["loss_type"] = "BPR"  # by which RecBole's sequential models ask for negatives
 
@@ -156,6 +163,7 @@ class BNSConfig(Config):
         final = merge(dict(self.internal_config_dict), self.external_config_dict)
         final["neg_sampler"] = self.internal_config_dict["neg_sampler"]
         final["loss"] = self.internal_config_dict["loss"]
+        final["mixer"] = self.internal_config_dict["mixer"]
         given = self.external_config_dict
         if "valid_metric" not in given and {"topk", "metrics"} & set(given):
             final["valid_metric"] = checks.default_metric(final)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_bns import losses
+from recbole_bns import losses, mixers
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import outside
 from recbole_bns.sampling import available
@@ -59,7 +59,7 @@ def check_keys(
         files: path -> settings, of the user's YAML files.
         given: settings of the command line or of a dict; dotted keys are allowed.
         model: the class.
-        chosen: sampler and loss.
+        chosen: sampler, loss and mixer.
 
     Returns:
         remarks: settings of a file that only other models read, and those that were let pass.
@@ -106,7 +106,7 @@ def _is_of_a_run(path: str) -> bool:
 
 def _of_others(path: str, keys: list[str], known: frozenset[str], model: type, of: Chosen) -> str:
     every = parameters()
-    own = {*every.of_samplers.get(of.sampler, ()), *every.of_losses.get(of.loss, ())}
+    own = {name for kind in every.kinds(of) for name in kind.own}
     hints = "".join(hint_for(key, known, of) for key in keys if key in own)
     return (
         f"config file '{path}': {', '.join(keys)}: read by other models of RecBole, not by "
@@ -115,10 +115,11 @@ def _of_others(path: str, keys: list[str], known: frozenset[str], model: type, o
 
 
 def parameters() -> Parameters:
-    """Names of the parameters of samplers and losses, as users write them."""
+    """Names of the parameters of samplers, losses and mixers, as users write them."""
     return Parameters(
         {name: _names(cls.Params) for name, cls in available().items()},
         {name: _names(cls.Params) for name, cls in losses.available().items()},
+        {name: _names(cls.Params) for name, cls in mixers.available().items()},
     )
 
 
