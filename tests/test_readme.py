@@ -16,7 +16,10 @@ from recbole_bns.settings.declared import NO_SAMPLER
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = (TEXT, (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
+PAGES = (
+    TEXT,
+    *((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("losses", "mixers")),
+)
 PROGRAMS = [
     program
     for page in PAGES
@@ -25,10 +28,12 @@ PROGRAMS = [
 
 
 NUMBERS = [
-    pytest.param(number, marks=[pytest.mark.slow] if "import tune" in program else [])
+    pytest.param(
+        number, marks=[pytest.mark.slow] if re.search(r"import tune|Mixer", program) else []
+    )
     for number, program in enumerate(PROGRAMS)
 ]
-"""A sweep of Ray's is a matter of minutes."""
+"""A sweep of Ray's is a matter of minutes; what a mixer's program does others have done."""
 
 
 @pytest.mark.process
@@ -49,7 +54,7 @@ def test_python_runs(number: int, tmp_path: Path) -> None:
 
 
 def test_python_is_found() -> None:
-    assert len(PROGRAMS) == 4 + 1
+    assert len(PROGRAMS) == 4 + 1 + 1
 
 
 def test_table_lists_every_sampler() -> None:
@@ -63,7 +68,7 @@ def test_table_lists_every_loss() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(named))) == set(losses.available())
 
 
-CELLS = re.findall(r"^\| [^|]+ \| (`\w+: .*?) \|$", PAGES[1], re.MULTILINE)
+CELLS = re.findall(r"^\| [^|]+ \| (`\w+: .*?) \|$", "".join(PAGES[1:]), re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
@@ -71,11 +76,12 @@ def test_a_method_is_made_of_settings_that_go_together(number: int) -> None:
     given = dict(re.findall(r"`([\w.]+): ([^`]+)`", CELLS[number]))
     assert len(given) >= 2
     config = BNSConfig(given.pop("model", "BPR"), "ml-100k", None, given)
-    assert config["loss"] == given["loss"]
+    assert config["loss"] == given.get("loss", "kpair")
+    assert config["mixer"] == given.get("mixer", "none")
 
 
 def test_methods_are_found() -> None:
-    assert len(CELLS) == 11
+    assert len(CELLS) == 11 + 7
 
 
 def test_own_sampler_takes_twenty_lines() -> None:

@@ -76,8 +76,9 @@ def read_rows(
     known = _losses(losses, of_files or loss_of({"mixer": mixer}))
     names = _samplers(samplers, variants)
     rows = [row for name in names for row in _rows_of(name, known, variants)]
+    mixed = str(mixer or NO_MIXER).lower() != NO_MIXER
     if samplers is None and not variants:
-        rows = [row for row in rows if not _lacking(row)]
+        rows = [row for row in rows if not _lacking(row) and not (mixed and _has_lists(row))]
     found: dict[str, Row] = {}
     for row in rows:
         if lacking := _lacking(row):
@@ -103,6 +104,11 @@ def _lacking(row: Row) -> str:
             f"or the rows one by one, as in --samplers=rns,{sampler}+ssm."
         )
     return ""
+
+
+def _has_lists(row: Row) -> bool:
+    """Whether a row's sampler gives a batch one list, of which nothing is mixed."""
+    return bool(getattr(sampling.available().get(row.sampler), "only_shared", False))
 
 
 def _serves_any(sampler: str) -> bool:

@@ -24,6 +24,7 @@ from recbole_bns.training.loaders import loaders as make_loaders
 from recbole_bns.training.recording import recorder as recording
 from recbole_bns.training.trained import load
 
+pytestmark = pytest.mark.filterwarnings("ignore:torch.sparse.SparseTensor:UserWarning")
 Make = Callable[..., Any]
 OURS = [
     [name for name, cls in room().items() if "recbole_bns." in cls.__module__]
@@ -96,7 +97,7 @@ def test_each_pair_of_sampler_mixer_and_loss_takes_a_step(make: Make, sampler: s
         model.begin_epoch(0)
         value = model.calculate_loss(rows)
         value.backward()
-        assert 0 < float(value) < 100, (loss, mixer)
+        assert 0 < float(value.detach()) < 100, (loss, mixer)
         for weight in model.parameters():
             if weight.grad is not None:
                 assert bool(weight.grad.isfinite().all()), (loss, mixer)
@@ -228,8 +229,7 @@ def test_what_is_not_said_is_the_mixers(
     ("model", "given"),
     [
         ("BPR", {"mixer": "dens", "mixer_args.warmup": 4, "neg_sampler": "dns"}),
-        ("LightGCN", {"mixer": "mixgcf", "mixer_args.candidate_num": 4, "loss": "ssm"}),
-        ("BPR", {"mixer": "dcans", "mixer_args.candidate_num": 4, "neg_sample_num": 2}),
+        ("LightGCN", {"mixer": "mixgcf", "mixer_args.candidate_num": 4, "neg_sample_num": 2}),
     ],
     ids=lambda each: each if isinstance(each, str) else each["mixer"],
 )
