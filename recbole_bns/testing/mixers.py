@@ -88,7 +88,7 @@ class MixerContract(Contract):
 
     def graded(self, mixer: Mixer, batch: MixBatch) -> tuple[Made, list[Tensor], list[Tensor]]:
         """What is made; gradients of its sum for tables, and for users and positives."""
-        copies = {
+        copies: dict[str, Any] = {
             name: [x.detach().clone().requires_grad_() for x in getattr(batch, name)]
             for name in ("tables", "users", "positives")
         }
@@ -149,23 +149,16 @@ class MixerContract(Contract):
 
     def test_finite(self, layer_num: int, n: int, scale: float) -> None:
         """Values and gradients are finite in float32, and near those of float64."""
-        mixer = self.mixer()
         wide = self.batch(layer_num, n, scale=scale)
-        batch = replace(
-            wide,
-            **{
-                name: [x.float() for x in getattr(wide, name)]
-                for name in ("users", "positives", "tables")
-            },
-        )
-        made = mixer.float()
-        made.begin_epoch(1, SEED)
-        found, of_tables, of_rows = self.graded(made, batch)
+        narrow: dict[str, Any] = {
+            name: [x.float() for x in getattr(wide, name)]
+            for name in ("users", "positives", "tables")
+        }
+        found, of_tables, of_rows = self.graded(self.mixer().float(), replace(wide, **narrow))
         for each in (*values_of(found), *of_tables, *of_rows):
             assert bool(each.isfinite().all()), "a NaN, or infinite"
             assert each.dtype in (torch.float32, torch.long)
-        mixer = self.mixer()
-        for a, b in zip(found.vectors, mixer(wide).vectors, strict=True):
+        for a, b in zip(found.vectors, self.mixer()(wide).vectors, strict=True):
             assert torch.allclose(a.double(), b, rtol=1e-3, atol=1e-3 * scale)
 
     def test_one_candidate(self, layer_num: int, n: int) -> None:

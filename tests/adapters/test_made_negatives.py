@@ -181,13 +181,13 @@ def test_a_model_of_ones_own_is_mixed_once_it_is_registered(make: Make) -> None:
             u, v = super().forward(user, item)
             return torch.cat((u, 2 * u), 1), torch.cat((v, v), 1)
 
-    @recbole_bns.factors.register
-    def _(model: Twofold) -> tuple[Tensor, Tensor]:
+    @recbole_bns.factors.register(Twofold)
+    def _(model: Any) -> tuple[Tensor, Tensor]:
         u, v = model.user_embedding.weight, model.item_embedding.weight
         return torch.cat((u, 2 * u), 1), torch.cat((v, v), 1)
 
-    @recbole_bns.layers.register
-    def _(model: Twofold) -> recbole_bns.Layers:
+    @recbole_bns.layers.register(Twofold)
+    def _(model: Any) -> recbole_bns.Layers:
         u, v = model.user_embedding.weight, model.item_embedding.weight
         return recbole_bns.Layers((u, 2 * u), (v, v), "concat")
 
