@@ -178,7 +178,7 @@ class ManyNegatives(_Host):
         if not self.choice.reg_weight:
             return loss
         share = len(users) / (drawn.row_num or len(users)) if ids.dim() == 1 else 1 / ids.shape[1]
-        return loss + self._l2(users, items, self._trained(ids), share)
+        return loss + self._l2(users, items, ids, share)
 
     def _of_made(self, which: Batch, rows: Interaction, drawn: Drawn, candidates: int) -> Tensor:
         """The loss over negatives that the mixer makes of candidates (B, K · M)."""
@@ -196,11 +196,6 @@ class ManyNegatives(_Host):
         if not self.choice.reg_weight:
             return loss
         return loss + self._l2(users, items, made.vectors[0], 1 / number)
-
-    def _trained(self, ids: Tensor) -> Tensor:
-        """Rows of items (...) in the trained table, if the model has one for the L2 term."""
-        tables = layer_zero(self)
-        return ids if tables is None else embedding(ids, tables[1])
 
     def _in_one_pass(
         self, vectors: tuple[Tensor, Tensor, Tensor], which: Batch, drawn: Drawn
@@ -297,7 +292,7 @@ class ManyNegatives(_Host):
         Args:
             users: ``(B,)``.
             items: ``(B,)``.
-            negatives: ``(..., D)``, their vectors of layer 0.
+            negatives: ids ``(...)``, or where they are made their vectors of layer 0 ``(..., D)``.
             share: by which each of them counts; the mean over the rows of a share of a batch is
                 weighed by that.
         """
@@ -306,7 +301,9 @@ class ManyNegatives(_Host):
             return torch.zeros((), device=users.device)
         of_users = embedding(users, tables[0]).square().sum()
         of_items = embedding(items, tables[1]).square().sum()
-        of_negatives = negatives.square().sum() * share
+        made = negatives.is_floating_point()
+        vectors = negatives if made else embedding(negatives, tables[1])
+        of_negatives = vectors.square().sum() * share
         return self.choice.reg_weight / (2 * len(users)) * (of_users + of_items + of_negatives)
 
     def begin_epoch(self, epoch: int) -> None:

@@ -15,7 +15,7 @@ from recbole_bns.compare.plan import read_plan
 from recbole_bns.compare.report import Report
 
 MIXED = """
-mixed: {neg_sampler: dns, mixer: dens}
+gated: {neg_sampler: dns, mixer: dens}
 soft: {neg_sampler: rns, mixer: mixgcf, loss: ssm, neg_sample_num: 4}
 plain: {neg_sampler: rns}
 """
@@ -47,15 +47,15 @@ def test_a_mixer_is_not_crossed_with_lists(settings: Settings) -> None:
 def test_a_variant_has_a_mixer_of_its_own(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "variants.yaml"
     file.write_text(MIXED, encoding="utf-8")
-    words = [f"--variants={file}", "--samplers=mixed,soft,plain"]
+    words = [f"--variants={file}", "--samplers=gated,soft,plain"]
     plan = plan_of(settings, *words)
     rows = {row: plan.resolved(row) for row in plan.samplers}
-    assert list(rows) == ["mixed", "soft", "plain"]
-    assert plan.losses == {"mixed": "kpair", "soft": "ssm", "plain": "model"}
+    assert list(rows) == ["gated", "soft", "plain"]
+    assert plan.losses == {"gated": "kpair", "soft": "ssm", "plain": "model"}
     assert [row.get("mixer") for row in rows.values()] == ["dens", "mixgcf", None]
-    file.write_text("mixed: {neg_sampler: dns, mixer: dnes}", encoding="utf-8")
-    with pytest.raises(UsageError, match="mixed has mixer 'dnes'; did you mean"):
-        plan_of(settings, f"--variants={file}", "--samplers=mixed")
+    file.write_text("gated: {neg_sampler: dns, mixer: dnes}", encoding="utf-8")
+    with pytest.raises(UsageError, match="gated has mixer 'dnes'; did you mean"):
+        plan_of(settings, f"--variants={file}", "--samplers=gated")
     with pytest.raises(UsageError, match="mixer: got 'dnse'; did you mean"):
         plan_of(settings, "--mixer=dnse")
     with pytest.raises(UsageError, match="mixer is no setting of one row"):
