@@ -41,7 +41,7 @@ ROWS: dict[str, dict[str, Any]] = {
 PAIRS = ((0.01, 0.001), (0.01, 0.02))
 """Learning rate and ``reg_weight`` of each trial."""
 MODELS: dict[str, dict[str, Any]] = {"BPR": {}, "LightGCN": {"n_layers": 2}}
-EPOCHS = {"amazon-tools-ahns": 40, "ml-1m-ahns": 20}
+EPOCHS = {"amazon-tools-ahns": 40, "ml-1m-ahns": 8}
 METRIC = "ndcg@20"
 COMMON = {
     "tuned": False,

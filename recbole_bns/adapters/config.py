@@ -19,7 +19,7 @@ from recbole.utils import ModelType
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.losses import get as get_loss
 from recbole_bns.mixers import get as get_mixer
-from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS
+from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared
 from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES, cell, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
@@ -128,29 +128,22 @@ class BNSConfig(Config):
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         given = self.external_config_dict
-        mixer = str(given.get("mixer") or NO_MIXER).lower()
-        by = None if mixer == NO_MIXER else get_mixer(mixer)
-        loss = str(given.get("loss") or (by.loss if by else OWN_LOSS)).lower()
-        default = by.sampler if by else "bns"
-        chosen = Chosen(str(given.get("neg_sampler", default)).lower(), loss, mixer)
+        chosen = _chosen(given)
         self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
         own = PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
             merge(known, read_own(own / f"{path}.yaml"))
-        name = given.get("neg_sampler", by.sampler if by else known.get("neg_sampler"))
-        known["neg_sampler"] = str(name).lower() if name is not None else NO_SAMPLER
-        sampler = known["neg_sampler"]
+        sampler, loss, mixer = chosen
         merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
         if loss != OWN_LOSS:  # one of another package has no file
             merge(known, {"neg_sample_num": get_loss(loss).negatives})
         merge(known, read_own(own / f"loss/{loss}.yaml"))
-        if by is not None:
-            merge(known, {"neg_sample_num": by.negatives})
+        if mixer != NO_MIXER:
+            merge(known, {"neg_sample_num": get_mixer(mixer).negatives})
             merge(known, read_own(own / f"mixer/{mixer}.yaml"))
-        name = cell(sampler, loss, mixer)
-        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{name}.yaml"
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell(*chosen)}.yaml"
         known["tuned_file"] = None
         if given.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))
@@ -218,6 +211,16 @@ class BNSConfig(Config):
                 f"neg_sampler: got '{final['neg_sampler']}', but {self.model} {reason}; allowed is "
                 f"'{NO_SAMPLER}'."
             )
+
+
+def _chosen(given: Mapping[str, Any]) -> Chosen:
+    """Sampler, loss and mixer of settings that the user wrote; a mixer decides what is not said."""
+    mixer = str(given.get("mixer") or NO_MIXER).lower()
+    cls = None if mixer == NO_MIXER else get_mixer(mixer)
+    sampler = given.get("neg_sampler", cls.sampler if cls else declared()["neg_sampler"].default)
+    loss = given.get("loss") or (cls.loss if cls else OWN_LOSS)
+    name = NO_SAMPLER if sampler is None else str(sampler).lower()
+    return Chosen(name, str(loss).lower(), mixer)
 
 
 def _protocol(model_class: type, sampler: str) -> dict[str, Any]:
