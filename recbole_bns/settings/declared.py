@@ -278,7 +278,7 @@ class Ours:
     )
     tuned: bool = setting(
         True,
-        "Use properties/tuned/<dataset>/<Model>/<sampler>[+<loss>][+<mixer>].yaml if there is one.",
+        "Use properties/tuned/<dataset>/<Model>/<sampler+loss+mixer>.yaml if there is one.",
         in_sweep="sweep",
         overall=True,
     )
