@@ -82,6 +82,10 @@ LOSSES: dict[str, tuple[str, dict[str, Any]]] = {
     "ssm-posterior": ("rns", {"loss": "ssm", "loss_weight": "posterior", **SHARED_1024}),
     "gbce-256": ("rns", {"loss": "gbce", "neg_sample_num": 256}),
     "gbce-shared256": ("rns", {"loss": "gbce", "neg_sample_num": 256, "neg_shared": True}),
+    "mixgcf64": ("rns", {"mixer": "mixgcf"}),
+    "dens6": ("rns", {"mixer": "dens"}),
+    "dins64": ("rns", {"mixer": "dins"}),
+    "dcans64": ("rns", {"mixer": "dcans"}),
 }
 """Rows under a loss over many negatives: sampler and settings."""
 CE = "stock-ce"
@@ -89,11 +93,12 @@ CE = "stock-ce"
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "BPR": ("BPR", {}),
     "LightGCN-1": ("LightGCN", {"n_layers": 1}),
+    "LightGCN-2": ("LightGCN", {"n_layers": 2}),
     "LightGCN-3": ("LightGCN", {"n_layers": 3}),
     "SASRec": ("SASRec", {}),
 }
 SEQUENTIAL = ("SASRec",)
-FACTORS = [name for name in MODELS if name not in SEQUENTIAL]
+FACTORS = [name for name in MODELS if name not in (*SEQUENTIAL, "LightGCN-2")]
 ROWS = [*STOCK, *OURS, *LOSSES, CE]
 BARS = [  # (model, row, reference, at most)
     ("BPR", "rns", "stock-uniform", 0.5),
@@ -107,6 +112,7 @@ BARS = [  # (model, row, reference, at most)
     ("LightGCN-3", "dns5", "stock-uniform", 0.25),
     ("BPR", "ssm-1024", "stock-uniform", 3.0),
     ("BPR", "ssm-all", "stock-uniform", 6.0),
+    ("LightGCN-2", "mixgcf64", "stock-uniform", 1.5),
     ("SASRec", "gbce-256", CE, 1.0),
 ]
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .adapters.config import BNSConfig as BNSConfig
     from .adapters.dataloader import BNSTrainDataLoader as BNSTrainDataLoader
     from .adapters.sampler import BNSSampler as BNSSampler
+    from .adapters.vectors import Layers as Layers
     from .adapters.vectors import factors as factors
+    from .adapters.vectors import layers as layers
     from .adapters.vectors import pair_scores as pair_scores
     from .adapters.vectors import query_vectors as query_vectors
     from .common.errors import UsageError as UsageError
@@ -32,12 +34,14 @@ _HOME = {
     "BNSSampler": "adapters.sampler",
     "BNSTrainDataLoader": "adapters.dataloader",
     "CandidateSampler": "sampling",
+    "Layers": "adapters.vectors",
     "NegativeSampler": "sampling",
     "UsageError": "common.errors",
     "data_preparation": "training.loaders",
     "enable": "training.enable",
     "factors": "adapters.vectors",
     "get_trainer": "training.trainer",
+    "layers": "adapters.vectors",
     "pair_scores": "adapters.vectors",
     "param": "sampling",
     "query_vectors": "adapters.vectors",

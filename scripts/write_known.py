@@ -34,6 +34,9 @@ def kinds() -> dict[str, Any]:
     found = {registry.setting: kind(registry) for registry in rooms}
     for name, entry in found["neg_sampler"]["classes"].items():
         entry["any_loss"] = serves_any_loss(_registry("neg_sampler").get(name))
+    for name, entry in found["mixer"]["classes"].items():
+        mixer = _registry("mixer").get(name)
+        entry |= {"sampler": mixer.sampler, "loss": mixer.loss}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Write properties/sampler/ and properties/loss/: documented copies of the dataclasses.
+"""Write properties/sampler/, loss/ and mixer/: documented copies of the dataclasses.
 
 Usage: python scripts/write_yaml.py  (a test fails when the copies are stale)
 """
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from recbole_bns import losses, sampling
+from recbole_bns import losses, mixers, sampling
 from recbole_bns.common.params import allowed, outside
 
 
@@ -22,6 +22,11 @@ def text(cls: type[sampling.NegativeSampler]) -> str:
 def text_of_loss(cls: type[losses.Loss]) -> str:
     """YAML of one loss: its parameters, and how many negatives it is meant to meet."""
     return f"{_lines(cls, 'loss')}neg_sample_num: {cls.negatives}\n"
+
+
+def text_of_mixer(cls: type[mixers.Mixer]) -> str:
+    """YAML of one mixer: its parameters, and how many negatives a positive is meant to meet."""
+    return f"{_lines(cls, 'mixer')}neg_sample_num: {cls.negatives}\n"
 
 
 def _lines(cls: Any, setting: str) -> str:
@@ -37,11 +42,14 @@ def _lines(cls: Any, setting: str) -> str:
 def main() -> int:
     """Write all files."""
     folder = Path(__file__).parent.parent / "properties"
-    (folder / "loss").mkdir(exist_ok=True)
+    for name in ("loss", "mixer"):
+        (folder / name).mkdir(exist_ok=True)
     for name, sampler in sampling.available().items():
         (folder / "sampler" / f"{name}.yaml").write_text(text(sampler), encoding="utf-8")
     for name, loss in losses.available().items():
         (folder / "loss" / f"{name}.yaml").write_text(text_of_loss(loss), encoding="utf-8")
+    for name, mixer in mixers.available().items():
+        (folder / "mixer" / f"{name}.yaml").write_text(text_of_mixer(mixer), encoding="utf-8")
     return 0
 
 

@@ -1,7 +1,7 @@
 """A sampler of ours is whole: oracle, parameters, search space, row, page, contract, golden bits.
 
-So is a loss. What one of another package needs is in the README; this is what one in
-``recbole_bns/sampling/methods/`` or ``recbole_bns/losses/forms/`` needs besides.
+So is a loss, and so is a mixer. What one of another package needs is in the README; this is what
+one in ``recbole_bns/sampling/methods/``, ``losses/forms/`` or ``mixers/ways/`` needs besides.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from typing import Any
 import pytest
 from tiny import ROOT
 
-from recbole_bns import losses
+from recbole_bns import losses, mixers
 from recbole_bns.cli import main, run
-from recbole_bns.sampling import NegativeSampler, available, get, register, registry
+from recbole_bns.sampling import NegativeSampler, NoParams, available, get, register, registry
 from recbole_bns.settings.words import read_yaml
 
 METHODS, FORMS = "recbole_bns.sampling.methods.", "recbole_bns.losses.forms."
+WAYS = "recbole_bns.mixers.ways."
 CONTRACT = ROOT / "tests" / "sampling" / "test_contract.py"
 CONTRACT_OF_LOSSES = ROOT / "tests" / "losses" / "test_contract_of_losses.py"
+CONTRACT_OF_MIXERS = ROOT / "tests" / "mixers" / "test_contract_of_mixers.py"
+ORACLES_OF_MIXERS = ROOT / "tests" / "mixers" / "test_oracles_of_mixers.py"
 ORACLES_OF_LOSSES = ROOT / "tests" / "losses" / "test_oracles_of_losses.py"
 
 
@@ -111,31 +114,55 @@ def our_losses() -> list[str]:
     return sorted(name for name, cls in classes if cls.__module__.startswith(FORMS))
 
 
-def loss_has_oracle(name: str) -> bool:
-    """A row in the table of slow loops."""
-    text = ORACLES_OF_LOSSES.read_text(encoding="utf-8")
-    table = text.split("\nORACLES: ")[1].split("\n]\n")[0]
+def our_mixers() -> list[str]:
+    """Names of the registered mixers that live in this package."""
+    classes = mixers.available().items()
+    return sorted(name for name, cls in classes if cls.__module__.startswith(WAYS))
+
+
+def has_slow_loop(path: Path, name: str) -> bool:
+    """A row in a table of slow loops."""
+    table = path.read_text(encoding="utf-8").split("\nORACLES: ")[1].split("\n]\n")[0]
     return f'\n    ("{name}", ' in table
 
 
-def loss_has_parameters(name: str) -> bool:
+def loss_has_oracle(name: str) -> bool:
+    """A row in the table of slow loops."""
+    return has_slow_loop(ORACLES_OF_LOSSES, name)
+
+
+def has_copy(kind: str, name: str) -> bool:
     """The documented copy of its parameters; that it is fresh is tested where it is read."""
-    path = ROOT / "properties" / "loss" / f"{name}.yaml"
-    return path.is_file() and read_yaml(path)["loss"] == name
+    path = ROOT / "properties" / kind / f"{name}.yaml"
+    return path.is_file() and read_yaml(path)[kind] == name
+
+
+def loss_has_parameters(name: str) -> bool:
+    """See :func:`has_copy`."""
+    return has_copy("loss", name)
+
+
+def has_dimensions(kind: str, name: str) -> bool:
+    """Search dimensions of its own."""
+    path = ROOT / "properties" / "sweep" / kind / f"{name}.yaml"
+    return path.is_file() and bool(read_yaml(path))
 
 
 def loss_has_sweep(name: str) -> bool:
     """Search dimensions of its own."""
-    path = ROOT / "properties" / "sweep" / "loss" / f"{name}.yaml"
-    return path.is_file() and bool(read_yaml(path))
+    return has_dimensions("loss", name)
+
+
+def tells_its_source(command: str, cls: Any) -> bool:
+    """A command shows its module's chapter, which has a formula and a source."""
+    chapter = inspect.getdoc(inspect.getmodule(cls)) or ""
+    formula = "``" in chapter or "\n    " in chapter
+    return shows(command, cls) and formula and re.search(r"\bSources?: ", chapter) is not None
 
 
 def loss_has_page(name: str) -> bool:
     """``recbole-bns losses NAME`` shows its module's chapter, which has a formula and a source."""
-    loss = losses.get(name)
-    chapter = inspect.getdoc(inspect.getmodule(loss)) or ""
-    formula = "``" in chapter or "\n    " in chapter
-    return shows("losses", loss) and formula and re.search(r"\bSources?: ", chapter) is not None
+    return tells_its_source("losses", losses.get(name))
 
 
 def loss_keeps_the_contract(name: str) -> bool:
@@ -149,6 +176,24 @@ CHECKS_OF_LOSSES: dict[str, Callable[[str], bool]] = {
     "properties/sweep/loss/<name>.yaml": loss_has_sweep,
     "idea, paper, and a formula with its source in its module": loss_has_page,
     "cases in tests/losses/test_contract_of_losses.py": loss_keeps_the_contract,
+}
+
+
+CHECKS_OF_MIXERS: dict[str, Callable[[str], bool]] = {
+    "a row in ORACLES of tests/mixers/test_oracles_of_mixers.py": lambda name: has_slow_loop(
+        ORACLES_OF_MIXERS, name
+    ),
+    "properties/mixer/<name>.yaml (scripts/write_yaml.py)": lambda name: has_copy("mixer", name),
+    "properties/sweep/mixer/<name>.yaml": lambda name: has_dimensions("mixer", name),
+    "a row in the table of docs/mixers.md": lambda name: (
+        f"\n| `{name}` | " in (ROOT / "docs" / "mixers.md").read_text(encoding="utf-8")
+    ),
+    "idea, paper, and a formula with its source in its module": lambda name: tells_its_source(
+        "mixers", mixers.get(name)
+    ),
+    "cases in tests/mixers/test_contract_of_mixers.py": lambda name: (
+        name in contract_names(CONTRACT_OF_MIXERS)
+    ),
 }
 
 
@@ -217,6 +262,35 @@ def test_our_losses_are_found() -> None:
 @pytest.mark.parametrize("name", our_losses())
 def test_a_loss_has(name: str, what: str) -> None:
     assert CHECKS_OF_LOSSES[what](name), f"loss '{name}' lacks {what}"
+
+
+def test_our_mixers_are_found() -> None:
+    assert {"mixgcf", "dens"} <= set(our_mixers())
+    files = (ROOT / "recbole_bns" / "mixers" / "ways").glob("[!_]*.py")
+    modules = {mixers.get(name).__module__ for name in our_mixers()}
+    assert modules == {WAYS + path.stem for path in files}
+
+
+@pytest.mark.parametrize("what", CHECKS_OF_MIXERS)
+@pytest.mark.parametrize("name", our_mixers())
+def test_a_mixer_has(name: str, what: str) -> None:
+    assert CHECKS_OF_MIXERS[what](name), f"mixer '{name}' lacks {what}"
+
+
+def test_a_mixer_that_lacks_it_all_fails_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract_names(CONTRACT_OF_MIXERS)  # collected before the throwaway is registered
+    monkeypatch.setattr(mixers.registry._registry, "classes", mixers.available())
+    module = ModuleType(WAYS + "throwaway")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    @mixers.register
+    class Throwaway(mixers.Mixer):
+        name, idea, paper = "throwaway", "none", "nobody"
+        Params = NoParams
+
+    monkeypatch.setattr(Throwaway, "__module__", module.__name__)
+    assert "throwaway" in our_mixers()
+    assert [what for what, has in CHECKS_OF_MIXERS.items() if has("throwaway")] == []
 
 
 def test_a_loss_that_lacks_it_all_fails_every_check(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ def test_on_the_top_floor_are_rooms_alone() -> None:
         ("recbole_bns.adapters.checks", ["ray", "plotly", "matplotlib", "pandas", "recbole"]),
         ("recbole_bns.sampling", ["ray", "plotly", "matplotlib", "recbole"]),
         ("recbole_bns.losses", ["ray", "plotly", "matplotlib", "recbole"]),
+        ("recbole_bns.mixers", ["ray", "plotly", "matplotlib", "recbole"]),
         ("recbole_bns.testing", ["ray", "plotly", "matplotlib", "recbole", "pytest"]),
     ],
 )

@@ -14,7 +14,10 @@ from recbole_bns.settings.declared import NO_SAMPLER
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = (TEXT, (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
+PAGES = (
+    TEXT,
+    *((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("losses", "mixers")),
+)
 PROGRAMS = [
     program
     for page in PAGES
@@ -30,7 +33,7 @@ def test_python_runs(number: int, tmp_path: Path) -> None:
 
 
 def test_python_is_found() -> None:
-    assert len(PROGRAMS) == 4 + 1
+    assert len(PROGRAMS) == 4 + 1 + 1
 
 
 def test_table_lists_every_sampler() -> None:
@@ -44,7 +47,7 @@ def test_table_lists_every_loss() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(named))) == set(losses.available())
 
 
-CELLS = re.findall(r"^\| [^|]+ \| (`\w+: .*?) \|$", PAGES[1], re.MULTILINE)
+CELLS = re.findall(r"^\| [^|]+ \| (`\w+: .*?) \|$", "".join(PAGES[1:]), re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
@@ -52,11 +55,12 @@ def test_a_method_is_made_of_settings_that_go_together(number: int) -> None:
     given = dict(re.findall(r"`([\w.]+): ([^`]+)`", CELLS[number]))
     assert len(given) >= 2
     config = BNSConfig(given.pop("model", "BPR"), "ml-100k", None, given)
-    assert config["loss"] == given["loss"]
+    assert config["loss"] == given.get("loss", "kpair")
+    assert config["mixer"] == given.get("mixer", "none")
 
 
 def test_methods_are_found() -> None:
-    assert len(CELLS) == 11
+    assert len(CELLS) == 11 + 7
 
 
 def test_own_sampler_takes_twenty_lines() -> None:

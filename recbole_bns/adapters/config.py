@@ -1,7 +1,8 @@
 """Settings: RecBole's ``Config`` with our layers, checked keys and no ``eval`` of what users type.
 
-Order, later wins: RecBole's files, our overall, model, data set, sampler, loss, tuned, the user's
-files, the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work everywhere.
+Order, later wins: RecBole's files, our overall, model, data set, sampler, loss, mixer, tuned, the
+user's files, the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work
+everywhere.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from recbole.utils import ModelType
 
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.losses import get as get_loss
+from recbole_bns.mixers import get as get_mixer
 from recbole_bns.settings.checks import check_ranges
-from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
+from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared
 from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES, cell, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
@@ -127,29 +129,27 @@ class BNSConfig(Config):
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         given = self.external_config_dict
-        chosen = Chosen(
-            str(given.get("neg_sampler", "bns")).lower(), str(given.get("loss") or OWN_LOSS).lower()
-        )
+        chosen = _chosen(given)
         self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
         own = PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
             merge(known, read_own(own / f"{path}.yaml"))
-        name = self.external_config_dict.get("neg_sampler", known.get("neg_sampler"))
-        known["neg_sampler"] = str(name).lower() if name is not None else NO_SAMPLER
-        sampler = known["neg_sampler"]
+        sampler, loss, mixer = chosen
         merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
-        loss = str(self.external_config_dict.get("loss", known.get("loss")) or OWN_LOSS).lower()
         if loss != OWN_LOSS:  # one of another package has no file
             merge(known, {"neg_sample_num": get_loss(loss).negatives})
         merge(known, read_own(own / f"loss/{loss}.yaml"))
-        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell(sampler, loss)}.yaml"
+        if mixer != NO_MIXER:
+            merge(known, {"neg_sample_num": get_mixer(mixer).negatives})
+            merge(known, read_own(own / f"mixer/{mixer}.yaml"))
+        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell(*chosen)}.yaml"
         known["tuned_file"] = None
-        if self.external_config_dict.get("tuned", known.get("tuned")) and tuned.is_file():
+        if given.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))
             known["tuned_file"] = f"properties/{tuned.relative_to(own).as_posix()}"
-        known["neg_sampler"], known["loss"] = sampler, loss
+        known["neg_sampler"], known["loss"], known["mixer"] = sampler, loss, mixer
         if loss != OWN_LOSS and known.get("loss_type"):
             known["loss_type"] = "BPR"  # by which RecBole's sequential models ask for negatives
 
@@ -157,6 +157,7 @@ class BNSConfig(Config):
         final = merge(dict(self.internal_config_dict), self.external_config_dict)
         final["neg_sampler"] = self.internal_config_dict["neg_sampler"]
         final["loss"] = self.internal_config_dict["loss"]
+        final["mixer"] = self.internal_config_dict["mixer"]
         given = self.external_config_dict
         if "valid_metric" not in given and {"topk", "metrics"} & set(given):
             final["valid_metric"] = checks.default_metric(final)
@@ -211,6 +212,16 @@ class BNSConfig(Config):
                 f"neg_sampler: got '{final['neg_sampler']}', but {self.model} {reason}; allowed is "
                 f"'{NO_SAMPLER}'."
             )
+
+
+def _chosen(given: Mapping[str, Any]) -> Chosen:
+    """Sampler, loss and mixer of settings that the user wrote; a mixer decides what is not said."""
+    mixer = str(given.get("mixer") or NO_MIXER).lower()
+    cls = None if mixer == NO_MIXER else get_mixer(mixer)
+    sampler = given.get("neg_sampler", cls.sampler if cls else declared()["neg_sampler"].default)
+    loss = given.get("loss") or (cls.loss if cls else OWN_LOSS)
+    name = NO_SAMPLER if sampler is None else str(sampler).lower()
+    return Chosen(name, str(loss).lower(), mixer)
 
 
 def _protocol(model_class: type, sampler: str) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class BNSTrainDataLoader(TrainDataLoader):
     left out. One of several processes gets its share of each batch, whose :attr:`weight` it is.
 
     With a loss over many negatives a batch is ``train_batch_size`` positives and one column of
-    negatives ``(B, n)``: a row each, or one list, a row that is repeated without being copied.
+    negatives ``(B, n)``: a row each, or one list, a row that is repeated without being copied. With
+    a mixer the column holds the candidates of each, ``(B, n · M)``.
 
     Attributes:
         batch: the last one, with its negatives.
@@ -97,6 +98,8 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.team, self.weight = current(), 1.0
         self.recorder, self.drawn = recorder, sampler.drawn
         self.batch: Interaction | None = None
+        if self.drawn is not None and recorder is not None and self.drawn.candidates is not None:
+            self.drawn.seen = self._see_made
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.device = sampler.core.catalogue.device
         self._user_features = on_device(dataset.user_feat, self.device)
@@ -213,13 +216,26 @@ class BNSTrainDataLoader(TrainDataLoader):
                 drawn = self._sampler.sample_shared(users, items, self.neg_sample_num)
                 ids = drawn.expand(len(users), -1)
             else:
-                ids = self._sampler.sample(users, items, self.neg_sample_num, inter_feat)
-        if self.recorder and self.drawn is not None:
+                ids = self._sampler.sample(users, items, self._drawn_for_each, inter_feat)
+        if self.recorder and self.drawn is not None and self.drawn.candidates is not None:
+            pass  # the mixer chooses what enters the loss
+        elif self.recorder and self.drawn is not None:
             self.recorder.see_many(users, items, ids, self._left_out, inter_feat)
         elif self.recorder:
             self.recorder.see(users, items, ids, inter_feat)
         self.batch = self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
         return self.batch
+
+    @property
+    def _drawn_for_each(self) -> int:
+        """Ids that are drawn for a positive: its negatives, or a mixer's candidates of these."""
+        number: int = self.neg_sample_num
+        return number * ((self.drawn.candidates if self.drawn else None) or 1)
+
+    def _see_made(self, users: Tensor, items: Tensor, ids: Tensor, rows: Interaction) -> None:
+        """Tell the recorder of the ids (B, n) that a batch's negatives were made of."""
+        assert self.recorder is not None
+        self.recorder.see_many(users, items, ids, lambda *_: None, rows)
 
     def _left_out(self, users: Tensor, items: Tensor, ids: Tensor) -> Tensor | None:
         """Terms ``(B, n)`` that a loss over many negatives leaves out; None: all are in."""

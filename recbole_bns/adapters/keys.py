@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_bns import losses
+from recbole_bns import losses, mixers
 from recbole_bns.common.params import outside
 from recbole_bns.sampling import available
 from recbole_bns.settings import keys
@@ -46,10 +46,11 @@ def check_keys(
 
 
 def parameters() -> Parameters:
-    """Names of the parameters of samplers and losses, as users write them."""
+    """Names of the parameters of samplers, losses and mixers, as users write them."""
     return Parameters(
         {name: _names(cls.Params) for name, cls in available().items()},
         {name: _names(cls.Params) for name, cls in losses.available().items()},
+        {name: _names(cls.Params) for name, cls in mixers.available().items()},
     )
 
 

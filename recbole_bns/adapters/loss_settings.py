@@ -11,15 +11,16 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import as_mapping, check_schedules, parse
 from recbole_bns.losses import Loss, PosteriorParams, get
+from recbole_bns.mixers import get as mixer_class
 from recbole_bns.runs.records import LossFacts, RunConfig
 from recbole_bns.sampling import NegativeSampler, SharedList
 from recbole_bns.sampling import available as samplers
 from recbole_bns.sampling import get as sampler_class
 from recbole_bns.sampling.capabilities import OneList, of_type, serves_any_loss
-from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS, check_value, declared
-from recbole_bns.settings.words import merge
+from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, check_value, declared
 
-from .sampler_settings import is_sampled, parsed_settings
+from .mixer_settings import check_mixer, chosen_mixer, mixer_name
+from .sampler_settings import is_sampled, mapping_of, parsed_settings
 from .vectors import has_pair_scores, has_queries
 
 
@@ -54,9 +55,12 @@ WORDS = (
 
 
 def loss_name(config: RunConfig) -> str:
-    """The name of the loss in any ``Config``; :data:`.OWN_LOSS` where nothing is said."""
+    """The name of the loss in any ``Config``; where nothing is said a mixer's, else the model's."""
     name = config["loss"]
-    return OWN_LOSS if name is None else str(name).lower()
+    if name is not None:
+        return str(name).lower()
+    mixer = mixer_name(config)
+    return OWN_LOSS if mixer == NO_MIXER else mixer_class(mixer).loss
 
 
 def chosen_loss(config: RunConfig) -> LossChoice | None:
@@ -84,7 +88,7 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
     posterior = config["loss_weight"] == "posterior"
     return LossChoice(
         name=name,
-        params=parse(loss.Params, _mapping(config, "loss_args"), "loss_args", f"loss {name}"),
+        params=parse(loss.Params, mapping_of(config, "loss_args"), "loss_args", f"loss {name}"),
         similarity=similarity,
         score_similarity=config["score_similarity"] or similarity,
         log_q=log_q,
@@ -103,12 +107,16 @@ def loss_facts(config: RunConfig) -> LossFacts | None:
     choice = chosen_loss(config)
     if choice is None:
         return None
-    return LossFacts(
+    facts = LossFacts(
         loss=choice.name,
         loss_args=as_mapping(choice.params),
         loss_similarity=choice.similarity,
         score_similarity=choice.score_similarity,
     )
+    mixer = chosen_mixer(config)
+    if mixer is not None:
+        facts |= {"mixer": mixer.name, "mixer_args": as_mapping(mixer.params)}
+    return facts
 
 
 def is_shared(config: RunConfig) -> bool:
@@ -134,17 +142,7 @@ def posterior_params(config: RunConfig) -> PosteriorParams:
     Raises:
         UsageError: an unknown one, wrong type, or out of range.
     """
-    return parse(PosteriorParams, _mapping(config, "loss_weight_args"), "loss_weight_args")
-
-
-def _mapping(config: RunConfig, key: str) -> Mapping[str, Any]:
-    source = config.final_config_dict
-    given = source.get(key) or {}
-    if not isinstance(given, Mapping):
-        raise UsageError(f"{key}: got {given!r}, allowed is a mapping of parameters.")
-    dotted = {k: v for k, v in source.items() if str(k).startswith(f"{key}.")}
-    inner: Mapping[str, Any] = merge({key: dict(given)}, dotted)[key]
-    return inner
+    return parse(PosteriorParams, mapping_of(config, "loss_weight_args"), "loss_weight_args")
 
 
 NEEDS_LOSS = ("loss_args", "loss_similarity", "score_similarity", "loss_log_q", "loss_mask")
@@ -164,6 +162,7 @@ def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: names what cannot be, and what to write.
     """
+    check_mixer(config, given)
     choice = chosen_loss(config)
     if choice is None:
         _check_own_loss(config, given)

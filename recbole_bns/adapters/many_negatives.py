@@ -10,6 +10,9 @@ on the trained tables, before any propagation: each row of a shared list counts 
 processes share the batch, each of a positive's own K negatives 1/K. (RecBole's ``EmbLoss`` divides
 by the length of its last argument, which is not B here.)
 
+With a mixer the batch's column holds candidates, of which :mod:`.made_negatives` makes what the
+loss sees; the L2 term's negatives are then the made vectors of layer 0.
+
 A model is turned by its class, as :func:`.models.upgrade` does with BPR and LightGCN: its weights,
 and what RecBole sees of it, stay.
 """
@@ -29,17 +32,23 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.losses import Loss, LossBatch, PosteriorWeight, get
 from recbole_bns.losses.base import EpochView, mean_over_rows
 from recbole_bns.losses.softmax_pass import softmax_pass
+from recbole_bns.mixers import Mixer
+from recbole_bns.mixers import get as mixer_class
 from recbole_bns.sampling import NegativeSampler, Scorer, SharedList
 from recbole_bns.sampling.kernels import engine
 from recbole_bns.sampling.kernels.lists import ListExclusion, taken
 
 from .loss_settings import LossChoice, law_unknown
+from .made_negatives import mixed
+from .mixer_settings import MixerChoice
+from .team import current
 from .vectors import (
     alike,
     factors,
     forget_evaluation,
     has_queries,
     has_vectors,
+    layer_width,
     layer_zero,
     pair_scores,
     query_vectors,
@@ -52,6 +61,8 @@ else:
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Users (B,), positives (B,) and negatives, ``(B, n)`` or a list ``(n,)``."""
+Seen = Callable[[Tensor, Tensor, Tensor, Interaction], None]
+"""Takes note of users (B,), positives (B,), the ids (B, n) that entered the loss, and the rows."""
 ScorerOf = Callable[[Any], Scorer]
 """Makes a scorer of the rows of a batch, or of None: between batches."""
 
@@ -63,22 +74,29 @@ class Drawn:
         core: draws them.
         shared: whether a batch has one list.
         weigher: weighs the terms; None: nobody.
+        candidates: M, of which a mixer makes each negative; None: there is no mixer.
 
     Attributes:
         scorer_of: makes a step's scorer, in the similarity of the training.
         item_features: one row an item id; None where the data set has none.
         row_num: rows of the whole batch, of which a process of several has a share; None: all
             rows are here.
+        seen: is told of what a mixer has made negatives of; None: nobody is.
     """
 
     row_num: int | None = None
     scorer_of: ScorerOf
     item_features: Interaction | None
+    seen: Seen | None = None
 
     def __init__(
-        self, core: NegativeSampler, shared: bool, weigher: PosteriorWeight | None = None
+        self,
+        core: NegativeSampler,
+        shared: bool,
+        weigher: PosteriorWeight | None = None,
+        candidates: int | None = None,
     ) -> None:
-        self.core, self.shared, self.weigher = core, shared, weigher
+        self.core, self.shared, self.weigher, self.candidates = core, shared, weigher, candidates
 
     def masked(self, users: Tensor, items: Tensor, ids: Tensor, mask: bool) -> Tensor | None:
         """``(B, n)``, True: the term is left out; None: all are left in.
@@ -120,6 +138,8 @@ class ManyNegatives(_Host):
     choice: LossChoice
     over_negatives: Loss
     """The loss, a part of the model: its state is in the checkpoint, its parameters are trained."""
+    mixer_of_negatives: Mixer
+    """The mixer, a part of the model as the loss is; only where one is set."""
     columns: tuple[str, str, str]
     """Columns of users, positives and negatives in a batch."""
     seed: int
@@ -142,6 +162,8 @@ class ManyNegatives(_Host):
 
     def _loss(self, rows: Interaction, drawn: Drawn) -> Tensor:
         users, items, ids = (rows[column] for column in self.columns)
+        if drawn.candidates is not None:
+            return self._of_made((users, items, ids), rows, drawn, drawn.candidates)
         ids = ids[0] if drawn.shared else ids
         found = query_vectors(self, rows) if has_queries(type(self)) else None
         which = users, items, ids
@@ -153,7 +175,27 @@ class ManyNegatives(_Host):
             if fused is None:
                 fused = self._of_scores(*_products(*vectors), which, rows, drawn)
             loss = fused
-        return loss + self._l2(*which, drawn.row_num) if self.choice.reg_weight else loss
+        if not self.choice.reg_weight:
+            return loss
+        share = len(users) / (drawn.row_num or len(users)) if ids.dim() == 1 else 1 / ids.shape[1]
+        return loss + self._l2(users, items, ids, share)
+
+    def _of_made(self, which: Batch, rows: Interaction, drawn: Drawn, candidates: int) -> Tensor:
+        """The loss over negatives that the mixer makes of candidates (B, K · M)."""
+        users, items, ids = which
+        number = ids.shape[1] // candidates
+        batch = users, items, ids.view(-1, number, candidates)
+        pos, neg, made = mixed(
+            self, self.mixer_of_negatives, batch, self.choice.similarity, drawn.core.catalogue
+        )
+        if drawn.seen is not None:
+            drawn.seen(users, items, made.ids.flatten(1), rows)
+        loss = self._of_scores(pos, neg, (users, items, made.ids[..., 0]), rows, drawn)
+        if made.extra is not None:
+            loss = loss + made.extra.mean()
+        if not self.choice.reg_weight:
+            return loss
+        return loss + self._l2(users, items, made.vectors[0], 1 / number)
 
     def _in_one_pass(
         self, vectors: tuple[Tensor, Tensor, Tensor], which: Batch, drawn: Drawn
@@ -244,22 +286,32 @@ class ManyNegatives(_Host):
         )
         return mean_over_rows(self.over_negatives(batch), batch.row_weight)
 
-    def _l2(self, users: Tensor, items: Tensor, ids: Tensor, row_num: int | None) -> Tensor:
-        """See the module's text."""
+    def _l2(self, users: Tensor, items: Tensor, negatives: Tensor, share: float) -> Tensor:
+        """See the module's text.
+
+        Args:
+            users: ``(B,)``.
+            items: ``(B,)``.
+            negatives: ids ``(...)``, or where they are made their vectors of layer 0 ``(..., D)``.
+            share: by which each of them counts; the mean over the rows of a share of a batch is
+                weighed by that.
+        """
         tables = layer_zero(self)
         if tables is None:
             return torch.zeros((), device=users.device)
-        rows = len(users)  # the mean over them is weighed by their share of the batch
-        share = rows / (row_num or rows) if ids.dim() == 1 else 1.0 / ids.shape[1]
         of_users = embedding(users, tables[0]).square().sum()
         of_items = embedding(items, tables[1]).square().sum()
-        of_negatives = embedding(ids, tables[1]).square().sum() * share
-        return self.choice.reg_weight / (2 * rows) * (of_users + of_items + of_negatives)
+        made = negatives.is_floating_point()
+        vectors = negatives if made else embedding(negatives, tables[1])
+        of_negatives = vectors.square().sum() * share
+        return self.choice.reg_weight / (2 * len(users)) * (of_users + of_items + of_negatives)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Let a loss with state prepare for epoch ``epoch`` (0-based)."""
+        """Let a mixer, and a loss with state, prepare for epoch ``epoch`` (0-based)."""
         if self.drawn is None:
             return
+        if self.drawn.candidates is not None:
+            self.mixer_of_negatives.begin_epoch(epoch, current().seed(self.seed))
         if self.drawn.weigher is not None:
             self.drawn.weigher.begin_epoch(epoch)
         if type(self.over_negatives).begin_epoch is not Loss.begin_epoch:
@@ -323,21 +375,31 @@ def _turned(model_class: Any) -> Any:
     return type(model_class.__name__, (mixin, model_class), {})
 
 
-def over_many(model: Any, choice: LossChoice, columns: tuple[str, str, str], seed: int) -> None:
+def over_many(
+    model: Any,
+    choice: LossChoice,
+    columns: tuple[str, str, str],
+    seed: int,
+    mixer: MixerChoice | None = None,
+) -> None:
     """Turn a model, in place, into one that is trained by a loss over many negatives.
 
     Args:
         model: of RecBole, or anybody's that has vectors or pair scores.
         choice: of the loss.
         columns: of users, positives and negatives in a batch.
-        seed: of the run, for a loss that draws.
+        seed: of the run, for a loss and a mixer that draw.
+        mixer: makes the negatives of candidates; None: these are the negatives.
     """
     before: Any = type(model)
     model.__class__ = _turned(before)
     model.__dict__["choice"] = choice
     model.__dict__["columns"], model.__dict__["seed"] = columns, seed
-    loss = get(choice.name)(choice.params)
-    model.over_negatives = loss.to(next(model.parameters()).device)
+    loss, device = get(choice.name)(choice.params), next(model.parameters()).device
+    model.over_negatives = loss.to(device)
+    if mixer is not None:
+        made_by = mixer_class(mixer.name)(layer_width(model), mixer.params)
+        model.mixer_of_negatives = made_by.to(device)
 
 
 def similarity_of(model: nn.Module) -> str:

@@ -18,6 +18,7 @@ from recbole_bns.runs.records import RunConfig
 from .lightgcn import SharedLightGCN
 from .loss_settings import chosen_loss
 from .many_negatives import ManyNegatives, over_many
+from .mixer_settings import chosen_mixer
 from .sampler_settings import is_sampled
 from .vectors import forget_evaluation
 
@@ -153,7 +154,7 @@ def upgrade(model: nn.Module, config: RunConfig) -> nn.Module:
     if choice is not None:
         item = config["ITEM_ID_FIELD"]
         columns = (config["USER_ID_FIELD"], item, config["NEG_PREFIX"] + item)
-        over_many(model, choice, columns, config["seed"])
+        over_many(model, choice, columns, config["seed"], chosen_mixer(config))
     return model
 
 

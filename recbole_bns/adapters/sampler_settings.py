@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.losses import get as get_loss
+from recbole_bns.mixers import get as get_mixer
 from recbole_bns.runs.records import RunConfig, Settings
 from recbole_bns.sampling import get, parse
-from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
+from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS
 from recbole_bns.settings.words import merge
 
 
@@ -26,14 +27,31 @@ def sampler_settings(config: RunConfig) -> tuple[str, Settings, int]:
         raise UsageError(f"neg_sampler_args: got {args!r}, allowed is a mapping of parameters.")
     dotted = {k: v for k, v in source.items() if str(k).startswith("neg_sampler_args.")}
     args = merge({"neg_sampler_args": dict(args)}, dotted)["neg_sampler_args"]
-    num = source.get("neg_sample_num", _negatives(source.get("loss")))
+    num = source.get("neg_sample_num", _negatives(source.get("loss"), source.get("mixer")))
     if isinstance(num, bool) or not isinstance(num, int) or num < 1:
         raise UsageError(f"neg_sample_num: got {num!r}, allowed is an integer >= 1.")
     return str(source["neg_sampler"]).lower(), args, num
 
 
-def _negatives(loss: Any) -> int:
+def mapping_of(config: RunConfig, key: str) -> Mapping[str, Any]:
+    """Parameters of any ``Config``, also those that are written with dots.
+
+    Raises:
+        UsageError: no mapping.
+    """
+    source = config.final_config_dict
+    given = source.get(key) or {}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{key}: got {given!r}, allowed is a mapping of parameters.")
+    dotted = {k: v for k, v in source.items() if str(k).startswith(f"{key}.")}
+    inner: Mapping[str, Any] = merge({key: dict(given)}, dotted)[key]
+    return inner
+
+
+def _negatives(loss: Any, mixer: Any) -> int:
     """How many negatives a positive meets where nothing is said, as in RecBole's own Config."""
+    if str(mixer or NO_MIXER).lower() != NO_MIXER:
+        return get_mixer(str(mixer).lower()).negatives
     name = str(loss or OWN_LOSS).lower()
     return 1 if name == OWN_LOSS else get_loss(name).negatives
 

@@ -1,17 +1,18 @@
 """What a model of RecBole compares: vectors, or pairs of ids.
 
-Three registrations, by the model's class. :func:`factors`: vectors of all users and items.
+Four registrations, by the model's class. :func:`factors`: vectors of all users and items.
 :func:`query_vectors`: of the rows of a batch (a sequence's vector) and of all items, with their
 graph, which a loss over many negatives trains. :func:`pair_scores`: scores of single pairs, for
-models without vectors. Register your own where a model of yours has one of these.
+models without vectors. :func:`layers`: the vectors that :func:`factors` are pooled of, layer by
+layer, which a mixer mixes. Register your own where a model of yours has one of these.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, singledispatch
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from recbole.data.interaction import Interaction
@@ -181,6 +182,60 @@ def layer_zero(model: nn.Module) -> tuple[Tensor, Tensor] | None:
 @layer_zero.register(SpectralCF)
 def _(model: Any) -> tuple[Tensor, Tensor]:
     return model.user_embedding.weight, model.item_embedding.weight
+
+
+class Layers(NamedTuple):
+    """Vectors of all users and items in each of L layers, with their graph."""
+
+    users: Sequence[Tensor]
+    """``(U, D)`` each; layer 0 is the trained table, all are of one width."""
+    items: Sequence[Tensor]
+    """``(I, D)`` each."""
+    pooling: str = "mean"
+    """How they are put together: ``mean``, or ``concat``, side by side; of one layer it is one."""
+
+
+@singledispatch
+def layers(model: nn.Module) -> Layers | None:
+    """The vectors whose pooling :func:`factors` gives, layer by layer; None for a model without.
+
+    What a mixer makes negatives of. Register your own model that has :func:`factors`::
+
+        @recbole_bns.layers.register
+        def _(model: MyModel):
+            users, items = model.propagated()                # lists of (U, D) and (I, D)
+            return recbole_bns.Layers(users, items, "mean")
+    """
+    return None
+
+
+@layers.register
+def _(model: BPR) -> Layers:
+    return Layers((model.user_embedding.weight,), (model.item_embedding.weight,))
+
+
+@layers.register
+def _(model: SpectralCF) -> Layers:
+    users, items = model()
+    return Layers(users.split(model.emb_dim, 1), items.split(model.emb_dim, 1), "concat")
+
+
+def has_layers(model_class: type[nn.Module]) -> bool:
+    """Whether models of this class have vectors by layer.
+
+    LightGCN itself, as :mod:`.lightgcn` makes it; what a subclass does in ``forward`` is its own.
+    """
+    return model_class is LightGCN or layers.dispatch(model_class) is not layers.dispatch(object)
+
+
+def layer_width(model: nn.Module) -> int:
+    """D, the width of the layers of a model that has some."""
+    tables = layer_zero(model)
+    if tables is not None:
+        return tables[0].shape[1]
+    found = layers(model)
+    assert found is not None
+    return found.users[0].shape[1]
 
 
 def alike(vectors: Tensor, similarity: str) -> Tensor:

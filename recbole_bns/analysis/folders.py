@@ -222,8 +222,12 @@ def _read_record(run: RunData) -> None:
     content = json.loads(record.read_text(encoding="utf-8"))
     run.row = content["sampler"]
     run.digest = content.get("data", run.digest)
-    if run.row != cell(run.result["neg_sampler"], run.result.get("loss")):
+    if run.row != _cell_of(run.result):
         run.name = run.row
+
+
+def _cell_of(result: dict[str, Any]) -> str:
+    return cell(result["neg_sampler"], result.get("loss"), result.get("mixer"))
 
 
 def _read_comparison(folder: Path) -> Comparison | None:

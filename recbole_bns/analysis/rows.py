@@ -13,17 +13,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from recbole_bns import losses
+from recbole_bns import losses, mixers
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling.registry import get
-from recbole_bns.settings.declared import OWN_LOSS
+from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import flat, short_names
 
 from .folders import RunData, read_folders
 
-ARGS, LOSS_ARGS = "neg_sampler_args.", "loss_args."
+ARGS, LOSS_ARGS, MIXER_ARGS = "neg_sampler_args.", "loss_args.", "mixer_args."
 
 OF_DATA = frozenset(
     {
@@ -116,7 +116,8 @@ def row_settings(run: RunData) -> dict[str, Any]:
     A setting that is younger than the run has its default.
     """
     settings = {**_defaults(run.result["model"]), **flat(run.settings)}
-    left_out = OF_DATA | OF_NO_RESULT | {ARGS.rstrip("."), LOSS_ARGS.rstrip("."), "loss"}
+    args_of = {each.rstrip(".") for each in (ARGS, LOSS_ARGS, MIXER_ARGS)}
+    left_out = OF_DATA | OF_NO_RESULT | args_of | {"loss", "mixer"}
     args = {**_default_args(run.result["neg_sampler"]), **run.result["neg_sampler_args"]}
     return {
         **{f"{ARGS}{name}": _with_content(run, name, value) for name, value in args.items()},
@@ -126,7 +127,7 @@ def row_settings(run: RunData) -> dict[str, Any]:
 
 
 def _of_loss(run: RunData) -> dict[str, Any]:
-    """What a run's result says of its loss, with all that the settings leave open."""
+    """What a run's result says of loss and mixer, with all that the settings leave open."""
     result = run.result
     loss = result.get("loss", OWN_LOSS)
     args = {**_default_loss_args(loss), **result.get("loss_args", {})}
@@ -134,7 +135,9 @@ def _of_loss(run: RunData) -> dict[str, Any]:
     for key in ("loss_similarity", "score_similarity"):
         if key in result:
             of_loss[key] = result[key]
-    return of_loss
+    mixer = of_loss["mixer"] = result.get("mixer", NO_MIXER)
+    args = {**_default_mixer_args(mixer), **result.get("mixer_args", {})}
+    return of_loss | {f"{MIXER_ARGS}{name}": value for name, value in args.items()}
 
 
 def _with_content(run: RunData, name: str, value: Any) -> Any:
@@ -165,6 +168,13 @@ def _default_args(sampler: str) -> Mapping[str, Any]:
 def _default_loss_args(loss: str) -> Mapping[str, Any]:
     """Defaults of a loss's parameters; none of the model's own, or of one not installed."""
     known = losses.available().get(loss)
+    return defaults(known.Params) if known else {}
+
+
+@cache
+def _default_mixer_args(mixer: str) -> Mapping[str, Any]:
+    """Defaults of a mixer's parameters; none of no mixer, or of one not installed."""
+    known = mixers.available().get(mixer)
     return defaults(known.Params) if known else {}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_bns.settings.declared import OWN_LOSS
+from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 from recbole_bns.settings.properties import cell
 
 from .folders import RunData
@@ -26,12 +26,14 @@ GROUPS = 10
 def settings_table(runs: Sequence[RunData]) -> pd.DataFrame:
     """What was run: a line a row, with seeds, epochs and parameters.
 
-    The loss is there where a row has another one than its model's.
+    The loss is there where a row has another one than its model's, the mixer where a row has one.
     """
     rows = [_settings_of(*row, seeds) for row, seeds in by_row(runs).items()]
     table = pd.DataFrame(rows)
-    of_models = not any("loss" in run.result for run in runs)
-    return table.drop(columns=["loss", "its parameters"]) if of_models else table
+    for key, columns in (("loss", ["loss", "its parameters"]), ("mixer", ["mixer", "mixed by"])):
+        if not any(key in run.result for run in runs):
+            table = table.drop(columns=columns)
+    return table
 
 
 def _settings_of(data: str, label: str, seeds: Sequence[RunData]) -> dict[str, Any]:
@@ -45,6 +47,8 @@ def _settings_of(data: str, label: str, seeds: Sequence[RunData]) -> dict[str, A
         "parameters": _words(first["neg_sampler_args"]),
         "loss": first.get("loss", OWN_LOSS),
         "its parameters": _words(first.get("loss_args", {})),
+        "mixer": first.get("mixer", NO_MIXER),
+        "mixed by": _words(first.get("mixer_args", {})),
         "seeds": ", ".join(dict.fromkeys(str(run.result["seed"]) for run in seeds)),
         "epochs": ", ".join(dict.fromkeys(str(run.result["epochs"]) for run in seeds)),
         "learning rate": seeds[0].settings.get("learning_rate"),
@@ -186,7 +190,7 @@ def _swept(run: RunData, parameter: str) -> Iterator[tuple[Any, ...]]:
         return
     metric = next((name for name in reversed(test) if name.startswith("ndcg")), next(iter(test)))
     others = [f"{name}={args[name]}" for name in SWEPT if name != parameter and name in args]
-    of = cell(run.result["neg_sampler"], run.result.get("loss"))
+    of = cell(run.result["neg_sampler"], run.result.get("loss"), run.result.get("mixer"))
     name = " ".join([run.result["model"], of, *others])
     rest = {k: v for k, v in row_settings(run).items() if k != f"{ARGS}{parameter}"}
     yield parameter, name, rest, value, metric, test[metric], run.data

@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("", "its vectors of users and items"),
     "samplers": ("", "the samplers, their parameters and papers"),
     "losses": ("", "the losses, their parameters and papers"),
+    "mixers": ("", "what makes negatives of candidates"),
     "doctor": ("", "versions, mends of the host, devices"),
 }
 """Name -> the words after it that matter most, and what it is for."""

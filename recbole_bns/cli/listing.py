@@ -1,4 +1,4 @@
-"""What ``samplers`` and ``losses`` print: a table of classes, or all about those that are named."""
+"""What ``samplers``, ``losses`` and ``mixers`` print: a table, or all about the named ones."""
 
 from __future__ import annotations
 

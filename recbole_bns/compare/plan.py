@@ -14,6 +14,7 @@ from recbole_bns import losses as all_losses
 from recbole_bns.adapters.checks import check_model
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.loss_settings import OF_A_LOSS
+from recbole_bns.adapters.mixer_settings import OF_A_MIXER
 from recbole_bns.adapters.reads import known_keys, read_by_any
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.datasets.check import check_files, digest
@@ -25,7 +26,7 @@ from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import flat, merge, read_yaml
 from recbole_bns.training.limits import check_alone
 
-from .rows import Own, Row, parameters_of, read_rows, read_variants, reference_of, split
+from .rows import Own, Row, loss_of, parameters_of, read_rows, read_variants, reference_of, split
 
 METRICS, CUTS = ["Recall", "Precision", "NDCG"], [5, 10, 20]
 
@@ -72,7 +73,7 @@ class Words:
         return {
             **self._acting(own),
             "neg_sampler": row,
-            "loss": OWN_LOSS,
+            "loss": loss_of(own),
             **own,
             "seed": seed,
             "show_progress": False,
@@ -93,9 +94,10 @@ class Words:
     def _acting(self, own: Settings) -> Settings:
         """Settings of all runs; one with its model's own loss is spared those of other losses."""
         settings = self._read_by(own)
-        if _loss_of(own) != OWN_LOSS or {*map(_loss_of, self.own.values())} <= {OWN_LOSS}:
+        if loss_of(own) != OWN_LOSS or {*map(loss_of, self.own.values())} <= {OWN_LOSS}:
             return settings
-        return {k: v for k, v in settings.items() if k.partition(".")[0] not in OF_A_LOSS}
+        idle = (*OF_A_LOSS, *OF_A_MIXER)
+        return {k: v for k, v in settings.items() if k.partition(".")[0] not in idle}
 
     def config(self, run: Run, own: Settings | None = None) -> BNSConfig:
         """The settings of one run, resolved; see :meth:`given`.
@@ -110,11 +112,6 @@ class Words:
         """Whether the words set a dotted key for a row."""
         layers = [self.settings, self.own.get(row, {}), *map(read_yaml, self.config_files or [])]
         return any(key in flat(layer) for layer in layers)
-
-
-def _loss_of(own: Settings) -> str:
-    """The loss that the settings of a row say."""
-    return str(own.get("loss") or OWN_LOSS).lower()
 
 
 @dataclass(frozen=True)
@@ -162,7 +159,7 @@ class Plan:
     @property
     def losses(self) -> dict[str, str]:
         """Row -> its loss, the model's own too."""
-        return {row: _loss_of(self.own(row)) for row in self.samplers}
+        return {row: loss_of(self.own(row)) for row in self.samplers}
 
     def resolved(self, row: str, own: Settings | None = None) -> Settings:
         """Every setting of a row's runs but the seed, as it is written to their files.
@@ -203,7 +200,8 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     variants = read_variants(rest.pop("variants", None))
     in_files = merge({}, {k: v for path in files or [] for k, v in read_yaml(path).items()})
     asked = (rest.pop("samplers", None), rest.pop("losses", None))
-    rows = read_rows(*asked, variants, in_files.get("loss"))
+    mixer = flags.get("mixer", in_files.get("mixer"))
+    rows = read_rows(*asked, variants, in_files.get("loss"), mixer)
     seeds = _seeds(rest.pop("seeds", 5))
     reference = reference_of(rest.pop("reference", None), rows)
     jobs = _jobs(rest.pop("jobs", None))

@@ -368,10 +368,12 @@ class Report:
         return parts
 
     def _parameters(self, row: str) -> dict[str, Any]:
-        """Those of a row's sampler and, as ``ssm.temperature``, of its loss."""
+        """Those of a row's sampler and, as ``ssm.temperature``, of its loss and its mixer."""
         result, loss = self._results[row], self.losses[row]
         of_loss = {f"{loss}.{key}": value for key, value in result.get("loss_args", {}).items()}
-        return result["neg_sampler_args"] | of_loss
+        args, mixer = result.get("mixer_args", {}), result.get("mixer")
+        of_mixer = {f"{mixer}.{key}": value for key, value in args.items()}
+        return result["neg_sampler_args"] | of_loss | of_mixer
 
     def _provenance(self) -> str:
         facts = self._facts()

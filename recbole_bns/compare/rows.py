@@ -2,7 +2,8 @@
 
 A row is a name and the settings that make it one. ``dns`` is the sampler with the model's own loss,
 ``dns+ssm`` the sampler with a loss over many negatives; a variant is what its file says, and is
-crossed with the losses as a sampler is where it says none itself.
+crossed with the losses as a sampler is where it says none itself. A mixer is one setting of all
+rows, or of a variant; its loss is that of the rows where none is named.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_bns import losses as all_losses
-from recbole_bns import sampling
+from recbole_bns import mixers, sampling
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import defaults
 from recbole_bns.runs.records import Settings
 from recbole_bns.sampling.capabilities import serves_any_loss
 from recbole_bns.settings.checks import check_losses, check_samplers, words_of
-from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS, declared, having
+from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared, having
 from recbole_bns.settings.properties import cell
 from recbole_bns.settings.words import read_yaml
 
@@ -57,7 +58,9 @@ class Row:
         return (self.sampler, self.loss)
 
 
-def read_rows(samplers: Any, losses: Any, variants: Own, of_files: Any = None) -> list[Row]:
+def read_rows(
+    samplers: Any, losses: Any, variants: Own, of_files: Any = None, mixer: Any = None
+) -> list[Row]:
     """The rows that the flags come to, in the order of the table.
 
     Args:
@@ -66,15 +69,17 @@ def read_rows(samplers: Any, losses: Any, variants: Own, of_files: Any = None) -
         losses: ``--losses``, or None: that of the user's files, else the model's own.
         variants: of :func:`read_variants`.
         of_files: the loss that the user's files name.
+        mixer: of all rows; None: there is none.
 
     Raises:
-        UsageError: unknown sampler or loss, or two rows of one name.
+        UsageError: unknown sampler, loss or mixer, or two rows of one name.
     """
-    known = _losses(losses, of_files)
+    known = _losses(losses, of_files or loss_of({"mixer": mixer}))
     names = _samplers(samplers, variants)
     rows = [row for name in names for row in _rows_of(name, known, variants)]
+    mixed = str(mixer or NO_MIXER).lower() != NO_MIXER
     if samplers is None and not variants:
-        rows = [row for row in rows if not _lacking(row)]
+        rows = [row for row in rows if not _lacking(row) and not (mixed and _has_lists(row))]
     found: dict[str, Row] = {}
     for row in rows:
         if lacking := _lacking(row):
@@ -102,6 +107,11 @@ def _lacking(row: Row) -> str:
     return ""
 
 
+def _has_lists(row: Row) -> bool:
+    """Whether a row's sampler gives a batch one list, of which nothing is mixed."""
+    return bool(getattr(sampling.available().get(row.sampler), "only_shared", False))
+
+
 def _serves_any(sampler: str) -> bool:
     return serves_any_loss(sampling.get(sampler))
 
@@ -110,8 +120,8 @@ def _rows_of(name: str, losses: Sequence[str], variants: Own) -> list[Row]:
     """A sampler or variant with each loss; a whole row is itself alone."""
     if name in variants:
         own = variants[name]
-        if own.get("loss"):
-            return [Row(name, str(own["loss"]).lower(), False, own)]
+        if own.get("loss") or own.get("mixer"):
+            return [Row(name, loss_of(own), False, own)]
         return [
             Row(name, loss, True, own if loss == OWN_LOSS else {**own, "loss": loss})
             for loss in losses
@@ -124,6 +134,18 @@ def _crossed(sampler: str, loss: str) -> Row:
     if loss == OWN_LOSS:
         return Row(sampler)
     return Row(sampler, loss, True, {"neg_sampler": sampler, "loss": loss})
+
+
+def loss_of(settings: Mapping[str, Any]) -> str:
+    """The loss that settings come to: the named one, else that of their mixer, else the model's.
+
+    Raises:
+        UsageError: unknown mixer.
+    """
+    if settings.get("loss"):
+        return str(settings["loss"]).lower()
+    mixer = str(settings.get("mixer") or NO_MIXER).lower()
+    return OWN_LOSS if mixer == NO_MIXER else mixers.get(mixer).loss
 
 
 def known_losses() -> list[str]:
@@ -246,6 +268,7 @@ def _of_row(key: str, rows: Sequence[Row]) -> tuple[str, str]:
         if setting.partition(".")[0] in {
             "neg_sampler",
             "loss",
+            "mixer",
             *having("shared_in_comparison"),
         }:
             raise UsageError(
@@ -357,6 +380,7 @@ def _check_variant(name: str, settings: Any, where: str) -> None:
     for key, known in (
         ("neg_sampler", [*sampling.available(), NO_SAMPLER]),
         ("loss", known_losses()),
+        ("mixer", [NO_MIXER, *mixers.available()]),
     ):
         value = str(settings.get(key) or known[0]).lower()
         if value not in known:

@@ -16,13 +16,13 @@ from torch import nn
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import whole_file
 from recbole_bns.common.version import __version__
-from recbole_bns.settings.declared import OWN_LOSS
+from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 
 from .records import RunConfig
 
 FORMAT = 1
 """Number of the files' format; a file of another one is not read."""
-OF = ("model", "dataset", "neg_sampler", "loss")
+OF = ("model", "dataset", "neg_sampler", "loss", "mixer")
 """Names of the settings that a checkpoint belongs to."""
 
 
@@ -101,8 +101,9 @@ def check(
 
 
 def _said(value: Any, key: str) -> Any:
-    """A setting's value; one of old, and RecBole's own ``Config``, say nothing of the loss."""
-    return str(value or OWN_LOSS).lower() if key == "loss" else value
+    """A setting's value; one of old, and RecBole's own ``Config``, say nothing of these two."""
+    unsaid = {"loss": OWN_LOSS, "mixer": NO_MIXER}
+    return str(value or unsaid[key]).lower() if key in unsaid else value
 
 
 def fingerprint(train: Any) -> str:

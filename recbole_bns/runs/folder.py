@@ -65,13 +65,15 @@ BUNDLED = "ml-100k"
 
 
 def make_folder(out: str | Path | None, config: RunConfig) -> Path:
-    """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<sampler>[+<loss>]-<seed>-<time>``.
+    """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<cell>-<seed>-<time>``.
+
+    The cell is ``<sampler>[+<loss>][+<mixer>]``.
 
     Raises:
         UsageError: ``out`` is not empty, or cannot be made.
     """
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    sampler = cell(config["neg_sampler"], config["loss"])
+    sampler = cell(config["neg_sampler"], config["loss"], config["mixer"])
     if _is_oracle(config["neg_sampler_args"]) or weighed_by_oracle(config):
         sampler += "-oracle-sees-test-labels"
     name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"

@@ -42,6 +42,10 @@ class LossFacts(TypedDict):
     """``dot`` or ``cosine``, in training."""
     score_similarity: str
     """The same, in evaluation."""
+    mixer: NotRequired[str]
+    """What made the negatives; only where something did."""
+    mixer_args: NotRequired[Settings]
+    """All of its parameters."""
 
 
 class RunResult(TypedDict):
@@ -58,6 +62,8 @@ class RunResult(TypedDict):
     loss_args: NotRequired[Settings]
     loss_similarity: NotRequired[str]
     score_similarity: NotRequired[str]
+    mixer: NotRequired[str]
+    mixer_args: NotRequired[Settings]
     tuned_file: str | None
     seed: int
     versions: dict[str, str]

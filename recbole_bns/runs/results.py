@@ -23,7 +23,7 @@ from recbole_bns.common.files import whole_file, write_text
 from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
-from recbole_bns.settings.declared import OWN_LOSS
+from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 from recbole_bns.settings.properties import cell
 
 from .folder import RESULT, weighed_by_oracle
@@ -60,7 +60,7 @@ def result_table(result: RunResult) -> str:
     median = sorted(seconds)[len(seconds) // 2]
     lines = [
         f"{result['model']} on {result['dataset']} with "
-        f"{with_loss(result['neg_sampler_label'], result.get('loss'))}, seed "
+        f"{with_loss(result['neg_sampler_label'], result.get('loss'), result.get('mixer'))}, seed "
         f"{result['seed']}: {result['epochs']} epochs of {median:.2f} s, tested with the weights "
         f"of epoch {result['best_epoch']}",
         "",
@@ -74,9 +74,13 @@ def result_table(result: RunResult) -> str:
     return "\n".join(lines)
 
 
-def with_loss(sampler: str, loss: str | None) -> str:
-    """``dns, loss ssm``; the sampler alone where the loss is the model's own or not said."""
-    return sampler if loss in (None, OWN_LOSS) else f"{sampler}, loss {loss}"
+def with_loss(sampler: str, loss: str | None, mixer: str | None = None) -> str:
+    """``dns, loss ssm``; the sampler alone where the loss is the model's own or not said.
+
+    With a mixer ``rns, loss kpair, mixer dens``.
+    """
+    named = sampler if loss in (None, OWN_LOSS) else f"{sampler}, loss {loss}"
+    return named if mixer in (None, NO_MIXER) else f"{named}, mixer {mixer}"
 
 
 def label_of(result: Mapping[str, Any], *, with_loss: bool = True) -> str:
@@ -84,14 +88,14 @@ def label_of(result: Mapping[str, Any], *, with_loss: bool = True) -> str:
 
     Args:
         result: of a run.
-        with_loss: whether the loss is named where it is not the model's own.
+        with_loss: whether the loss is named where it is not the model's own, and the mixer.
     """
     sampler, label = str(result["neg_sampler"]), str(result["neg_sampler_label"])
     if not with_loss:
         return label
-    named = cell(sampler, result.get("loss"))
+    beside = result.get("loss"), result.get("mixer")
     of_sampler = label.startswith(sampler)
-    return named + label[len(sampler) :] if of_sampler else cell(label, result.get("loss"))
+    return cell(sampler, *beside) + label[len(sampler) :] if of_sampler else cell(label, *beside)
 
 
 def _key(name: str, k: str) -> str:

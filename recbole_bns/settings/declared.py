@@ -38,6 +38,8 @@ NO_SAMPLER = "none"
 
 OWN_LOSS = "model"
 """``loss: model`` leaves the loss to the model."""
+NO_MIXER = "none"
+"""``mixer: none``: the ids that a sampler draws are the negatives."""
 
 ITEM_ONLY = "item"
 """``filter_inter_by_user_or_item`` where a sampler's parameter, not the user, loads the ``.user``
@@ -206,6 +208,24 @@ class Ours:
         written="changed",
         overall=True,
     )
+    mixer: str = setting(
+        NO_MIXER,
+        "What makes each negative of several candidates; `recbole-bns mixers` lists them.",
+        check=anything,
+        written="changed",
+        overall=True,
+    )
+    mixer_args: Mapping[str, Any] | None = setting(
+        None,
+        "Its parameters; properties/mixer/<name>.yaml shows the defaults.",
+        like={},
+        merged=True,
+        optional=True,
+        words="a mapping of parameters",
+        example="{candidate_num: 16}",
+        written="changed",
+        overall=True,
+    )
     loss_similarity: str | None = setting(
         None,
         "How vectors are compared in training: dot or cosine; null: as the loss is meant.",
@@ -259,7 +279,7 @@ class Ours:
     )
     tuned: bool = setting(
         True,
-        "Use properties/tuned/<dataset>/<Model>/<sampler>[+<loss>].yaml where there is one.",
+        "Use properties/tuned/<dataset>/<Model>/<sampler+loss+mixer>.yaml if there is one.",
         in_sweep="sweep",
         overall=True,
     )

@@ -35,7 +35,7 @@ from .words import merge, read_yaml, typed
 BUNDLED = "ml-100k"
 """The data set that RecBole brings along."""
 
-OWNERS = {"neg_sampler": "", "loss": "loss {}"}
+OWNERS = {"neg_sampler": "", "loss": "loss {}", "mixer": "mixer {}"}
 """Settings that name a class, and whose its parameters are called in a refusal."""
 
 
@@ -49,12 +49,19 @@ class Asked(NamedTuple):
 
     @property
     def chosen(self) -> Chosen:
-        """Sampler, loss, and whatever else settings choose by a name."""
-        kinds = [kind for kind in known.kinds().values() if kind.kind in Chosen._fields]
-        return Chosen(**{kind.kind: self._name(kind) for kind in kinds})
+        """Sampler, loss and mixer; a mixer decides what is not said."""
+        kinds = known.kinds()
+        mixer = self._name(kinds["mixer"], declared()["mixer"].default)
+        of_mixer = kinds["mixer"].classes.get(mixer, {})
+        given = {
+            kind: of_mixer.get(kind, declared()[setting].default)
+            for setting, kind in (("neg_sampler", "sampler"), ("loss", "loss"))
+        }
+        sampler = self._name(kinds["neg_sampler"], given["sampler"])
+        return Chosen(sampler, self._name(kinds["loss"], given["loss"]), mixer)
 
-    def _name(self, kind: known.Kind) -> str:
-        value = self.settings.get(kind.setting, declared()[kind.setting].default)
+    def _name(self, kind: known.Kind, default: Any) -> str:
+        value = self.settings.get(kind.setting, default)
         return str(value or [*kind.beside, NO_SAMPLER][0]).lower()
 
     @property
@@ -169,7 +176,7 @@ OF_A_SWEEP = (*FLAGS["tune"], "metric", "out", "resume")
 def title(asked: Asked) -> str:
     """What is trained, as the display of a run has it: ``BPR on ml-100k with dns+ssm``."""
     of = asked.chosen
-    drawn = "RecBole's sampling" if of.sampler == NO_SAMPLER else cell(of.sampler, of.loss)
+    drawn = "RecBole's sampling" if of.sampler == NO_SAMPLER else cell(*of)
     return f"{asked.model} on {asked.dataset} with {drawn}"
 
 
@@ -270,15 +277,15 @@ def _check_values(asked: Asked) -> None:
     """Check the values of settings and parameters, each by itself."""
     settings = dict(asked.settings)
     check_ranges(settings)
-    _check_parameters(settings)
+    _check_parameters(settings, asked.chosen)
     if "metrics" in settings and known.host() is not None:
         check_metric_names(_listed(settings["metrics"]), (known.host() or {})["metrics"])
     if "topk" in settings:
         check_cuts(_listed(settings["topk"]))
 
 
-def _check_parameters(settings: Mapping[str, Any]) -> None:
-    given = {"neg_sampler": "bns", **settings}
+def _check_parameters(settings: Mapping[str, Any], chosen: Chosen) -> None:
+    given = {**settings, "neg_sampler": chosen.sampler, "loss": chosen.loss}
     for setting, owner in OWNERS.items():
         kind, args = known.kinds()[setting], f"{setting}_args"
         name = _named(kind, given)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from recbole_bns.common.errors import nearest
 
-from .declared import OWN_LOSS
+from .declared import NO_MIXER, OWN_LOSS
 
-ARGS, LOSS_ARGS = "neg_sampler_args", "loss_args"
+ARGS, LOSS_ARGS, MIXER_ARGS = "neg_sampler_args", "loss_args", "mixer_args"
 
 FLAGS: dict[str, tuple[str, ...]] = {
     "run": ("out", "result_file", "resume", "config_files"),
@@ -32,6 +32,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "prepare": ("overwrite",),
     "samplers": ("markdown",),
     "losses": ("markdown",),
+    "mixers": ("markdown",),
 }
 """Flags of the commands that are no settings."""
 
@@ -57,6 +58,8 @@ _MEANT: dict[str, str] = {
     "sampler_kwargs",
     "loss": "loss_fn loss_function loss_name criterion objective loss_type",
     "loss_args": "loss_params loss_kwargs",
+    "mixer": "mix mixing mixup negative_mixer synthetic made_negatives",
+    "mixer_args": "mixer_params mixer_kwargs mix_args",
     "loss_similarity": "similarity sim cosine distance normalize normalise",
     "score_similarity": "eval_similarity test_similarity predict_similarity",
     "loss_log_q": "log_q logq logq_correction sampling_correction",
@@ -117,13 +120,42 @@ class Chosen(NamedTuple):
 
     sampler: str = ""
     loss: str = OWN_LOSS
+    mixer: str = NO_MIXER
 
 
 class Parameters(NamedTuple):
-    """Names of parameters, as users write them: by sampler, and by loss."""
+    """Names of parameters, as users write them: by sampler, by loss, and by mixer."""
 
     of_samplers: Mapping[str, Sequence[str]]
     of_losses: Mapping[str, Sequence[str]]
+    of_mixers: Mapping[str, Sequence[str]]
+
+    def kinds(self, chosen: Chosen) -> list[Kind]:
+        """Of each axis, what holds its parameters, and whose there are."""
+        return [
+            Kind(ARGS, "neg_sampler", chosen.sampler, self.of_samplers, _ARGS_MEANT),
+            Kind(LOSS_ARGS, "loss", chosen.loss, self.of_losses, _LOSS_ARGS_MEANT),
+            Kind(MIXER_ARGS, "mixer", chosen.mixer, self.of_mixers, _ARGS_MEANT),
+        ]
+
+
+class Kind(NamedTuple):
+    """An axis: samplers, losses, or mixers."""
+
+    args: str
+    """The setting that holds parameters."""
+    key: str
+    """The setting that names one."""
+    chosen: str
+    of_all: Mapping[str, Sequence[str]]
+    """Names of parameters, as users write them, of each."""
+    meant: Mapping[str, str]
+    """Parameter -> other words for it."""
+
+    @property
+    def own(self) -> Sequence[str]:
+        """Parameters of what is chosen."""
+        return self.of_all.get(self.chosen, ())
 
 
 def meant(key: str, known: Collection[str], chosen: Chosen, parameters: Parameters) -> str:
@@ -132,20 +164,15 @@ def meant(key: str, known: Collection[str], chosen: Chosen, parameters: Paramete
     Args:
         key: what was written.
         known: settings that are read.
-        chosen: sampler and loss.
-        parameters: of all samplers and losses.
+        chosen: sampler, loss and mixer.
+        parameters: of all samplers, losses and mixers.
     """
     word = key.lower().replace("-", "_")
-    own = parameters.of_samplers.get(chosen.sampler, ())
-    of_loss = parameters.of_losses.get(chosen.loss, ())
-    hint = (
-        _own(word, ARGS, chosen.sampler, own, {})
-        or _own(word, LOSS_ARGS, chosen.loss, of_loss, {})
-        or _own(word, ARGS, chosen.sampler, own, _ARGS_MEANT)
-        or _own(word, LOSS_ARGS, chosen.loss, of_loss, _LOSS_ARGS_MEANT)
-    )
-    if hint:
-        return hint
+    kinds = parameters.kinds(chosen)
+    hints = [_own(word, kind, {}) for kind in kinds]
+    hints += [_own(word, kind, kind.meant) for kind in kinds]
+    if any(hints):
+        return next(filter(None, hints))
     synonyms = [name for name, words in _MEANT.items() if word in words.split() and name in known]
     if synonyms:
         return f"; did you mean '{synonyms[0]}'?"
@@ -154,31 +181,30 @@ def meant(key: str, known: Collection[str], chosen: Chosen, parameters: Paramete
             return f"; --{word} is a flag of recbole-bns {command}"
     if word in _COMMANDS:
         return "; did you mean --{}, a flag of recbole-bns {}?".format(*_COMMANDS[word])
-    if word in parameters.of_samplers:
-        return f"; in a run a parameter of {word} is written '{ARGS}.KEY', with neg_sampler: {word}"
-    if word in parameters.of_losses:
-        return f"; in a run a parameter of {word} is written '{LOSS_ARGS}.KEY', with loss: {word}"
-    others = _of_others(word, chosen, parameters)
+    for kind in kinds:
+        if word in kind.of_all:
+            with_it = f"with {kind.key}: {word}"
+            return f"; in a run a parameter of {word} is written '{kind.args}.KEY', {with_it}"
+    others = [text for kind in kinds if (text := _of_others(word, kind))]
     if others:
         return f"; did you mean {', or '.join(others)}?"
-    args = [*(f"{ARGS}.{name}" for name in own), *(f"{LOSS_ARGS}.{name}" for name in of_loss)]
+    args = [f"{kind.args}.{name}" for kind in kinds for name in kind.own]
     return nearest(key, [*known, *args])
 
 
-def _own(word: str, args: str, of: str, names: Iterable[str], meant: Mapping[str, str]) -> str:
+def _own(word: str, kind: Kind, meant: Mapping[str, str]) -> str:
     """A hint for a word that is a parameter of what is chosen, or another word for one."""
-    name = next((name for name in names if word in {name, *meant.get(name, "").split()}), None)
-    return f"; did you mean '{args}.{name}', a parameter of {of}?" if name else ""
+    words = ((name, {name, *meant.get(name, "").split()}) for name in kind.own)
+    name = next((name for name, several in words if word in several), None)
+    return f"; did you mean '{kind.args}.{name}', a parameter of {kind.chosen}?" if name else ""
 
 
-def _of_others(word: str, chosen: Chosen, parameters: Parameters) -> list[str]:
-    """Parameters of a name of samplers and losses that are not chosen, in words."""
+def _of_others(word: str, kind: Kind) -> str:
+    """Parameters of a name, of those of a kind that are not chosen, in words; else nothing."""
     usual = next((name for name, words in _LOSS_ARGS_MEANT.items() if word in words.split()), word)
-    return [
-        f"'{args}.{name}', a parameter of {', '.join(having)} ({key} is {value})"
-        for args, name, of_all, key, value in (
-            (ARGS, word, parameters.of_samplers, "neg_sampler", chosen.sampler),
-            (LOSS_ARGS, usual, parameters.of_losses, "loss", chosen.loss),
-        )
-        if (having := [each for each, names in of_all.items() if name in names])
-    ]
+    name = usual if kind.args == LOSS_ARGS else word
+    having = [each for each, names in kind.of_all.items() if name in names]
+    if not having:
+        return ""
+    of = ", ".join(having)
+    return f"'{kind.args}.{name}', a parameter of {of} ({kind.key} is {kind.chosen})"

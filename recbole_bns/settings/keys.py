@@ -37,7 +37,7 @@ class Known(NamedTuple):
     by_transforms: Callable[[], frozenset[str]]
     """Settings that are read with ``transform`` alone."""
     parameters: Callable[[], Parameters]
-    """Of all samplers and losses."""
+    """Of all samplers, losses and mixers."""
 
     def reads(self, key: str) -> bool:
         """Whether a setting, perhaps with a dot, is read or was once."""
@@ -86,7 +86,7 @@ def check_keys(
         files: path -> settings, of the user's YAML files.
         given: settings of the command line or of a dict; dotted keys are allowed.
         known: what is read with the model.
-        chosen: sampler and loss.
+        chosen: sampler, loss and mixer.
 
     Returns:
         remarks: settings of a file that only other models read, and those that were let pass.
@@ -125,8 +125,7 @@ def _is_of_a_run(path: str) -> bool:
 
 
 def _of_others(path: str, keys: list[str], known: Known, of: Chosen) -> str:
-    every = known.parameters()
-    own = {*every.of_samplers.get(of.sampler, ()), *every.of_losses.get(of.loss, ())}
+    own = {name for kind in known.parameters().kinds(of) for name in kind.own}
     hints = "".join(known.hint(key, of) for key in keys if key in own)
     return (
         f"config file '{path}': {', '.join(keys)}: read by other models of RecBole, not by "

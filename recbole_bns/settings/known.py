@@ -27,7 +27,7 @@ FILE = Path(__file__).with_name("known.json")
 
 
 class Kind(NamedTuple):
-    """Classes that a setting names: samplers, losses."""
+    """Classes that a setting names: samplers, losses, mixers."""
 
     setting: str
     """``neg_sampler``."""
@@ -38,7 +38,7 @@ class Kind(NamedTuple):
     beside: tuple[str, ...]
     """What the setting may be without naming a class."""
     classes: Mapping[str, Mapping[str, Any]]
-    """Name -> ``params``, ``removed`` and, of samplers, ``any_loss``."""
+    """Name -> ``params``, ``removed``; of samplers ``any_loss``, of mixers ``sampler``, ``loss``."""
 
     @property
     def names(self) -> list[str]:

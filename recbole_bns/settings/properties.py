@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .declared import OWN_LOSS
+from .declared import NO_MIXER, OWN_LOSS
 from .words import read_yaml
 
 
@@ -53,9 +53,12 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     return read_yaml(path)
 
 
-def cell(sampler: str, loss: str | None) -> str:
-    """``dns+ssm``: by what tuned settings, folders of runs and rows of tables go.
+def cell(sampler: str, loss: str | None, mixer: str | None = None) -> str:
+    """``dns+ssm``, ``rns+kpair+mixgcf``: by what tuned settings, runs and rows of tables go.
 
     A model's own loss is not named: ``dns``.
     """
-    return sampler if loss in (None, OWN_LOSS) else f"{sampler}+{loss}"
+    parts = [sampler]
+    parts += [] if loss in (None, OWN_LOSS) else [str(loss)]
+    parts += [] if mixer in (None, NO_MIXER) else [str(mixer)]
+    return "+".join(parts)

@@ -53,6 +53,8 @@ def overall_yaml() -> str:
 
 
 WITH_A_LOSS = (
+    "mixer",
+    "mixer_args",
     "neg_shared",
     "loss_similarity",
     "score_similarity",
@@ -61,7 +63,7 @@ WITH_A_LOSS = (
     "loss_weight",
     "loss_weight_args",
 )
-"""Settings that ``run --help`` only names: they act with a loss over many negatives alone."""
+"""Settings that ``run --help`` only names: of losses over many negatives, and of mixers."""
 
 
 def help_lines(width: int = 96) -> list[str]:

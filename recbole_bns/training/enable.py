@@ -15,11 +15,11 @@ import recbole.data.utils as host
 from recbole.data.dataloader import TrainDataLoader
 from recbole.trainer import NCLTrainer, Trainer
 
+from recbole_bns import losses, mixers
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.dataset import read_truly
 from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of, steps_told
 from recbole_bns.adapters.keys import near_misses
-from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mends import mend
 from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
@@ -30,7 +30,6 @@ from recbole_bns.adapters.split import PHASES
 from recbole_bns.adapters.tested import generator_is_tested
 from recbole_bns.adapters.wraps import wrap
 from recbole_bns.common.errors import UsageError
-from recbole_bns.losses import available
 from recbole_bns.runs.records import RunConfig
 
 from .loaders import create_samplers
@@ -52,6 +51,7 @@ def enable() -> None:
     wrap(host, "create_samplers", _create_samplers)
     wrap(host, "get_dataloader", _get_dataloader)
     for trainer in (Trainer, NCLTrainer):  # NCL's has a loop of its own
+        wrap(trainer, "__init__", _init)
         wrap(trainer, "fit", _fit)
         wrap(trainer, "_train_epoch", _train_epoch)
 
@@ -60,11 +60,12 @@ def _create_samplers(original: Any, config: RunConfig, dataset: Any, built_datas
     for remark in near_misses(config.external_config_dict, config.model_class):
         getLogger().warning(remark)
     if not is_sampled(config):
-        if loss_name(config) in available():  # a model of theirs may have a setting of this name
-            getLogger().warning(
-                f"loss: got '{config['loss']}', which acts only with a neg_sampler; without one "
-                "RecBole trains the model's own loss."
-            )
+        for key, known in (("loss", losses.available()), ("mixer", mixers.available())):
+            if config[key] in known:  # a model of theirs may have a setting of this name
+                getLogger().warning(
+                    f"{key}: got '{config[key]}', which acts only with a neg_sampler; without one "
+                    "RecBole trains the model's own loss."
+                )
         return original(config, dataset, built_datasets)
     derive_train_neg_sample_args(config, config.external_config_dict)
     for key in ("valid_ratio", "neg_record"):
@@ -97,6 +98,13 @@ def _get_dataloader(original: Any, config: RunConfig, phase: str) -> Any:
     return chosen
 
 
+def _init(original: Any, trainer: Any, config: RunConfig, model: Any, *more: Any) -> None:
+    """Make a model whole before its optimiser is made: a mixer may have weights to be trained."""
+    if not isinstance(trainer, TrainerMixin) and is_sampled(config):
+        upgrade(model, config)
+    original(trainer, config, model, *more)
+
+
 def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any) -> Any:
     with ExitStack() as around:
         if not isinstance(trainer, TrainerMixin):  # which does all of this itself
@@ -104,6 +112,7 @@ def _fit(original: Any, trainer: Any, train_data: Any, *args: Any, **kwargs: Any
                 _refuse(trainer.config, "lr_schedule", "get_trainer")
             if trainer.config["neg_sampler"] is not None:
                 upgrade(trainer.model, trainer.config)
+                _train_all(trainer)
             _refuse_generator(trainer.config, sampler_of(train_data))
             hand_over(trainer, train_data)
             around.enter_context(steps_told(trainer, train_data))
@@ -118,6 +127,14 @@ def _refuse_generator(config: RunConfig, sampler: BNSSampler | None) -> None:
             "neg_sampler_args.tested: got 'generator', but RecBole's trainer tests the model that "
             "it trains; allowed is recommender, or recbole_bns.get_trainer in its place."
         )
+
+
+def _train_all(trainer: Any) -> None:
+    """Have the optimiser of a trainer that is older than ``enable`` train what was added."""
+    known = {id(w) for group in trainer.optimizer.param_groups for w in group["params"]}
+    added = [weight for weight in trainer.model.parameters() if id(weight) not in known]
+    if added:
+        trainer.optimizer.add_param_group({"params": added})
 
 
 def _train_epoch(

@@ -14,6 +14,7 @@ from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
 from recbole_bns.adapters.loss_settings import check_loss, chosen_loss, is_shared
 from recbole_bns.adapters.many_negatives import Drawn
+from recbole_bns.adapters.mixer_settings import chosen_mixer
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, parsed_settings
 from recbole_bns.adapters.scorers import check_served, columns_of
@@ -141,6 +142,7 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
         core.divide(current())
     columns = columns_of(train, config["device"])
     drawn = _drawn(config, core, train, held_out)
+    num *= (drawn.candidates if drawn else None) or 1
     for note in shortfalls(core, train, num, drawn is not None and drawn.shared):
         getLogger().warning(note)
     return BNSSampler(core, columns, config, drawn)
@@ -159,7 +161,9 @@ def _drawn(
         side = all_side_data(needs, config, train, core.catalogue, held_out)
         weigher = PosteriorWeight(core.catalogue, choice.weight, seed=config["seed"], side=side)
         weigher = weigher.to(config["device"])
-    drawn = Drawn(core, is_shared(config), weigher)
+    mixer = chosen_mixer(config)
+    candidates = None if mixer is None else mixer.candidates
+    drawn = Drawn(core, is_shared(config), weigher, candidates)
     if choice.log_q != "none":  # a sampler may know its law and that of its lists not
         one = torch.ones(1, dtype=torch.long, device=core.catalogue.device)
         drawn.log_probs(one, one, one if drawn.shared else one.unsqueeze(1))

@@ -15,6 +15,7 @@ from recbole_bns.adapters.evaluation import users_of
 from recbole_bns.adapters.handover import sampler_of
 from recbole_bns.adapters.loss_settings import loss_facts, loss_name
 from recbole_bns.adapters.mends import quiet, tensorboard_in
+from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.reads import missing
 from recbole_bns.adapters.split import open_data
@@ -146,7 +147,8 @@ def _fit(
         the best validation metrics, or None.
     """
     config, core = trainer.config, core_of(train_data)
-    label = "RecBole's sampling" if core is None else with_loss(core.label, loss_name(config))
+    beside = loss_name(config), mixer_name(config)
+    label = "RecBole's sampling" if core is None else with_loss(core.label, *beside)
     if keeper.recorder is not None:
         keeper.recorder.write_to(RecordFolder(folder, before=trainer.start_epoch))
     with (

@@ -17,7 +17,7 @@ def trainable(*args: Any, **kwargs: Any) -> Any:
 
 
 def search_space(
-    sampler: str = "bns", model: str = "LightGCN", loss: str = "model"
+    sampler: str = "bns", model: str = "LightGCN", loss: str = "model", mixer: str = "none"
 ) -> dict[str, Any]:
     """The space of ``properties/sweep/<sampler>.yaml`` as ``param_space`` of ``ray.tune.Tuner``.
 
@@ -26,6 +26,7 @@ def search_space(
         model: whose regularisation is searched over.
         loss: its name, whose ``properties/sweep/loss/<loss>.yaml`` is added; the model's own has
             none.
+        mixer: its name, whose ``properties/sweep/mixer/<mixer>.yaml`` is added.
 
     Raises:
         UsageError: there is no such space.
@@ -34,4 +35,4 @@ def search_space(
     from .space import default_space, to_ray
 
     check_ray()
-    return to_ray(default_space(sampler, model, loss))
+    return to_ray(default_space(sampler, model, loss, mixer))

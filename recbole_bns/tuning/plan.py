@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.adapters.loss_settings import loss_name
+from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.threads import AUTO
 from recbole_bns.runs.records import RunConfig
@@ -243,11 +244,12 @@ def _check_config(config: RunConfig, cpus: float) -> None:
 
 def _space(file: Any, config: RunConfig, search: str) -> Space:
     """The space in the user's file, or the shipped one; as a grid where one is asked for."""
-    model, chosen = str(config["model"]), Chosen(config["neg_sampler"], loss_name(config))
+    model = str(config["model"])
+    chosen = Chosen(config["neg_sampler"], loss_name(config), mixer_name(config))
     if file:
         space = space_of_file(str(file), model, chosen)
     else:
-        space = default_space(chosen.sampler, model, chosen.loss)
+        space = default_space(chosen.sampler, model, chosen.loss, chosen.mixer)
     _check_served(space, chosen)
     check_acting(space, config)
     return as_grid(space) if search == "grid" else space
@@ -275,14 +277,14 @@ def default_folder(flags: Mapping[str, Any]) -> Path:
     Raises:
         UsageError: a setting is not allowed.
     """
-    settings = {k: v for k, v in flags.items() if k in ("neg_sampler", "loss")}
+    settings = {k: v for k, v in flags.items() if k in ("neg_sampler", "loss", "mixer")}
     names = (flags.get("model"), flags.get("dataset"), flags.get("config_files"))
     recipe = make_recipe(*names, settings)
     return _folder(recipe, recipe.config())
 
 
 def _folder(recipe: Recipe, config: RunConfig) -> Path:
-    what = cell(config["neg_sampler"], loss_name(config))
+    what = cell(config["neg_sampler"], loss_name(config), mixer_name(config))
     return Path(f"runs/tune-{recipe.dataset}-{recipe.model}-{what}")
 
 

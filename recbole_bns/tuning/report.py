@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from recbole_bns.adapters.loss_settings import loss_name
+from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.files import write_text
 from recbole_bns.common.tables import draw
 from recbole_bns.runs.folder import settings_of
@@ -185,7 +186,7 @@ def best_yaml(plan: Plan, best: Record) -> str:
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
     names = {key.partition(".")[0] for key in plan.space}
     searched = {key: values.pop(key) for key in sorted(names & set(values))}
-    of = with_loss(config["neg_sampler"], loss_name(config))
+    of = with_loss(config["neg_sampler"], loss_name(config), mixer_name(config))
     head = (
         f"# Trial {best.trial} of `{plan.command}`, with {of}:\n"
         f"# validation {plan.metric} {value:.4f} in epoch {epoch}. What was searched:\n"
@@ -238,7 +239,7 @@ def trials_csv(plan: Plan, found: Mapping[str, Record]) -> str:
 def markdown(plan: Plan, found: Mapping[str, Record], best: Record, result: RunResult) -> str:
     """The table of trials, the effects, the winner's test and the command that repeats it."""
     config = plan.recipe.config(best.found)
-    of = with_loss(config["neg_sampler"], loss_name(config))
+    of = with_loss(config["neg_sampler"], loss_name(config), mixer_name(config))
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
     statuses = [record.status for record in found.values()]
     counts = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))

@@ -4,8 +4,8 @@ A space maps settings (dotted keys allowed) to one of ``{choice: [...]}``, ``{gr
 ``{uniform: [low, high]}``, ``{loguniform: [low, high]}``, ``{quniform: [low, high, step]}`` and
 ``{randint: [low, high]}``, whose ``high`` is left out as in Ray and NumPy.
 
-Sampler and loss may be searched over themselves; what is searched of their parameters all of them
-must take.
+Sampler, loss and mixer may be searched over themselves; what is searched of their parameters all of
+them must take.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_bns import losses
+from recbole_bns import losses, mixers
 from recbole_bns.adapters.keys import hint_for
 from recbole_bns.adapters.loss_settings import OF_A_LOSS, chosen_loss, posterior_params
+from recbole_bns.adapters.mixer_settings import chosen_mixer
 from recbole_bns.adapters.reads import known_keys
 from recbole_bns.adapters.sampler_settings import sampler_settings
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import as_mapping, defaults, depends_on, idle
 from recbole_bns.sampling import available, get, parse
-from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS, having
+from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, having
 from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml
@@ -86,14 +87,15 @@ def round_to(value: float, step: float) -> float:
 Space = dict[str, Dimension]
 
 
-def default_space(sampler: str, model: str, loss: str = OWN_LOSS) -> Space:
-    """The space of ``properties/sweep/<sampler>.yaml``, and of ``loss/<loss>.yaml`` beside it.
+def default_space(sampler: str, model: str, loss: str = OWN_LOSS, mixer: str = NO_MIXER) -> Space:
+    """The space of ``properties/sweep/<sampler>.yaml``, and of loss and mixer beside it.
 
     Where RecBole's model has no ``reg_weight`` of its own, its place is taken by ``weight_decay``;
-    the number of negatives is left out where the sampler's lists have a length of their own.
+    the number of negatives is left out where the sampler's lists have a length of their own, and
+    beside a mixer, whose number it is.
 
     Raises:
-        UsageError: there is no such sampler or loss, or no space for it.
+        UsageError: there is no such sampler, loss or mixer, or no space for it.
     """
     path = PROPERTIES / "sweep" / f"{sampler}.yaml"
     if not path.is_file():
@@ -105,18 +107,21 @@ def default_space(sampler: str, model: str, loss: str = OWN_LOSS) -> Space:
     content = read_yaml(path)
     content.pop("weight_decay" if has_reg_weight(model) else "reg_weight", None)
     if loss != OWN_LOSS:
-        content |= read_yaml(_space_of_loss(loss))
-        if has_own_length(sampler):
+        content |= read_yaml(_space_beside("loss", loss))
+        if has_own_length(sampler) or mixer != NO_MIXER:
             content.pop("neg_sample_num", None)
-    return read_space(content, str(path), model, Chosen(sampler, loss))
+    if mixer != NO_MIXER:
+        content |= read_yaml(_space_beside("mixer", mixer))
+    return read_space(content, str(path), model, Chosen(sampler, loss, mixer))
 
 
-def _space_of_loss(loss: str) -> Path:
-    path = PROPERTIES / "sweep" / "loss" / f"{loss}.yaml"
+def _space_beside(kind: str, name: str) -> Path:
+    """The file of a loss or a mixer."""
+    path = PROPERTIES / "sweep" / kind / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise UsageError(
-            f"sweep: there is no space for the loss '{loss}'{nearest(loss, known)}; allowed: "
+            f"sweep: there is no space for the {kind} '{name}'{nearest(name, known)}; allowed: "
             f"{', '.join(known)}, or a space of your own with --sweep=FILE."
         )
     return path
@@ -150,7 +155,7 @@ def read_space(content: Mapping[str, Any], where: str, model: str, chosen: Chose
         content: setting -> ``{kind: values}``.
         where: it comes from, for errors.
         model: whose settings they are.
-        chosen: sampler and loss, where they are not searched over.
+        chosen: sampler, loss and mixer, where they are not searched over.
 
     Raises:
         UsageError: unknown setting or kind, a range that is none, a value that the sampler or the
@@ -166,6 +171,7 @@ def read_space(content: Mapping[str, Any], where: str, model: str, chosen: Chose
     for key, known, extra in (
         ("neg_sampler", list(available()), NO_SAMPLER),
         ("loss", [*losses.available(), OWN_LOSS], OWN_LOSS),
+        ("mixer", [*mixers.available(), NO_MIXER], NO_MIXER),
     ):
         for name in space[key].values if key in space else ():
             if name not in {*known, extra}:
@@ -178,25 +184,31 @@ def read_space(content: Mapping[str, Any], where: str, model: str, chosen: Chose
 
 
 def _check_values(space: Space, chosen: Chosen, here: str) -> None:
-    """Make sure that each sampler and each loss takes what may be drawn for its parameters."""
+    """Make sure that each sampler, loss and mixer takes what may be drawn for its parameters."""
     for key, dimension in space.items():
         head, _, name = key.partition(".")
         if head not in MAPPINGS or not name:
             continue
         classes = _classes_of(head, space, chosen)
         if None in classes:
-            raise UsageError(
-                f"{here}: {key}: the model's own loss, loss '{OWN_LOSS}', has no parameters here; "
-                "name another one with --loss=NAME or in a choice of losses, or leave this out."
-            )
+            raise UsageError(f"{here}: {key}: {_WITHOUT[head]}, or leave this out.")
         for value, cls in product(dimension.probes, filter(None, classes)):
             parse(cls, {name: value}, f"{here}: {head}")
 
 
-def _classes_of(head: str, space: Space, chosen: Chosen) -> list[type[Any] | None]:
-    """The classes of the parameters in a setting, of all samplers or losses of a space.
+_WITHOUT = {
+    "loss_args": f"the model's own loss, loss '{OWN_LOSS}', has no parameters here; name another "
+    "one with --loss=NAME or in a choice of losses",
+    "mixer_args": f"mixer '{NO_MIXER}' has no parameters; name one with --mixer=NAME or in a "
+    "choice of mixers",
+}
+"""Setting -> why it has no parameters where nothing is named, and what to write."""
 
-    None stands for the model's own loss, which has none.
+
+def _classes_of(head: str, space: Space, chosen: Chosen) -> list[type[Any] | None]:
+    """The classes of the parameters in a setting, of all samplers, losses or mixers of a space.
+
+    None stands for the model's own loss, or no mixer, which have none.
     """
     if head == "neg_sampler_args":
         names = space["neg_sampler"].values if "neg_sampler" in space else (chosen.sampler,)
@@ -204,10 +216,13 @@ def _classes_of(head: str, space: Space, chosen: Chosen) -> list[type[Any] | Non
     if head == "loss_args":
         names = space["loss"].values if "loss" in space else (chosen.loss,)
         return [None if name == OWN_LOSS else losses.get(name).Params for name in names]
+    if head == "mixer_args":
+        names = space["mixer"].values if "mixer" in space else (chosen.mixer,)
+        return [None if name == NO_MIXER else mixers.get(name).Params for name in names]
     return [losses.PosteriorParams]
 
 
-MAPPINGS = ("neg_sampler_args", "loss_args", "loss_weight_args")
+MAPPINGS = ("neg_sampler_args", "loss_args", "loss_weight_args", "mixer_args")
 """Settings that hold parameters, which may be searched over."""
 
 
@@ -298,26 +313,38 @@ def check_acting(space: Space, config: Any) -> None:
 
 def _acts_with(key: str, space: Space, config: Any) -> tuple[str, str]:
     """With what a searched setting acts, where no trial has that, and how to set it."""
-    head, _, parameter = key.partition(".")
-    of_head = f"--{head}.KEY=VALUE"
-    searched, choice = "loss" in space, chosen_loss(config)
-    if head in OF_A_LOSS and choice is None and not searched:
+    head = key.partition(".")[0]
+    searched = "loss" in space or "mixer" in space
+    if head in OF_A_LOSS and not searched and chosen_loss(config) is None:
         return "a loss over many negatives", "--loss=NAME"
     one_sampler = "neg_sampler" not in space
     if head == "neg_sample_num" and one_sampler and has_own_length(config["neg_sampler"]):
         return "a sampler that draws as many as are asked for", "--neg_sampler=NAME"
-    if head == "neg_sampler_args" and one_sampler:
-        name, args, _ = sampler_settings(config)
-        return _idle_in(space, key, get(name).Params, args), of_head
-    if head == "loss_args" and parameter and choice and not searched:
-        return _idle_in(space, key, type(choice.params), as_mapping(choice.params)), of_head
     if head == "loss_weight_args":
         drawn = space["loss_weight"].values if "loss_weight" in space else (config["loss_weight"],)
         if "posterior" not in drawn:
             return "loss_weight posterior", "--loss_weight=posterior"
+    shared = _shared_by_trials(head, space, config)
+    return (_idle_in(space, key, *shared), f"--{head}.KEY=VALUE") if shared else ("", "")
+
+
+def _shared_by_trials(
+    head: str, space: Space, config: Any
+) -> tuple[type[Any], Mapping[str, Any]] | None:
+    """Class and values of the parameters in a setting; None where trials differ in the class."""
+    if head == "neg_sampler_args" and "neg_sampler" not in space:
+        name, args, _ = sampler_settings(config)
+        return get(name).Params, args
+    params = None
+    if head == "loss_args" and not {"loss", "mixer"} & set(space):
+        choice = chosen_loss(config)
+        params = choice and choice.params
+    elif head == "mixer_args" and "mixer" not in space:
+        mixer = chosen_mixer(config)
+        params = mixer and mixer.params
+    elif head == "loss_weight_args":
         params = posterior_params(config)
-        return _idle_in(space, key, type(params), as_mapping(params)), of_head
-    return "", ""
+    return None if params is None else (type(params), as_mapping(params))
 
 
 def _idle_in(space: Space, key: str, cls: type[Any], args: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ def test_the_examples_of_a_help_are_read(command, capsys):
     assert main(["help", command]) == 0
     text = capsys.readouterr().out
     examples = re.findall(rf"^(?:example:)? *recbole-bns {command} (.*[=-].*)$", text, re.MULTILINE)
-    assert len(examples) >= {"doctor": 0, "samplers": 0, "losses": 0}.get(command, 1)
+    assert len(examples) >= {"doctor": 0, "samplers": 0, "losses": 0, "mixers": 0}.get(command, 1)
     parser = import_module(f"recbole_bns.cli.{command}").parser()
     for example in examples:
         read = parser.read_open if command in {"run", "compare", "tune"} else parser.read
@@ -103,12 +103,12 @@ def test_the_version(words, capsys):
 def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["sampler"]) == 2
     assert capsys.readouterr().err == (
-        "recbole-bns: command: got 'sampler'; did you mean 'samplers'?; "
-        "allowed: run, compare, tune, report, prepare, predict, export, samplers, losses, doctor.\n"
+        f"recbole-bns: command: got 'sampler'; did you mean 'samplers'?; {ALLOWED}\n"
     )
 
 
-ALLOWED = "allowed: run, compare, tune, report, prepare, predict, export, samplers, losses, doctor."
+NAMES = "run, compare, tune, report, prepare, predict, export, samplers, losses, mixers, doctor"
+ALLOWED = f"allowed: {NAMES}."
 NO_COMMAND = [
     (["--verison"], f"command: got '--verison'; did you mean '--version'?; {ALLOWED}"),
     (["help", "comapre"], f"command: got 'comapre'; did you mean 'compare'?; {ALLOWED}"),

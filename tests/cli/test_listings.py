@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recbole_bns import losses
+from recbole_bns import losses, mixers
 from recbole_bns.cli import main
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available
@@ -84,6 +84,7 @@ def test_losses_explains_the_ones_that_are_named(capsys):
     [
         ("samplers", ["needs from the model"], available()),
         ("losses", ["similarity", "log q"], losses.available()),
+        ("mixers", ["sampler", "loss"], mixers.available()),
     ],
 )
 def test_a_markdown_table(command, columns, classes, capsys):

@@ -1,4 +1,4 @@
-"""A package of somebody else, built as a wheel, brings a sampler and a loss, and checks them."""
+"""A package of somebody else, built as a wheel: its sampler, loss and mixer, and their checks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ second = "their_samplers"
 [project.entry-points."recbole_bns.losses"]
 squared = "their_losses:Squared"
 
+[project.entry-points."recbole_bns.mixers"]
+halfway = "their_mixers:Halfway"
+
 [tool.setuptools]
-py-modules = ["their_samplers", "their_losses"]
+py-modules = ["their_samplers", "their_losses", "their_mixers"]
 """,
     "their_samplers.py": '''
 from dataclasses import dataclass
@@ -74,9 +77,36 @@ class Squared(Loss):
         gaps = (self.params.margin - batch.pos.unsqueeze(1) + batch.neg).relu()
         return batch.terms(gaps**2).sum(1) / batch.neg.shape[1]
 ''',
+    "their_mixers.py": '''
+from dataclasses import dataclass
+
+import torch
+
+from recbole_bns.mixers import Made, Mixer, param
+
+
+@dataclass(frozen=True)
+class HalfwayParams:
+    candidate_num: int = param(8, "M, candidates of a negative", low=1)
+
+
+class Halfway(Mixer):
+    """Halfway from the hardest to the positive."""
+
+    name, idea, paper = "halfway", "halfway from hardest to positive", "their own"
+    Params = HalfwayParams
+
+    def forward(self, batch):
+        ids = [batch.hardest(layer) for layer in range(batch.layer_num)]
+        vectors = [
+            (batch.vectors(layer, each) + batch.positives[layer].unsqueeze(1)) / 2
+            for layer, each in enumerate(ids)
+        ]
+        return Made(tuple(vectors), torch.stack(ids, 2))
+''',
     "test_theirs.py": """
 from recbole_bns.cli import main
-from recbole_bns.testing import LossContract, SamplerContract
+from recbole_bns.testing import LossContract, MixerContract, SamplerContract
 
 
 class TestSecond(SamplerContract):
@@ -88,9 +118,16 @@ class TestSquared(LossContract):
     args = {"margin": 2.0}
 
 
-def test_the_loss_is_listed(capsys):
+class TestHalfway(MixerContract):
+    name = "halfway"
+    args = {"candidate_num": 4}
+
+
+def test_loss_and_mixer_are_listed(capsys):
     assert main(["losses"]) == 0
     assert "squared" in capsys.readouterr().out
+    assert main(["mixers"]) == 0
+    assert "halfway" in capsys.readouterr().out
 """,
 }
 
@@ -123,6 +160,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ((), 1),
         pytest.param(("--loss=squared", "--loss_args.margin=2"), 16, marks=pytest.mark.slow),
+        pytest.param(("--loss=squared", "--mixer=halfway"), 1, marks=pytest.mark.slow),
     ],
 )
 def test_they_are_known_and_train(
@@ -149,6 +187,7 @@ def test_they_are_known_and_train(
     assert result["neg_sample_num"] == number
     settings = (tmp_path / "run" / "settings.yaml").read_text(encoding="utf-8")
     assert ("loss: squared" in settings) is bool(loss)
+    assert ("mixer: halfway" in settings) is ("--mixer=halfway" in loss)
 
 
 @pytest.mark.process

@@ -191,6 +191,7 @@ def test_the_sets_hold_what_they_held() -> None:
         "neg_sampler_args",
         "loss_args",
         "loss_weight_args",
+        "mixer_args",
         "eval_args",
     }
     assert "nproc" in ours()

@@ -155,6 +155,11 @@ IN_BATCH = {"neg_sampler": "inbatch", "reg_weight": 0.02, "train_batch_size": 10
         ("LightGCN", {**IN_BATCH, "loss": "slk", "loss_args.refresh_every": 1}),
         pytest.param(
             "BPR",
+            {**SRNS, "mixer": "dens", "mixer_args.candidate_num": 3, "reg_weight": 0.02},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "BPR",
             {**IN_BATCH, "loss": "bce", "loss_weight": "posterior"},
             marks=pytest.mark.slow,
         ),

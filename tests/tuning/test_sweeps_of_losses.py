@@ -193,3 +193,59 @@ def test_there_is_no_space_without_a_loss() -> None:
     space = {"loss_args": {"temperature": {"choice": [1]}}}
     with pytest.raises(UsageError, match=r"loss_args\.temperature: no such parameter"):
         read_space(space, "here", "BPR", Chosen("dns", "bpr"))
+
+
+# --- Mixers ------------------------------------------------------------------------------------
+
+
+def test_a_sweep_over_a_mixer_is_named_after_it(settings: Settings) -> None:
+    plan = plan_of(settings, "--neg_sampler=rns", "--mixer=dens")
+    assert plan.out == Path("runs/tune-tiny-BPR-rns+kpair+dens")
+    assert {"mixer_args.gamma", "mixer_args.warmup"} <= set(plan.space)
+    found: dict[str, Any] = {key: d.probes[-1] for key, d in plan.space.items()}
+    config = plan.recipe.config(found)
+    assert (config["loss"], config["mixer"], config["neg_sample_num"]) == ("kpair", "dens", 1)
+    assert config["mixer_args"]["gamma"] == found["mixer_args.gamma"]
+    folder = make_plan({"mixer": "dens"}, "", resume=False).out
+    assert folder == Path("runs/tune-ml-100k-LightGCN-rns+kpair+dens")
+
+
+BAD_OF_MIXERS = [
+    ("mixer: {choice: [dens, dnes]}", "", "mixer: got 'dnes'; did you mean"),
+    ("mixer_args.gamma: {choice: [1]}", "", "mixer 'none' has no parameters; name one with --mix"),
+    ("mixer_args.gama: {choice: [1]}", "--mixer=dens", "did you mean 'gamma'?"),
+    ("mixer: {choice: [dens, dins]}\nmixer_args.gamma: {choice: [1]}", "", "gamma: no such para"),
+    (
+        "mixer_args.alpha: {choice: [0.2]}",
+        "--mixer=dens",
+        "it acts only with selection constant; leave it out, or set that with --mixer_args.KEY=VAL",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words", "sentence"), BAD_OF_MIXERS, ids=lambda v: v[:40])
+def test_what_acts_with_no_mixer_is_refused(
+    settings: Settings, tmp_path: Path, text: str, words: str, sentence: str
+) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        plan_of(settings, "--neg_sampler=rns", f"--sweep={file}", *words.split())
+    assert sentence in str(error.value)
+
+
+def test_the_mixer_itself_may_be_searched_over(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(
+        "mixer: {choice: [mixgcf, dins]}\nmixer_args: {candidate_num: {choice: [4, 8]}}\n",
+        encoding="utf-8",
+    )
+    plan = plan_of(settings, "--neg_sampler=rns", f"--sweep={file}")
+    config = plan.recipe.config({"mixer": "dins", "mixer_args": {"candidate_num": 8}})
+    assert (config["loss"], config["mixer"]) == ("kpair", "dins")
+    assert config["mixer_args"] == {"candidate_num": 8, "alpha": 0.5}
+
+
+def test_there_is_no_space_without_a_mixer() -> None:
+    with pytest.raises(UsageError, match="no space for the mixer 'dnes'; did you mean"):
+        default_space("rns", "BPR", "kpair", "dnes")
