@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from recbole_bns.common.errors import UsageError, nearest
 
-from .parser import Parser
+from .parser import Parser, choice
 
 STUDIES = {"noise": "false negatives planted before samplers (SRNS, section 4.2)"}
 
@@ -20,21 +20,22 @@ hold figures, tables and numbers.
 
 examples:
   recbole-bns study noise
-  recbole-bns study noise --samplers=srns-off,srns-growing,dns --sigmas=0,1 --seeds=1 --epochs=20
+  recbole-bns study noise --samplers=srns-off,srns-growing,dns --sigmas=0,1 --seeds=1
   recbole-bns study noise --paper --png=figures"""
 
 
 def parser() -> Parser:
     """The flags of ``study noise`` that are no settings, and its help."""
     made = Parser(
-        "study noise",
-        "Plant false negatives, a share sigma of held-out records, before samplers; test metrics\n"
-        "by sigma and by epoch, and what the scores of false and true negatives are like.\n"
+        "study",
+        "noise: plant false negatives, a share sigma of held-out records, before samplers; test\n"
+        "metrics by sigma and by epoch, and what scores of false and true negatives are like.\n"
         "--model (BPR), --dataset (ml-100k: ratings of 4 and 5, random 4:1), --KEY=VALUE as in\n"
         "run, for all rows; --dns.KEY for a parameter of a sampler.",
         AFTER,
         usage=False,
     )
+    made.add("study", "which one", metavar="noise", nargs="?", type=choice(list(STUDIES)))
     made.add("--model", "as in run (default: BPR)", metavar="NAME")
     made.add("--dataset", "as in run (default: ml-100k)", metavar="NAME")
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")

@@ -104,9 +104,9 @@ def check_held(jobs: Sequence[Job]) -> None:
             continue
         held, asked = (_flat(each) for each in (journal.read(job.journal), job.record))
         for key in sorted(asked):
-            if held.get(key) != asked[key]:
+            if key in held and held[key] != asked[key]:  # else it is younger than the run
                 raise UsageError(
-                    f"--out: '{job.journal}' was trained with {key} {held.get(key)!r}, got "
+                    f"--out: '{job.journal}' was trained with {key} {held[key]!r}, got "
                     f"{asked[key]!r}; go on with the old value, or name another folder with "
                     "--out=DIR."
                 )
