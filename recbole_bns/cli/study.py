@@ -39,7 +39,7 @@ def parser() -> Parser:
     made.add("--model", "as in run (default: BPR)", metavar="NAME")
     made.add("--dataset", "as in run (default: ml-100k)", metavar="NAME")
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
-    made.add("--samplers", "rows (default: srns-off,srns-growing,dns,bns)", metavar="A,B,C")
+    made.add("--samplers", "rows (default: srns-off,srns-growing,dns)", metavar="A,B,C")
     made.add("--variants", "more rows, as in compare", metavar="FILE.yaml")
     made.add("--sigmas", "shares that are available (default: 0,0.5,1)", metavar="A,B,C")
     made.add("--share", "share of the test records that is planted (default: 0.5)", metavar="F")

@@ -29,7 +29,7 @@ REFERENCE = "rns"
 ALPHA = 10.0
 """Weight of the standard deviation in SRNS's program for this study."""
 
-DEFAULT: Settings = {"samplers": "srns-off,srns-growing,dns,bns", "sigmas": "0,0.5,1", "seeds": 2}
+DEFAULT: Settings = {"samplers": "srns-off,srns-growing,dns", "sigmas": "0,0.5,1", "seeds": 2}
 PAPER: Settings = {
     "samplers": "srns-off,srns-flat,srns-growing,srns-falling,dns,bns",
     "sigmas": "0,0.2,0.4,0.6,0.8,1",
@@ -45,7 +45,7 @@ SETTINGS: Settings = {
     "tuned": False,
 }
 BY_LENGTH: dict[bool, Settings] = {
-    False: {"epochs": 40, "learning_rate": 0.005},
+    False: {"epochs": 32, "learning_rate": 0.005},
     True: {"epochs": 400, "learning_rate": 0.001},
 }
 """Of a short study, and of one of the paper's length."""
