@@ -236,7 +236,7 @@ class SRNS(NegativeSampler, Plantable):
             vectors = scorer.users, scorer.items
             keys = new_key(self.generator), new_key(self.generator)
             rest = self.params.new_num, self.memory, users
-            memory_kernels.redraw(vectors, self.params.tau, keys, self.catalogue, *rest)
+            memory_kernels.redraw(vectors, self.params.tau, keys, self.proposal.catalogue, *rest)
             return
         new = self.proposal.draw(
             users, self.params.new_num, self.generator, distinct=True, by_user=True
