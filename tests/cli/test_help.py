@@ -100,15 +100,19 @@ def test_the_version(words, capsys):
     assert capsys.readouterr().out == f"recbole-bns {recbole_bns.__version__}\n"
 
 
+ALLOWED = (
+    "allowed: run, compare, tune, study, report, prepare, predict, export, samplers, losses, "
+    "doctor."
+)
+
+
 def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["sampler"]) == 2
     assert capsys.readouterr().err == (
-        "recbole-bns: command: got 'sampler'; did you mean 'samplers'?; "
-        "allowed: run, compare, tune, study, report, prepare, predict, export, samplers, losses, doctor.\n"
+        f"recbole-bns: command: got 'sampler'; did you mean 'samplers'?; {ALLOWED}\n"
     )
 
 
-ALLOWED = "allowed: run, compare, tune, study, report, prepare, predict, export, samplers, losses, doctor."
 NO_COMMAND = [
     (["--verison"], f"command: got '--verison'; did you mean '--version'?; {ALLOWED}"),
     (["help", "comapre"], f"command: got 'comapre'; did you mean 'compare'?; {ALLOWED}"),
