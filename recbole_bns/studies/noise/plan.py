@@ -49,6 +49,7 @@ BY_LENGTH: dict[bool, Settings] = {
     True: {"epochs": 400, "learning_rate": 0.001},
 }
 """Of a short study, and of one of the paper's length."""
+DATA = "ml-100k"
 ML_100K: Settings = {
     "load_col": {"inter": ["user_id", "item_id", "rating"]},
     "val_interval": {"rating": "[4,inf)"},
@@ -173,20 +174,18 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     in_files = merge({}, {k: v for path in files or [] for k, v in read_yaml(path).items()})
     _refuse_fixed({**in_files, **rest})
     asked = {key: rest.pop(key, value) for key, value in (PAPER if paper else DEFAULT).items()}
-    share = _share("share", rest.pop("share", 0.5), 0.5)
-    jobs = read_jobs(rest.pop("jobs", None))
-    model, dataset = model or in_files.get("model", "BPR"), dataset or in_files.get("dataset")
-    dataset = dataset or "ml-100k"
-    given = {**SETTINGS, **BY_LENGTH[paper], **(ML_100K if dataset == "ml-100k" else {})}
-    settings = {k: v for k, v in given.items() if not _says(k, {**in_files, **rest})}
+    sigmas, seeds = _sigmas(asked["sigmas"]), read_seeds(asked["seeds"])
+    share, jobs = _share("share", rest.pop("share", 0.5), 0.5), read_jobs(rest.pop("jobs", None))
+    dataset = dataset or in_files.get("dataset", DATA)
+    settings = {**SETTINGS, **BY_LENGTH[paper], **(ML_100K if dataset == DATA else {})}
+    settings = {k: v for k, v in settings.items() if not _says(k, {**in_files, **rest})}
     epochs = {**in_files, **settings, **rest}["epochs"]
     rows, own, more = _rows(asked["samplers"], rest, epochs if isinstance(epochs, int) else 1)
+    model = model or in_files.get("model", "BPR")
     words = Words(model, dataset, files, {**settings, **more, **FIXED}, own)
-    seeds = read_seeds(asked["seeds"])
     config = _checked(words, rows, seeds[0])
     check_files(config)
     folder = Path(out or f"runs/noise-{config['dataset']}-{config['model']}")
-    sigmas = _sigmas(asked["sigmas"])
     names = tuple(row.name for row in rows)
     return Plan(words, names, sigmas, seeds, share, jobs, folder, png and Path(png), config)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from recbole_bns.sampling import Catalogue, NegativeSampler
 from recbole_bns.sampling.planted import Plantable, Planted
 from recbole_bns.training.loaders import loaders
 from recbole_bns.training.train import core_of, make_trainer
-from recbole_bns.training.trainer import Watch
+from recbole_bns.training.trainer import TrainerMixin, Watch
 
 from . import scores
 
@@ -48,19 +49,32 @@ def train(job: Job) -> dict[str, Any]:
     parts = open_data(config).parts
     job.folder.mkdir(parents=True)
     config["checkpoint_dir"] = str(job.folder)
-    with quiet(), (job.folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table:
+    held_out = pairs_of([parts["test"]]).to(config["device"])
+    false, available = chosen(held_out, job.record)
+    with quiet():
         made = loaders(config, {phase: parts[phase] for phase in ("train", "test")})
         core = core_of(made["train"])
         assert core is not None
-        held_out = pairs_of([parts["test"]]).to(core.catalogue.device)
-        false, available = chosen(held_out, job.record)
-        if job.record["sigma"] is not None:
+        planted = job.record["sigma"] is not None
+        if planted:
             plant(core, held_out, available, job.record["seed"])
         trainer = make_trainer(config, made["train"], job.folder)
+        columns = made["train"]._sampler.columns
+        look = None if planted else Look(trainer.model, columns, core.catalogue, false, job)
+        _fit(trainer, made, job.folder, look)
+    return {
+        "evaluations": [[report.epoch, report.valid_result] for report in trainer.reports],
+        "planted": false.shape[1],
+        "available": available.shape[1],
+        "versions": versions(),
+        **({"figures": look.found} if look is not None else {}),
+    }
+
+
+def _fit(trainer: TrainerMixin, made: Mapping[str, Any], folder: Path, look: Look | None) -> None:
+    """Train, with a test and, where asked for, a look after each epoch, and ``epochs.csv``."""
+    with (folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table:
         write = epochs_table(table, lambda report: None, trainer.reports)
-        look = None
-        if job.record["sigma"] is None:
-            look = Look(trainer.model, made["train"]._sampler.columns, core.catalogue, false, job)
 
         def tell(report: EpochReport) -> None:
             write(report)
@@ -70,13 +84,6 @@ def train(job: Job) -> dict[str, Any]:
         watch = Watch(after_epoch=tell)
         with closing(trainer.tensorboard):
             trainer.fit(made["train"], made["test"], verbose=False, saved=False, watch=watch)
-    return {
-        "evaluations": [[report.epoch, report.valid_result] for report in trainer.reports],
-        "planted": false.shape[1],
-        "available": available.shape[1] if job.record["sigma"] is not None else 0,
-        "versions": versions(),
-        **({"figures": look.found} if look is not None else {}),
-    }
 
 
 def chosen(held_out: Tensor, record: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
