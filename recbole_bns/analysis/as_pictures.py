@@ -94,6 +94,10 @@ def _lines(axes: Any, table: pd.DataFrame, chart: Chart) -> dict[str, Any]:
         if line.empty:
             continue
         style = style_of(number)
+        if chart.banded:
+            axes.fill_between(
+                line["x"], line["low"], line["high"], color=style.colour, alpha=0.15, linewidth=0
+            )
         drawn[name] = axes.plot(
             line["x"],
             line["y"],

@@ -21,7 +21,8 @@ class Chart:
         name: of its file.
         title: what it shows.
         sentence: how to read it.
-        table: columns panel, series, x and y; of a surface also z.
+        table: columns panel, series, x and y; of a surface also z; of lines with a band around
+            them also low and high.
         x: name and unit of the horizontal axis; of all panels, or a panel's own.
         y: likewise of the vertical axis.
         z: of the colours of a surface; "" where there is none.
@@ -50,6 +51,11 @@ class Chart:
     def series(self) -> list[str]:
         """Names of the legend in order."""
         return list(dict.fromkeys(self.table["series"]))
+
+    @property
+    def banded(self) -> bool:
+        """Whether its lines have bands around them."""
+        return {"low", "high"} <= set(self.table.columns)
 
     def axis(self, which: str, panel: str) -> str:
         """Name of the ``x`` or ``y`` axis of a panel."""

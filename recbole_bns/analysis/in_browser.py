@@ -65,9 +65,30 @@ def _lines(table: pd.DataFrame, chart: Chart, first: bool) -> list[Any]:
     traces = []
     for number, name in enumerate(chart.series):
         line = table[table["series"] == name]
-        if not line.empty:
-            traces.append(_line(line, chart, name, style_of(number), first))
+        if line.empty:
+            continue
+        if chart.banded:
+            traces.append(_band(line, name, style_of(number)))
+        traces.append(_line(line, chart, name, style_of(number), first))
     return traces
+
+
+def _band(line: pd.DataFrame, name: str, style: Style) -> Any:
+    """The area between ``low`` and ``high`` of a series."""
+    backwards = line.iloc[::-1]
+    return go.Scatter(
+        x=[*line["x"], *backwards["x"]],
+        y=[*line["high"], *backwards["low"]],
+        fill="toself",
+        fillcolor=style.colour,
+        opacity=0.15,
+        line={"width": 0},
+        mode="lines",
+        name=f"{name}: band",
+        legendgroup=name,
+        showlegend=False,
+        hoverinfo="skip",
+    )
 
 
 def _line(line: pd.DataFrame, chart: Chart, name: str, style: Style, in_legend: bool) -> Any:

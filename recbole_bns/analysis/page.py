@@ -6,7 +6,7 @@ What stands on it is put together here, as plain values; ``page.html.j2`` has it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,10 +62,59 @@ class Numbers:
     note: str
 
 
+@dataclass(frozen=True)
+class Page:
+    """What stands on a page.
+
+    Attributes:
+        subject: what was trained on what.
+        runs: how many runs it is of.
+        command: that asked for it, or "".
+        settings: what was run, a line a row.
+        versions: of packages.
+        metrics: tables of test metrics.
+        charts: that are shown, and what cannot be.
+        comparisons: folders, and the commands that made them.
+        tests: tables of tests.
+    """
+
+    subject: str
+    runs: int
+    command: str
+    settings: pd.DataFrame
+    versions: Mapping[str, str]
+    metrics: Sequence[Numbers]
+    charts: Charts
+    comparisons: Sequence[tuple[str, str]] = ()
+    tests: Sequence[Numbers] = ()
+
+    def html(self) -> str:
+        """The page as HTML."""
+        missing = [sentence for sentence in self.charts.missing if sentence]
+        return template().render(
+            subject=self.subject,
+            runs=self.runs,
+            written=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+            command=self.command,
+            contents=contents_of(self.charts, bool(self.tests), bool(missing)),
+            settings={
+                "columns": list(self.settings.columns),
+                "rows": self.settings.to_numpy().tolist(),
+            },
+            comparisons=self.comparisons,
+            versions=", ".join(f"{name} {version}" for name, version in self.versions.items()),
+            metrics=self.metrics,
+            tests=self.tests,
+            figures=[{"of": chart, "drawn": drawn(chart)} for chart in self.charts.found],
+            missing=missing,
+            plotly=plotly_script(),
+        )
+
+
 def write_report(
     runs: Sequence[RunData], path: str | Path, charts: Charts | None = None, command: str = ""
 ) -> None:
-    """Write the page; it appears whole or not at all.
+    """Write the page of some runs; it appears whole or not at all.
 
     Args:
         runs: of :func:`.rows.read_runs`.
@@ -76,11 +125,25 @@ def write_report(
     Raises:
         UsageError: plotly or jinja2 is not installed, or the file cannot be written.
     """
+    write_page(path, lambda: page(runs, charts or charts_of(runs), command))
+
+
+def write_page(path: str | Path, make: Callable[[], str], asked_by: str = "report") -> None:
+    """Write a page; it appears whole or not at all.
+
+    Args:
+        path: of the HTML file.
+        make: makes the page.
+        asked_by: the command that asks for it.
+
+    Raises:
+        UsageError: plotly or jinja2 is not installed, or the file cannot be written.
+    """
     try:
-        text = page(runs, charts or charts_of(runs), command)
+        text = make()
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"report: it needs the package '{error.name}', which is not installed; "
+            f"{asked_by}: it needs the package '{error.name}', which is not installed; "
             f"pip install {error.name}."
         ) from error
     try:
@@ -91,26 +154,19 @@ def write_report(
 
 
 def page(runs: Sequence[RunData], charts: Charts, command: str = "") -> str:
-    """The page as HTML."""
+    """The page of some runs as HTML."""
     comparisons = comparisons_of(runs)
-    tests = [table for each in comparisons if (table := tests_of(each, runs))]
-    missing = [sentence for sentence in charts.missing if sentence]
-    settings = settings_table(runs)
-    return template().render(
+    return Page(
         subject=subject_of(runs),
         runs=len(runs),
-        written=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         command=command,
-        contents=contents_of(charts, bool(tests), bool(missing)),
-        settings={"columns": list(settings.columns), "rows": settings.to_numpy().tolist()},
-        comparisons=[(shown(each.folder), each.command) for each in comparisons],
-        versions=", ".join(f"{name} {version}" for name, version in versions_of(runs).items()),
+        settings=settings_table(runs),
+        versions=versions_of(runs),
         metrics=[metrics_of(data, table) for data, table in by_data(runs).items()],
-        tests=tests,
-        figures=[{"of": chart, "drawn": drawn(chart)} for chart in charts.found],
-        missing=missing,
-        plotly=plotly_script(),
-    )
+        charts=charts,
+        comparisons=[(shown(each.folder), each.command) for each in comparisons],
+        tests=[table for each in comparisons if (table := tests_of(each, runs))],
+    ).html()
 
 
 def template() -> Template:

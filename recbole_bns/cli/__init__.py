@@ -21,6 +21,7 @@ COMMANDS = {
     "run": ("[FLAGS]", "train and test a model"),
     "compare": ("", "samplers side by side, over seeds"),
     "tune": ("", "search hyper-parameters with Ray Tune"),
+    "study": ("noise", "a paper's question, with figures"),
     "report": ("DIR", "a page of what runs did"),
     "prepare": ("NAME", "data files from their originals"),
     "predict": ("", "recommendations of a trained model"),

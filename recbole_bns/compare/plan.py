@@ -202,9 +202,9 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     asked = (rest.pop("samplers", None), rest.pop("losses", None))
     mixer = flags.get("mixer", in_files.get("mixer"))
     rows = read_rows(*asked, variants, in_files.get("loss"), mixer)
-    seeds = _seeds(rest.pop("seeds", 5))
+    seeds = read_seeds(rest.pop("seeds", 5))
     reference = reference_of(rest.pop("reference", None), rows)
-    jobs = _jobs(rest.pop("jobs", None))
+    jobs = read_jobs(rest.pop("jobs", None))
     _check_heads(flags, rows)
     settings, own = split(rest, rows)
     _check_parameters(settings, rows, str(model or in_files.get("model") or DEFAULT_MODEL))
@@ -232,7 +232,12 @@ def _config_of_first(words: Words, rows: Sequence[Row], seed: int) -> BNSConfig:
     return config
 
 
-def _jobs(value: Any) -> int | None:
+def read_jobs(value: Any) -> int | None:
+    """``--jobs``: None where nothing is said.
+
+    Raises:
+        UsageError: no integer from 1.
+    """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise UsageError(f"--jobs: got {value!r}, allowed is an integer >= 1.")
     return value
@@ -267,7 +272,12 @@ def _named_after(row: Row) -> Iterator[None]:
         raise UsageError(text) from error
 
 
-def _seeds(value: Any) -> tuple[int, ...]:
+def read_seeds(value: Any) -> tuple[int, ...]:
+    """``--seeds``: a number of seeds from 1, or the seeds themselves.
+
+    Raises:
+        UsageError: neither.
+    """
     several = isinstance(value, list) or (isinstance(value, str) and "," in value)
     words = value if isinstance(value, list) else str(value).split(",")
     try:

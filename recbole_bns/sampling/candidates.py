@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,11 @@ from recbole_bns.common.errors import UsageError
 
 from .base import NegativeSampler
 from .capabilities import ALL
+from .planted import Plantable
 from .scoring import Scorer
 
 
-class ProposingSampler(NegativeSampler):
+class ProposingSampler(NegativeSampler, Plantable):
     """Draws candidates; a subclass writes :meth:`pick`.
 
     Its ``Params`` hold ``candidate_num`` and ``replacement``.
@@ -30,6 +32,20 @@ class ProposingSampler(NegativeSampler):
                 f"neg_sampler_args.candidate_num: got {wanted}, but the data set has only "
                 f"{available} items; allowed is 1 to {available}."
             )
+
+    @classmethod
+    def unplantable(cls, params: Any) -> str:
+        """Among all items nothing can be planted, nor where no second candidate is to choose from.
+
+        A planted item is the first candidate of a positive's first negative; a warm-up, which draws
+        without candidates, has none. See :meth:`.Plantable.unplantable`.
+        """
+        if params.candidate_num in (1, ALL):
+            return (
+                f"neg_sampler_args.candidate_num: got {params.candidate_num}, with which a planted "
+                "item would be every negative, or as likely as any other; allowed is a number >= 2"
+            )
+        return ""
 
     @abstractmethod
     def pick(self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
@@ -74,6 +90,8 @@ class ProposingSampler(NegativeSampler):
             return self._propose_all(users, n)
         distinct = n > 1 or not self.params.replacement
         drawn = self.proposal.draw(users, m * n, self.generator, distinct=distinct)
+        if self.planted is not None:
+            drawn = self.planted.among(users, drawn)
         return drawn.view(-1, m, n).transpose(1, 2)
 
     def _propose_all(self, users: Tensor, n: int) -> Tensor:

@@ -100,6 +100,12 @@ def test_the_version(words, capsys):
     assert capsys.readouterr().out == f"recbole-bns {recbole_bns.__version__}\n"
 
 
+ALLOWED = (
+    "allowed: run, compare, tune, study, report, prepare, predict, export, samplers, losses, "
+    "doctor."
+)
+
+
 def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["sampler"]) == 2
     assert capsys.readouterr().err == (
@@ -107,8 +113,6 @@ def test_an_unknown_command_is_named_with_the_nearest(capsys):
     )
 
 
-NAMES = "run, compare, tune, report, prepare, predict, export, samplers, losses, mixers, doctor"
-ALLOWED = f"allowed: {NAMES}."
 NO_COMMAND = [
     (["--verison"], f"command: got '--verison'; did you mean '--version'?; {ALLOWED}"),
     (["help", "comapre"], f"command: got 'comapre'; did you mean 'compare'?; {ALLOWED}"),

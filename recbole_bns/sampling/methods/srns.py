@@ -4,7 +4,7 @@ Each user keeps a memory M_u of S1 items. For a positive i::
 
     P_pos(k | u, i) = sigmoid(r_uk - r_ui)                                   (Eq. 1)
     choose   argmax over k in M_u of P_pos + alpha_t · std_5[P_pos]           (Eq. 4)
-    alpha_t  = alpha · min(t / T0, 1), t the epoch                            warm-up
+    alpha_t  = alpha · min(t / T0, 1), t the epoch, or a schedule over t      warm-up
     update   M_u <- S1 of M_u and S2 uniform new items, without replacement,
              with probability ∝ exp(r_uk / tau)                               (Eq. 3)
 
@@ -40,12 +40,13 @@ import torch
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import Above, param
+from recbole_bns.common.params import Above, Schedule, param
 
 from ..base import NegativeSampler
 from ..capabilities import Negatives, Requirement, Scores, ScoresBetweenBatches
 from ..kernels import memory as memory_kernels
 from ..peers import Peers
+from ..planted import Plantable, Planted
 from ..registry import register
 from ..scoring import FactorScorer, Scorer
 from ..streams import new_key, softmax_keys, uniforms
@@ -62,10 +63,11 @@ class SRNSParams:
 
     memory_num: int = param(20, "S1, items in each user's memory", low=1)
     new_num: int = param(20, "S2, uniform new items an update", low=0)
-    alpha: float = param(
+    alpha: float | Schedule = param(
         1.0,
         "weight of the standard deviation",
         low=0,
+        schedule=True,
         when={"memory_num": Above(1), "pick": "value"},
     )
     warmup_epochs: int = param(
@@ -109,7 +111,7 @@ memory_keys = softmax_keys
 
 
 @register
-class SRNS(NegativeSampler):
+class SRNS(NegativeSampler, Plantable):
     """Hard and fluctuating items of a memory that each user keeps."""
 
     name = "srns"
@@ -168,12 +170,24 @@ class SRNS(NegativeSampler):
         between = ScoresBetweenBatches(hint="srns with neg_sampler_args.alpha: 0")
         return Scores(), between, Negatives()
 
+    def plant(self, planted: Planted) -> None:
+        """Fill the memories without held-out items; see :meth:`.Plantable.plant`.
+
+        In each batch the last place of a user's memory is a planted item's. It is not kept: the
+        update is of the memory that chance has filled.
+        """
+        super().plant(planted)
+        users, size = self.memory.shape
+        every = torch.arange(users, device=self.memory.device)
+        self.memory = self.proposal.draw(every, size, self.generator, distinct=True)
+
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:
         """Draw ``(B, n)`` negatives; see :meth:`NegativeSampler.sample`."""
         assert scorer is not None, "srns needs a scorer"
         params = self.params
-        value = self._values(users, items, scorer)
-        memory = self.memory[users]
+        table = self.memory if self.planted is None else self.planted.within(self.memory)
+        value = self._values(users, items, table, scorer)
+        memory = table[users]
         size = min(n, value.shape[1])
         best = value.topk(size, 1).indices if n > 1 else value.argmax(1, keepdim=True)
         chosen = memory.gather(1, best)
@@ -186,30 +200,34 @@ class SRNS(NegativeSampler):
 
     @property
     def alpha(self) -> float:
-        """alpha_t of the running epoch."""
+        """alpha_t of the running epoch; a schedule has no warm-up."""
+        if isinstance(self.params.alpha, Schedule):
+            return self.params.alpha.at(self.epoch)
         alpha, warmup = float(self.params.alpha), int(self.params.warmup_epochs)
         return alpha * (min(self.epoch / warmup, 1.0) if warmup else 1.0)
 
-    def _values(self, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
-        """What decides, of the users' memories (B, S1): ``P_pos + alpha · std``, or chance."""
+    def _values(self, users: Tensor, items: Tensor, table: Tensor, scorer: Scorer) -> Tensor:
+        """What decides, of the users' memories, rows of ``table`` (U, S1): (B, S1).
+
+        ``P_pos + alpha · std``, or chance.
+        """
         if self.params.pick == "uniform":
-            return self._chance(users, scorer)
+            return self._chance(users, table[users], scorer)
         alpha = self.alpha if len(self.user_history) > 1 else 0.0
         if isinstance(scorer, FactorScorer) and scorer.compiled:
             vectors = scorer.users, scorer.items
             none = scorer.users[:, None][:, :0], scorer.items[:, None][:, :0]
             history = self._by_id() if alpha else none
-            return memory_kernels.values(vectors, history, alpha, self.memory, users, items)
-        memory = self.memory[users]
+            return memory_kernels.values(vectors, history, alpha, table, users, items)
+        memory = table[users]
         scores = scorer.pairs(users, torch.cat((items.unsqueeze(1), memory), 1))
         value = positive_probability(scores[:, :1], scores[:, 1:])
         if alpha:
             value = selection_value(value, self._deviation(users, items, memory), alpha)
         return _last(value, ~scores[:, 1:].isfinite(), memory)
 
-    def _chance(self, users: Tensor, scorer: Scorer) -> Tensor:
-        """Random numbers (B, S1), those of items without a usable score last."""
-        memory = self.memory[users]
+    def _chance(self, users: Tensor, memory: Tensor, scorer: Scorer) -> Tensor:
+        """Random numbers for memories (B, S1), those of items without a usable score last."""
         place = torch.arange(memory.numel(), device=users.device).view(memory.shape)
         numbers = uniforms(new_key(self.generator), place)
         return _last(numbers, ~scorer.pairs(users, memory).isfinite(), memory)
@@ -240,7 +258,7 @@ class SRNS(NegativeSampler):
             vectors = scorer.users, scorer.items
             keys = new_key(self.generator), new_key(self.generator)
             rest = self.params.new_num, self.memory, users
-            memory_kernels.redraw(vectors, self.params.tau, keys, self.catalogue, *rest)
+            memory_kernels.redraw(vectors, self.params.tau, keys, self.proposal.catalogue, *rest)
             return
         new = self.proposal.draw(
             users, self.params.new_num, self.generator, distinct=True, by_user=True
