@@ -129,13 +129,13 @@ class BNSConfig(Config):
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         given = self.external_config_dict
-        chosen = _chosen(given)
+        chosen = _chosen(given, {"neg_sampler": declared()["neg_sampler"].default})
         self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
         own = PROPERTIES
         for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
             merge(known, read_own(own / f"{path}.yaml"))
-        sampler, loss, mixer = chosen
+        sampler, loss, mixer = chosen = _chosen(given, known)
         merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
         if loss != OWN_LOSS:  # one of another package has no file
@@ -214,14 +214,18 @@ class BNSConfig(Config):
             )
 
 
-def _chosen(given: Mapping[str, Any]) -> Chosen:
-    """Sampler, loss and mixer of settings that the user wrote; a mixer decides what is not said."""
-    mixer = str(given.get("mixer") or NO_MIXER).lower()
-    cls = None if mixer == NO_MIXER else get_mixer(mixer)
-    sampler = given.get("neg_sampler", cls.sampler if cls else declared()["neg_sampler"].default)
-    loss = given.get("loss") or (cls.loss if cls else OWN_LOSS)
+def _chosen(given: Mapping[str, Any], known: Mapping[str, Any]) -> Chosen:
+    """Sampler, loss and mixer: as given, else a mixer's own, else as ``known`` files have them."""
+    mixer = str(given.get("mixer", known.get("mixer")) or NO_MIXER).lower()
+    if mixer == NO_MIXER:
+        unsaid = known
+    else:
+        cls = get_mixer(mixer)
+        unsaid = {"neg_sampler": cls.sampler, "loss": cls.loss}
+    sampler = given.get("neg_sampler", unsaid.get("neg_sampler"))
+    loss = given.get("loss") or (OWN_LOSS if "loss" in given and mixer == NO_MIXER else None)
     name = NO_SAMPLER if sampler is None else str(sampler).lower()
-    return Chosen(name, str(loss).lower(), mixer)
+    return Chosen(name, str(loss or unsaid.get("loss") or OWN_LOSS).lower(), mixer)
 
 
 def _protocol(model_class: type, sampler: str) -> dict[str, Any]:
