@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from recbole_bns.common.params import param
+from recbole_bns.common.params import Above, param
 
 from .base import NegativeSampler
 from .candidates import CandidateSampler, gathered, usable
@@ -185,6 +185,19 @@ def reinforce(log_p: Tensor, advantage: Tensor) -> Tensor:
     return -(log_p * advantage.detach()).sum()
 
 
+@dataclass(frozen=True)
+class CandidateGeneratorParams(GeneratorParams):
+    """Parameters of those that choose among candidates."""
+
+    candidate_num: int = param(30, "M, uniform candidates a negative", low=1)
+    generator_tau: float = param(
+        1.0, "temperature of the generator's softmax", above=0, when={"candidate_num": Above(1)}
+    )
+    replacement: bool = param(
+        True, "draw candidates with replacement", when={"candidate_num": Above(1)}
+    )
+
+
 class Candidates(NamedTuple):
     """What was drawn last."""
 
@@ -197,7 +210,7 @@ class Candidates(NamedTuple):
 class LearnedCandidateSampler(LearnedSampler, CandidateSampler):
     """Chooses among uniform candidates by a softmax of its scores; rewarded by how hard they are.
 
-    ``p(j) = softmax over the M candidates of g(u, j) / temperature``, reward ``r_j =
+    ``p(j) = softmax over the M candidates of g(u, j) / tau``, reward ``r_j =
     -sigmoid(-s_uj)``, loss ``-Σ log p(j) · (r_j - b)``; b is the mean reward of the epoch before,
     0 where there was none.
     """
@@ -233,7 +246,7 @@ class LearnedCandidateSampler(LearnedSampler, CandidateSampler):
         """Positions ``(B, n)`` drawn by the softmax; see :meth:`CandidateSampler.choose`."""
         place = torch.arange(scores.numel(), device=scores.device).view(scores.shape)
         u = uniforms(new_key(self.generator), place)
-        chosen = softmax_keys(scores, self.params.temperature, u).argmax(2)
+        chosen = softmax_keys(scores, self.params.generator_tau, u).argmax(2)
         self._drawn = Candidates(candidates, chosen)
         return chosen
 
@@ -252,7 +265,7 @@ class LearnedCandidateSampler(LearnedSampler, CandidateSampler):
 
         def loss(tables: Tables) -> Tensor:
             scores = usable(tables.pairs(users, flat).view(drawn.ids.shape), drawn.ids)
-            log_p = (scores / self.params.temperature).log_softmax(2)
+            log_p = (scores / self.params.generator_tau).log_softmax(2)
             picked = gathered(log_p, drawn.chosen).masked_fill(~counts, 0.0)
             return reinforce(picked, advantage.to(picked.dtype))
 

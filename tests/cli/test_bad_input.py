@@ -17,7 +17,7 @@ from recbole_bns.cli import main
 from recbole_bns.cli.run import parser
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available
-from recbole_bns.sampling.capabilities import serves_any_loss
+from recbole_bns.sampling.capabilities import Vectors, of_type, serves_any_loss
 from recbole_bns.settings.early import check_run
 
 BASE = [
@@ -30,7 +30,11 @@ BASE = [
     "--show_progress=False",
 ]
 ARGS = "--neg_sampler_args"
-OTHERS = sum(map(serves_any_loss, available().values())) - 2
+SERVED = (
+    serves_any_loss(cls) and of_type(cls.requirements_of(cls.Params()), Vectors) is None
+    for cls in available().values()
+)
+OTHERS = sum(SERVED) - 1
 """Samplers that a model without vectors can have, but the last of a list."""
 
 # What the user wrote after BASE (a later --model, --dataset takes the place of an earlier one),

@@ -142,7 +142,7 @@ def test_a_bad_parameter_of_a_variant_is_named_after_it(settings, in_tmp, capsys
 
 
 BAD = [
-    ("--samplers=rns,dsn", "--samplers: got 'dsn'; did you mean 'dns'?; allowed: ahns,"),
+    ("--samplers=rns,dsn", "--samplers: got 'dsn'; did you mean 'dns'?; allowed: advir, ahns,"),
     ("--seeds=0", "--seeds: got 0, allowed are a number of seeds from 1 to 1000"),
     ("--seeds=3,3", "--seeds: got '3,3', allowed are"),
     ("--seeds=3,-1", "--seeds: got '3,-1', allowed are"),
@@ -197,7 +197,7 @@ def test_the_command_is_wired_and_light():
 
 def test_a_plan_of_one_sampler_that_is_no_list(settings):
     assert plan_of(settings, "--samplers=none").samplers == ("none",)
-    with pytest.raises(UsageError, match="allowed: ahns"):
+    with pytest.raises(UsageError, match="allowed: advir, ahns"):
         plan_of(settings, "--samplers=1")
 
 

@@ -25,13 +25,12 @@ from dataclasses import dataclass
 from recbole_bns.common.params import param
 
 from ..capabilities import Perturbed, Requirement
-from ..generators import LearnedCandidateSampler
+from ..generators import CandidateGeneratorParams, LearnedCandidateSampler
 from ..registry import register
-from .rns_as import RNSASParams
 
 
 @dataclass(frozen=True)
-class AdvIRParams(RNSASParams):
+class AdvIRParams(CandidateGeneratorParams):
     """Parameters of AdvIR."""
 
     perturbation: float = param(0.1, "eps, how far vectors are moved; 0: not at all", low=0)

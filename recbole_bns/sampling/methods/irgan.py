@@ -1,6 +1,6 @@
 """IRGAN: a generator over the whole catalogue plays against the recommender, the discriminator.
 
-Negatives of the recommender: ``p(j) ∝ exp(g(u, j) / temperature)`` over the items that the user
+Negatives of the recommender: ``p(j) ∝ exp(g(u, j) / tau)`` over the items that the user
 has not touched, g the generator's score. After the recommender's step the generator learns. With
 ``p = softmax(g(u, ·))`` over all items, positives included, it draws ``feedback_num`` items x for
 each row of the batch from ``q = (1 - share) p + share · uniform(positives of u)`` and follows the
@@ -13,8 +13,8 @@ s the recommender's score. The weight p / q makes the expected gradient that of 
 recommender's vectors with a bias for each item, after ``pretrain_epochs`` epochs on uniform
 negatives, or at once with the weights of another run (``pretrained``).
 
-Symbols: share ``positive_share``. Cost a positive: I scores of the generator to draw its
-negatives, as many again, forward and backward, to learn.
+Symbols: tau ``generator_tau``, share ``positive_share``. Cost a positive: I scores of the
+generator to draw its negatives, as many again, forward and backward, to learn.
 
 Where we differ from the authors' program: users' positives are never drawn as negatives (there
 they may be); the recommender is trained by its own loss (there: binary cross-entropy of one
@@ -52,7 +52,9 @@ LOWEST = -1e30
 class IRGANParams(GeneratorParams):
     """Parameters of IRGAN."""
 
-    temperature: float = param(0.2, "of the softmax that negatives are drawn by", above=0)
+    generator_tau: float = param(
+        0.2, "temperature of the softmax that negatives are drawn by", above=0
+    )
     feedback_num: int = param(2, "items a positive that the generator learns from", low=1)
     positive_share: float = param(0.2, "share of the user's positives among these", low=0, below=1)
 
@@ -98,7 +100,7 @@ class IRGAN(LearnedSampler):
 
     def _draw(self, users: Tensor, n: int) -> Tensor:
         """Different negatives ``(b, n)``; 0 where a user has no more that are likely at all."""
-        scores = finite(self.tables.catalogue(users)) / self.params.temperature
+        scores = finite(self.tables.catalogue(users)) / self.params.generator_tau
         taken = self.catalogue.positive_mask(users)
         taken[:, 0] = True
         p = scores.masked_fill_(taken, -torch.inf).softmax(1)

@@ -1,6 +1,6 @@
 """RNS-AS: a generator that is rewarded for negatives which the recommender finds hard.
 
-Of M uniform candidates one is drawn with ``p(j) = softmax(g(u, j) / temperature)``, g the
+Of M uniform candidates one is drawn with ``p(j) = softmax(g(u, j) / tau)``, g the
 generator's score. After the recommender's step the reward is how informative it still is,
 ``r = -sigmoid(-s_uj)``, s the recommender's score: near 0 for what it likes, near -1 for what it
 has learned to reject. The generator follows the gradient of::
@@ -25,25 +25,8 @@ Sources: J. Ding et al., Reinforced Negative Sampling for Recommendation with Ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from recbole_bns.common.params import Above, param
-
-from ..generators import GeneratorParams, LearnedCandidateSampler
+from ..generators import CandidateGeneratorParams, LearnedCandidateSampler
 from ..registry import register
-
-
-@dataclass(frozen=True)
-class RNSASParams(GeneratorParams):
-    """Parameters of RNS-AS."""
-
-    candidate_num: int = param(30, "M, uniform candidates a negative", low=1)
-    temperature: float = param(
-        1.0, "of the generator's softmax", above=0, when={"candidate_num": Above(1)}
-    )
-    replacement: bool = param(
-        True, "draw candidates with replacement", when={"candidate_num": Above(1)}
-    )
 
 
 @register
@@ -53,4 +36,4 @@ class RNSAS(LearnedCandidateSampler):
     name = "rns_as"
     idea = "a learned generator picks one of M candidates, rewarded for hard ones"
     paper = "Ding et al., IJCAI 2019"
-    Params = RNSASParams
+    Params = CandidateGeneratorParams

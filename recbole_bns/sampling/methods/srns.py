@@ -87,7 +87,7 @@ class SRNSParams:
     @property
     def looks_back(self) -> bool:
         """Whether the choice is by the history too."""
-        return self.pick == "value" and self.alpha > 0
+        return self.pick == "value" and self.alpha != 0
 
 
 def positive_probability(positive: Tensor, candidates: Tensor) -> Tensor:

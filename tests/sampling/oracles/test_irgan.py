@@ -47,7 +47,7 @@ def test_a_user_without_positives_is_proposed_for_by_p_alone() -> None:
 @pytest.mark.parametrize("n", [1, 3])
 def test_negatives_have_the_law_of_the_softmax_over_what_the_user_has_not(n: int) -> None:
     case = random_case(1)
-    sampler = begun("irgan", case, temperature=0.9)
+    sampler = begun("irgan", case, generator_tau=0.9)
     sampler.item_bias += torch.arange(16) / 30
     users = torch.full((8000,), 2)
     ids = sampler.sample(users, users, n, vectors(case, 1))

@@ -19,7 +19,7 @@ def score(tables: list[np.ndarray], user: int, item: int) -> float:
 
 def test_draws_have_the_law_of_the_softmax() -> None:
     case = random_case(1)
-    sampler: Any = begun("rns_as", case, candidate_num=4, temperature=0.5)
+    sampler: Any = begun("rns_as", case, candidate_num=4, generator_tau=0.5)
     sampler.item_bias += torch.arange(16) / 20
     candidates = [case.negatives(2)[k] for k in (0, 3, 1, 4)]
     sampler.propose = lambda users, n: torch.tensor(candidates).expand(len(users), 1, -1)
@@ -34,7 +34,7 @@ def test_draws_have_the_law_of_the_softmax() -> None:
 def test_updates_follow_the_published_gradient(name: str, n: int) -> None:
     case = random_case(4)
     tau = 0.7
-    args = {"candidate_num": 4, "temperature": tau, "generator_rate": 0.02}
+    args = {"candidate_num": 4, "generator_tau": tau, "generator_rate": 0.02}
     sampler: Any = begun(name, case, 3, **args)
     seen = record_candidates(sampler)
     tables, adam, baseline = weights(sampler), SlowAdam(0.02), 0.0
