@@ -191,7 +191,9 @@ ORACLES: list[tuple[str, dict[str, Any], Way]] = [
 
 
 @pytest.mark.parametrize("pooling", ["mean", "concat"])
-@pytest.mark.parametrize(("name", "args", "way"), ORACLES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "args", "way"), ORACLES, ids=[f"{name}-{args}" for name, args, _ in ORACLES]
+)
 def test_a_mixer_is_its_slow_loop(name: str, args: dict[str, Any], way: Way, pooling: str) -> None:
     given, mixer = batch(pooling=pooling), ready(name, **args)
     with torch.no_grad():
