@@ -101,18 +101,20 @@ SEQUENTIAL = ("SASRec",)
 FACTORS = [name for name in MODELS if name not in (*SEQUENTIAL, "LightGCN-2")]
 ROWS = [*STOCK, *OURS, *LOSSES, CE]
 BARS = [  # (model, row, reference, at most)
-    ("BPR", "rns", "stock-uniform", 0.5),
+    ("BPR", "floor", "stock-uniform", 0.25),
+    *(("BPR", row, "floor", 1.3) for row in ("rns", "pns")),
+    *(
+        ("BPR", row, "stock-uniform", 0.45)
+        for row in ("dns5", "bns_plus", "ahns32", "aobpr-factor")
+    ),
+    *(("BPR", row, "stock-uniform", 0.75) for row in ("srns8+8", "aobpr-global", "bns-estimated")),
+    ("BPR", "bns-exact", "stock-uniform", 1.0),
     ("BPR", "dns5", "stock-dynamic5", 0.35),
-    *(("BPR", row, "stock-uniform", 1.0) for row in OURS if row not in {"floor", "bns-exact"}),
-    ("BPR", "bns-exact", "stock-dynamic5", 1.2),
-    ("BPR", "rns", "floor", 1.1),
-    ("BPR", "dns5", "floor", 1.5),
-    ("BPR", "ahns32", "floor", 1.5),
-    ("LightGCN-1", "bns-exact", "stock-uniform", 0.25),
+    ("LightGCN-1", "bns-exact", "stock-uniform", 0.2),
+    ("LightGCN-2", "mixgcf64", "stock-uniform", 1.5),
     ("LightGCN-3", "dns5", "stock-uniform", 0.25),
     ("BPR", "ssm-1024", "stock-uniform", 3.0),
     ("BPR", "ssm-all", "stock-uniform", 6.0),
-    ("LightGCN-2", "mixgcf64", "stock-uniform", 1.5),
     ("SASRec", "gbce-256", CE, 1.0),
 ]
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.utils.hooks import RemovableHandle
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs import checkpoint
@@ -62,6 +63,22 @@ def begin_epoch(train_data: Any, epoch: int) -> None:
         sampler.begin_epoch(epoch)
 
 
+def tell_of_changes(optimizer: torch.optim.Optimizer) -> RemovableHandle:
+    """Have each step of an optimiser counted in the versions of its weights.
+
+    PyTorch's fused steps change weights without that, and whoever keeps what was made of them, as
+    LightGCN does with its propagated vectors, goes by their versions.
+    """
+
+    def count(stepped: torch.optim.Optimizer, *_: Any) -> None:
+        for group in stepped.param_groups:
+            if group.get("fused"):
+                for weight in group["params"]:
+                    torch.autograd.graph.increment_version(weight)
+
+    return optimizer.register_step_post_hook(count)
+
+
 @contextmanager
 def steps_told(trainer: Any, train_data: Any) -> Iterator[None]:
     """While it lasts, whoever draws the negatives of a loader is told of each step of a trainer.
@@ -78,6 +95,7 @@ def steps_told(trainer: Any, train_data: Any) -> Iterator[None]:
     sampler = sampler_of(train_data)
     needs = () if sampler is None else sampler.core.requirements()
     with ExitStack() as hooks:
+        hooks.callback(tell_of_changes(trainer.optimizer).remove)
         if sampler is not None and of_type(needs, Learns):
             told = trainer.optimizer.register_step_post_hook(lambda *_: sampler.after_step())
             hooks.callback(told.remove)

@@ -22,9 +22,8 @@ def parser() -> Parser:
     made = Parser(
         "compare",
         "Train samplers and losses side by side, with several seeds; tables with paired tests.\n"
-        "--model, --dataset, --KEY=VALUE as in run, for all rows; --dns.KEY, --ssm.KEY\n"
-        "for parameters of a sampler, a loss, --dns+ssm.KEY for a setting of one row.\n"
-        "--metrics and --topk are Recall, Precision, NDCG at 5, 10, 20 unless given.",
+        "--KEY=VALUE as in run, for all rows; --dns.KEY, --ssm.KEY for parameters of a sampler, a\n"
+        "loss, --dns+ssm.KEY for one row; Recall, Precision, NDCG at 5, 10, 20 unless given.",
         AFTER,
         usage=False,
     )

@@ -304,7 +304,7 @@ class Ours:
     )
     nproc: int = setting(
         1,
-        "Processes that train one model together, on the CPU or a GPU each; they share each batch.",
+        "Processes that train one model together and share each batch.",
         low=1,
         in_sweep="sweep",
         written="changed",
@@ -330,8 +330,7 @@ class Ours:
     )
     fused_step: bool | None = setting(
         None,
-        "PyTorch's fused optimizer, and plain BPR's loss and gradients in one pass; null: where a "
-        "sampler of ours draws.",
+        "A fused optimizer, and BPR's step in one pass; null: if we sample.",
         like=True,
         optional=True,
         words="True, False or null",
@@ -360,7 +359,7 @@ class Ours:
     )
     allow_unknown: bool = setting(
         False,
-        "Let settings pass that nothing is seen to read, for a model of your own.",
+        "Let settings pass that nothing is seen to read.",
         written="changed",
         in_sweep="sweep",
         overall=True,

@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from torch.utils.tensorboard.summary import Summary
 
 from recbole_bns.adapters.evaluation import PerUserEvaluator
-from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of, steps_told
+from recbole_bns.adapters.handover import (
+    begin_epoch,
+    hand_over,
+    sampler_of,
+    steps_told,
+    tell_of_changes,
+)
 from recbole_bns.adapters.models import fused_step, upgrade
 from recbole_bns.adapters.team import current
 from recbole_bns.adapters.tested import evaluated_model, generator_is_tested
@@ -316,9 +322,11 @@ def fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         for values in (optimizer.defaults, *optimizer.param_groups)
     )
     try:
-        return kind(groups, **defaults)
+        made: torch.optim.Optimizer = kind(groups, **defaults)
     except RuntimeError:  # what cannot be fused, it says when it is made
         return optimizer
+    tell_of_changes(made)  # also outside of ``fit``
+    return made
 
 
 def _check_learner(config: RunConfig, model: nn.Module) -> None:

@@ -315,7 +315,7 @@ def test_compare_records_all_runs_and_goes_on_from_those_before_recording(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = []
-    monkeypatch.setattr(compare, "compare", lambda plan, command: plans.append(plan) or 0)
+    monkeypatch.setattr(compare, "compare", lambda plan, command, *_: plans.append(plan) or 0)
     words = [
         f"--data_path={settings['data_path']}",
         "--dataset=tiny",

@@ -102,7 +102,7 @@ def test_the_version(words, capsys):
 
 ALLOWED = (
     "allowed: run, compare, tune, study, report, prepare, predict, export, samplers, losses, "
-    "doctor."
+    "mixers, doctor."
 )
 
 

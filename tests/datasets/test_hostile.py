@@ -165,6 +165,9 @@ def test_a_user_with_one_negative_gets_it(sampler, tmp_path, capsys):
         "srns": ("memory_num", "new_num"),
         "ahns": ("candidate_num",),
         "bns_plus": ("candidate_num",),
+        "cuco": ("candidate_num",),
+        "rns_as": ("candidate_num",),
+        "advir": ("candidate_num",),
     }.get(sampler, ())
     code, sentence = outcome([*words, *(f"--neg_sampler_args.{n}=4" for n in small)], capsys)
     assert code == 0, sentence

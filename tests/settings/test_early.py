@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tiny import ROOT
 
-from recbole_bns import UsageError, losses, sampling
+from recbole_bns import UsageError, losses, mixers, sampling
 from recbole_bns.adapters import keys as of_code
 from recbole_bns.adapters.reads import known_keys, prefixes, read_by_any, read_by_transforms
 from recbole_bns.common.params import as_mapping, defaults, parse
@@ -76,7 +76,7 @@ def test_the_table_has_all_models() -> None:
     [(setting, name) for setting, kind in known.kinds().items() for name in kind.classes],
 )
 def test_parameters_of_the_table_are_parsed_as_those_of_the_class(setting: str, name: str) -> None:
-    room = {"neg_sampler": sampling, "loss": losses}[setting]
+    room = {"neg_sampler": sampling, "loss": losses, "mixer": mixers}[setting]
     own, read = room.get(name).Params, known.kinds()[setting].params(name)
     assert defaults(read) == defaults(own)
     for spec in dataclasses.fields(own):

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_resume import ARGS, SAMPLERS, assert_same, outcome
+from test_resume import ARGS, assert_same, outcome
+from test_resume import SAMPLERS as ALL
 from tiny import ROOT, Settings, alive, build_model, prepare, start
 
 from recbole_bns import UsageError, get_trainer
@@ -29,7 +30,8 @@ from recbole_bns.cli import main
 from recbole_bns.common import processes
 from recbole_bns.common.processes import packed
 from recbole_bns.runs import checkpoint
-from recbole_bns.sampling import NegativeSampler, Peers
+from recbole_bns.sampling import NegativeSampler, Peers, get
+from recbole_bns.sampling.capabilities import Learns, of_type
 from recbole_bns.training import launch as several
 from recbole_bns.training import process
 from recbole_bns.training.asked import Asked
@@ -41,6 +43,8 @@ from recbole_bns.training.state import FILE
 from recbole_bns.training.trainer import TrainerMixin
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the tests fork")
+SAMPLERS = [n for n in ALL if not of_type(get(n).requirements_of(get(n).Params()), Learns)]
+"""Those that learn are of one process."""
 SRNS = {"neg_sampler": "srns", **ARGS["srns"], "neg_sampler_args.warmup_epochs": 0}
 Step = Callable[..., Any]
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..catalogue import Catalogue
 from . import cache
 
-SPREAD_FROM = 100_000
+SPREAD_FROM = 30_000
 """Elementary steps (about a nanosecond each) from which a loop is worth several threads."""
 
 
