@@ -73,7 +73,7 @@ def kind_of(argument):
 def numbers_of(argument):
     """The numbers of an argument in the table."""
     if isinstance(argument, np.ndarray):
-        return [argument.ctypes.data, *argument.shape]
+        return [argument.__array_interface__["data"][0], *argument.shape]
     if isinstance(argument, tuple):
         return [number for each in argument for number in numbers_of(each)]
     if isinstance(argument, (float, np.floating)):
