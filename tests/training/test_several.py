@@ -5,6 +5,7 @@ Most tests fork their processes, which costs no import; the last ones start them
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -62,6 +63,8 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     def counted() -> int:
         number = fork()
         started.extend([number] if number else [])
+        if not number:  # what is thrown away there may wait for threads that a fork has not
+            gc.disable()
         return number
 
     monkeypatch.setattr(os, "fork", counted)
