@@ -117,3 +117,13 @@ def test_a_resumed_run_goes_on_bit_for_bit(settings: Settings, tmp_path: Path) -
     resumed = run_recbole_bns(None, None, None, more, resume=tmp_path / "part")
     one, other = weights_of(whole), weights_of(resumed)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_fused_step_is_counted_in_the_versions_of_weights() -> None:
+    """By which LightGCN, and an evaluation by cosines, know that what they keep is stale."""
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = fused(torch.optim.Adam([weight], lr=0.1))
+    weight.grad = torch.ones(3)
+    before = weight._version
+    optimizer.step()
+    assert weight._version > before
