@@ -95,7 +95,8 @@ def steps_told(trainer: Any, train_data: Any) -> Iterator[None]:
     sampler = sampler_of(train_data)
     needs = () if sampler is None else sampler.core.requirements()
     with ExitStack() as hooks:
-        hooks.callback(tell_of_changes(trainer.optimizer).remove)
+        if any(group.get("fused") for group in trainer.optimizer.param_groups):
+            hooks.callback(tell_of_changes(trainer.optimizer).remove)
         if sampler is not None and of_type(needs, Learns):
             told = trainer.optimizer.register_step_post_hook(lambda *_: sampler.after_step())
             hooks.callback(told.remove)

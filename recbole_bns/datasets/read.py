@@ -7,6 +7,7 @@ once each, however many lines hold them.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -259,8 +260,10 @@ class _Parser:
         """Column -> ``(lines,)`` its values, of a type that all have where none is named."""
         if not columns:
             return {}
+        # pandas drops a byte order mark at the start of what it reads, which here is a value's own
+        mark = codecs.BOM_UTF8 if block.startswith(codecs.BOM_UTF8) else b""
         frame = pd.read_csv(
-            io.BytesIO(block),
+            io.BytesIO(mark + block),
             sep=chr(separator),
             header=None,
             names=list(range(len(self.columns))),

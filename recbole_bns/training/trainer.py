@@ -23,7 +23,6 @@ from recbole_bns.adapters.handover import (
     hand_over,
     sampler_of,
     steps_told,
-    tell_of_changes,
 )
 from recbole_bns.adapters.models import fused_step, upgrade
 from recbole_bns.adapters.team import current
@@ -325,7 +324,6 @@ def fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         made: torch.optim.Optimizer = kind(groups, **defaults)
     except RuntimeError:  # what cannot be fused, it says when it is made
         return optimizer
-    tell_of_changes(made)  # also outside of ``fit``
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -103,7 +103,19 @@ def seen(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+MARKED = {
+    "separator": "\t",
+    "types": ["token", "token_seq"],
+    "rows": [("\ufeffx", ""), ("y", "\ufeff")],
+    "ending": "\n",
+    "encoding": "utf-8",
+    "tail": 0,
+}
+"""A byte order mark as a part of a value, at the very start of a block."""
+
+
 @EVERY
+@example(file=MARKED)
 @given(file=files())
 @pytest.mark.parametrize("size", [64, encodings.PIECE])
 def test_every_line_is_read_as_it_is_written(size: int, file: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import torch
 from tiny import Settings
 
 from recbole_bns import run_recbole_bns
+from recbole_bns.adapters.handover import tell_of_changes
 from recbole_bns.adapters.models import FusedBPR, fused_step, make_model
 from recbole_bns.adapters.split import open_data
 from recbole_bns.training.loaders import make_loaders
@@ -123,7 +124,9 @@ def test_a_fused_step_is_counted_in_the_versions_of_weights() -> None:
     """By which LightGCN, and an evaluation by cosines, know that what they keep is stale."""
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = fused(torch.optim.Adam([weight], lr=0.1))
+    told = tell_of_changes(optimizer)
     weight.grad = torch.ones(3)
     before = weight._version
     optimizer.step()
     assert weight._version > before
+    told.remove()
