@@ -31,7 +31,7 @@ from tabulate import tabulate
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.adapters.split import open_data, pairs_of
-from recbole_bns.training.loaders import make_loaders
+from recbole_bns.training.loaders import loaders as loaders_of
 from recbole_bns.training.trainer import get_trainer
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -67,7 +67,7 @@ def trainer_of(settings: dict[str, Any], folder: Path) -> tuple[Any, dict[str, A
     config = BNSConfig(config_dict=settings)
     config["checkpoint_dir"] = str(folder)
     parts = open_data(config).parts
-    loaders = make_loaders(config, {phase: parts[phase] for phase in ("train", "valid")})
+    loaders = loaders_of(config, {phase: parts[phase] for phase in ("train", "valid")})
     init_seed(SEED, True)
     model = get_model("BPR")(config, loaders["train"]._dataset)
     with tensorboard_in(folder / "tensorboard"):
