@@ -313,8 +313,8 @@ def fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     """
     kind: Any = type(optimizer)
     taken = signature(kind).parameters
-    if "fused" not in taken:
-        return optimizer
+    if "fused" not in taken or not hasattr(torch.autograd.graph, "increment_version"):
+        return optimizer  # without the latter nobody would know that the weights have changed
     one_pass = {"foreach": None, "fused": True}
     defaults, *groups = (
         {key: value for key, value in values.items() if key in taken or key == "params"} | one_pass
