@@ -6,17 +6,21 @@ GPUs alone and counts padded rows twice, is not used. A process is alone until i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import count as counter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor
 
 from recbole_bns.sampling import Peers
+
+LOOK = 0.01
+"""Seconds between two looks for the other processes."""
 
 
 class PeerLost(RuntimeError):
@@ -131,8 +135,6 @@ class Team(Peers):
 
 
 _current = Team()
-_times = counter()
-"""For the names of what each run keeps in the store, which may be the same one for several."""
 
 
 def current() -> Team:
@@ -157,12 +159,36 @@ def join(scratch: Path, *, cuda: bool = False, timeout: float = 600.0) -> Team:
     limit = timedelta(seconds=timeout)
     with _talking():
         found, rank, size = next(dist.rendezvous("env://", timeout=limit))
-        store = dist.PrefixStore(f"run-{next(_times)}", found)
-        store.set_timeout(limit)
+        found.set_timeout(limit)
+        store = dist.PrefixStore(name_of_team(found, rank, size, timeout), found)
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
     _current = Team(rank, size, scratch if rank else None, store)
     return _current
+
+
+def name_of_team(store: Any, rank: int, size: int, timeout: float) -> str:
+    """A name that these processes share and no earlier ones had.
+
+    The store outlives processes that are started anew, with the addresses of those before; the
+    number of restarts does not tell them apart, for each launcher counts its own. So everybody
+    says a name of its own, which nobody before can have answered, and the first process's it is.
+    """
+    own = uuid4().hex
+    if rank:
+        store.set(f"here-{rank}", own)
+        first: str = store.get(f"answer-{own}").decode()
+        store.set(f"known-{first}-{rank}", "")
+        return first
+    others, end = range(1, size), time.monotonic() + timeout
+    while not store.check([f"known-{own}-{other}" for other in others]):
+        for other in others:  # each time: what stands there may be of one that is gone
+            if store.check([here := f"here-{other}"]):
+                store.set(f"answer-{store.get(here).decode()}", own)
+        if time.monotonic() > end:
+            raise RuntimeError(f"not all of {size} processes came within {timeout:g} seconds")
+        time.sleep(LOOK)
+    return own
 
 
 def on_cpu(value: Any) -> Any:

@@ -9,15 +9,17 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from test_resume import assert_same
 from tiny import STARTED, Settings, alive
 
 from recbole_bns import UsageError
-from recbole_bns.adapters.team import PeerLost, Team
+from recbole_bns.adapters.team import PeerLost, Team, name_of_team
 from recbole_bns.common import processes
 from recbole_bns.common.processes import package_path
 from recbole_bns.training import torchrun
@@ -129,6 +131,31 @@ def test_a_killed_process_is_started_anew_and_the_run_goes_on_bit_for_bit(settin
     assert log.count("processes train together") == 2
     assert "epoch 1 of 4" not in err.rpartition("no answer")[2].rpartition("epoch 3 of 4")[0]
     assert_same(tmp_path / "whole", tmp_path / "ended")
+
+
+@pytest.mark.parametrize("first_comes", [0, 1, 2])
+def test_processes_started_anew_never_meet_those_before(first_comes):
+    """The launcher's store outlives them, with the words of all that came."""
+    store, size = torch.distributed.HashStore(), 3
+
+    def come(rank: int) -> Future[str]:
+        return pool.submit(name_of_team, store, rank, size, 30.0)
+
+    with ThreadPoolExecutor(4) as pool:
+        before = {future.result() for future in [come(rank) for rank in range(size)]}
+        store.set("here-1", "gone")  # of one that was killed before it had an answer
+        early = come(first_comes)
+        time.sleep(0.05)
+        assert not early.done()
+        others = [come(rank) for rank in range(size) if rank != first_comes]
+        names = {future.result() for future in (early, *others)}
+    assert len(before) == len(names) == 1
+    assert before != names
+
+
+def test_one_that_never_comes_is_given_up():
+    with pytest.raises(RuntimeError, match=r"not all of 2 processes came within 0\.05 seconds"):
+        name_of_team(torch.distributed.HashStore(), 0, 2, 0.05)
 
 
 @pytest.mark.slow
