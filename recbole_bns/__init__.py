@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .adapters.vectors import pair_scores as pair_scores
     from .adapters.vectors import query_vectors as query_vectors
     from .common.errors import UsageError as UsageError
+    from .datasets.own.interactions import Interactions as Interactions
+    from .datasets.own.make import interactions as interactions
     from .sampling import CandidateSampler as CandidateSampler
     from .sampling import NegativeSampler as NegativeSampler
     from .sampling import param as param
@@ -34,6 +36,7 @@ _HOME = {
     "BNSSampler": "adapters.sampler",
     "BNSTrainDataLoader": "adapters.dataloader",
     "CandidateSampler": "sampling",
+    "Interactions": "datasets.own.interactions",
     "Layers": "adapters.vectors",
     "NegativeSampler": "sampling",
     "UsageError": "common.errors",
@@ -41,6 +44,7 @@ _HOME = {
     "enable": "training.enable",
     "factors": "adapters.vectors",
     "get_trainer": "training.trainer",
+    "interactions": "datasets.own.make",
     "layers": "adapters.vectors",
     "pair_scores": "adapters.vectors",
     "param": "sampling",

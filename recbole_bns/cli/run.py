@@ -12,6 +12,7 @@ from recbole_bns.common.processes import (
 )
 
 from .begin import begin_run
+from .own_data import add_data, taken
 from .parser import Parser
 
 SETTINGS = """\
@@ -27,6 +28,7 @@ EXAMPLES = """\
 examples:
   recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7
   recbole-bns run --neg_sampler_args.candidate_num=10 --learning_rate=0.005
+  recbole-bns run --data=clicks.csv --neg_sampler=dns
   recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
 recbole-bns samplers lists the samplers with their parameters."""
 
@@ -44,6 +46,7 @@ def parser() -> Parser:
     )
     made.add("--model", "BPR, LightGCN, or another model of RecBole", metavar="NAME")
     made.add("--dataset", "ml-100k, or a data set below --data_path=DIR", metavar="NAME")
+    add_data(made, shown=True)
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
     made.add("--out", "folder for all that the run writes (default: runs/...)", metavar="DIR")
     made.add("--result_file", "write result.json there too", metavar="PATH")
@@ -64,13 +67,15 @@ def command(words: Sequence[str]) -> int:
         UsageError: a flag, a setting or the data are not allowed.
     """
     flags = parser().read_open(words)
+    own = taken(flags, "run", words)
     names = ("model", "dataset", "out", "result_file")
     model, dataset, out, result_file = (flags.pop(name, None) for name in names)
     files = flags.pop("config_files", None)
     resume = _resumed(flags.pop("resume", None))
     if started_by_torchrun():
         share_with_torchruns()
-    begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags)
+    begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags, data=own is None)
+    dataset = dataset if own is None else own.read()
     from recbole_bns.runs.results import result_table
     from recbole_bns.training.run import run_recbole_bns
 

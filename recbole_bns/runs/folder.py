@@ -18,6 +18,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 from recbole_bns.settings.properties import cell
+from recbole_bns.settings.words import HERE
 
 from .records import RunConfig, Settings
 
@@ -132,7 +133,11 @@ def write_settings(config: RunConfig, folder: Path) -> None:
             file = (folder / f"{name}.npy").resolve()
             np.save(file, np.asarray(value))
             args[name] = str(file)
-    put_settings(settings_of(config, args), folder)
+    values = settings_of(config, args)
+    data, home = Path(str(values.get("data_path", ""))), folder.resolve()
+    if data.is_absolute() and home in data.parents:  # both may be moved
+        values["data_path"] = f"{HERE}/{data.relative_to(home).as_posix()}"
+    put_settings(values, folder)
 
 
 def put_settings(settings: Settings, folder: Path) -> None:

@@ -13,6 +13,7 @@ from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import started_by_torchrun
 from recbole_bns.datasets.check import check_files
+from recbole_bns.datasets.own.interactions import Interactions
 from recbole_bns.runs.folder import check_file, make_folder, write_settings
 from recbole_bns.runs.records import RunConfig, RunResult
 
@@ -20,13 +21,14 @@ from . import torchrun
 from .asked import Asked
 from .launch import launch
 from .limits import check_run, number_of
+from .own_data import data_kept, keep_data
 from .resume import alone, check_same, find, finished, is_finished
 from .train import train
 
 
 def run_recbole_bns(
     model: str | type | None = None,
-    dataset: str | None = None,
+    dataset: str | Interactions | None = None,
     config_file_list: list[str] | None = None,
     config_dict: Mapping[str, Any] | None = None,
     *,
@@ -42,7 +44,9 @@ def run_recbole_bns(
 
     Args:
         model: RecBole's name of the model, or a class; LightGCN where nothing says otherwise.
-        dataset: name of the data set; ml-100k where nothing says otherwise.
+        dataset: name of the data set, ml-100k where nothing says otherwise; or
+            :func:`recbole_bns.interactions` of one's own, which the run's folder then keeps in
+            ``data/``.
         config_file_list: YAML files.
         config_dict: settings; dotted keys are allowed (``neg_sampler_args.candidate_num``).
         out: folder for all that the run writes; by default
@@ -65,10 +69,14 @@ def run_recbole_bns(
     settings = dict(config_dict or {}) | ({} if nproc is None else {"nproc": nproc})
     if resume is not None and out is not None:
         raise UsageError(f"out: got '{out}', but a run that goes on stays in its folder.")
-    asked = Asked(model, dataset, config_file_list, settings, out, result_file, per_user, resume)
+    name = dataset.name if isinstance(dataset, Interactions) else dataset
+    asked = Asked(model, name, config_file_list, settings, out, result_file, per_user, resume)
+    if isinstance(dataset, Interactions):
+        asked = keep_data(asked, dataset)
     if started_by_torchrun():
         return torchrun.take_part(asked, begin)
-    config, folder = begin(asked)
+    with data_kept(asked):
+        config, folder = begin(asked)
     if is_finished(folder, config["epochs"]):
         return finished(folder, result_file)
     with alone(folder):
@@ -96,6 +104,9 @@ def begin(asked: Asked) -> tuple[BNSConfig, Path]:
         check_file(asked.result_file)
     for remark in [*config.remarks, *remarks(config)]:
         print(f"note: {remark}", file=sys.stderr)
+    if asked.made is not None:
+        write_settings(config, asked.made)
+        return config, asked.made
     folder = asked.held or (find(config) if asked.resume is not None else None)
     if folder is None:
         return config, _new_folder(config, asked.out, asked_to_resume=asked.resume is not None)
