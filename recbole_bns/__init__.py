@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .sampling import register as register
     from .training.enable import enable as enable
     from .training.loaders import data_preparation as data_preparation
+    from .training.model import Model as Model
+    from .training.model import load as load
     from .training.run import run_recbole_bns as run_recbole_bns
     from .training.trainer import get_trainer as get_trainer
 
@@ -35,6 +37,7 @@ _HOME = {
     "BNSTrainDataLoader": "adapters.dataloader",
     "CandidateSampler": "sampling",
     "Layers": "adapters.vectors",
+    "Model": "training.model",
     "NegativeSampler": "sampling",
     "UsageError": "common.errors",
     "data_preparation": "training.loaders",
@@ -42,6 +45,7 @@ _HOME = {
     "factors": "adapters.vectors",
     "get_trainer": "training.trainer",
     "layers": "adapters.vectors",
+    "load": "training.model",
     "pair_scores": "adapters.vectors",
     "param": "sampling",
     "query_vectors": "adapters.vectors",
