@@ -21,7 +21,8 @@ from recbole_bns.adapters.reads import missing
 from recbole_bns.adapters.split import open_data
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError, refusals
-from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to
+from recbole_bns.runs.card import Facts, write_card
+from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to, settings_of
 from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import (
     EpochReport,
@@ -120,6 +121,8 @@ def _train_and_test(
     if team.rank == 0:
         if per_user is not None:
             save(per_user, users_of(loaders["test"]), trainer.evaluator.values)
+        facts = Facts.of(opened.parts, trainer.evaluator.values)
+        write_card(result, settings_of(config), facts, folder)
         write_result(result, folder, result_file)
     return result
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import make_model
