@@ -238,6 +238,11 @@ class ByHistory(Served):
         return Interaction(columns).to(self.device)
 
 
+def is_served(model: Any) -> bool:
+    """Whether :func:`served` takes a model."""
+    return isinstance(model, (GeneralRecommender, SequentialRecommender))
+
+
 def served(model: Any, parts: dict[str, Any], device: torch.device) -> Served:
     """What answers for a model.
 

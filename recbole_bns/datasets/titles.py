@@ -33,8 +33,12 @@ def titles_of(config: Any) -> dict[str, str]:
         frame = read_table(path, form, lambda name: name in (item, title), set()).frame
     except UsageError:  # it is no matter of the model: ids are shown
         return {}
-    words = [" ".join(map(str, np.atleast_1d(value))) for value in frame[title]]
-    return dict(zip(frame[item].astype(str), words, strict=True))
+    return dict(zip(frame[item].astype(str), map(_words, frame[title]), strict=True))
+
+
+def _words(value: Any) -> str:
+    """Of a word, a list of words, or nothing, which is not a number."""
+    return "" if isinstance(value, float) else " ".join(map(str, np.atleast_1d(value)))
 
 
 def _title(columns: list[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from tabulate import tabulate
 
 from recbole_bns.common.files import write_text
 
+from .folder import SETTINGS
 from .records import RunResult, Settings
 from .results import with_loss
 
@@ -41,23 +43,11 @@ A recommender that `recbole-bns {version}` trained with negatives by **{sampler}
 
 ## Use
 
-```python
-import recbole_bns
+{use}
 
-model = recbole_bns.load({folder!r})
-model.recommend(["{user}"], k=10)
-model.similar_items(["{item}"], k=10)
-model.recommend_for_history(["{item}"], k=10)
-```
-
-```
-recbole-bns predict --checkpoint={folder} --users={user}
-recbole-bns export --checkpoint={folder} --format=safetensors
-recbole-bns run --config_files={folder}/settings.yaml
-```
-
-The last line trains it anew. The weights alone are no model: numbers of users and items follow from
-the data set's files, which have to be there, or are named by `data_path`.
+`recbole-bns run --config_files={settings}` trains it anew. The weights alone are no model: the
+numbers of users and items follow from the data set's files, which have to be there, or are named by
+`data_path`.
 
 ## Versions
 
@@ -76,11 +66,22 @@ class Facts(NamedTuple):
     """Whether a row is an item and the list of what came before it."""
     example: tuple[str, str]
     """The id of a user, and of an item."""
+    served: bool
+    """Whether the model scores by a user or a list of items, and so can be asked."""
+    vectors: bool
+    """Whether it has vectors of users and items."""
     values: Mapping[str, NDArray[np.float64]]
     """``recall@5`` -> values (N,) of the users, in the test."""
 
     @classmethod
-    def of(cls, parts: Mapping[str, Any], values: Mapping[str, NDArray[np.float64]]) -> Facts:
+    def of(
+        cls,
+        parts: Mapping[str, Any],
+        values: Mapping[str, NDArray[np.float64]],
+        *,
+        served: bool,
+        vectors: bool,
+    ) -> Facts:
         """Of a data set's parts, RecBole's, and the values of the last evaluation."""
         train = parts["train"]
         names = [train.field2id_token[name] for name in (train.uid_field, train.iid_field)]
@@ -90,6 +91,8 @@ class Facts(NamedTuple):
             {phase: len(part) for phase, part in parts.items()},
             hasattr(train, "item_id_list_field"),
             (str(names[0][1]), str(names[1][1])),
+            served,
+            vectors,
             values,
         )
 
@@ -123,9 +126,8 @@ def card_of(result: RunResult, settings: Settings, facts: Facts) -> str:
             "this one run. How much a training differs from seed to seed one run cannot know: "
             "`recbole-bns compare --seeds=1,2,3` shows it."
         ),
-        folder=result["run_dir"],
-        user=facts.example[0],
-        item=facts.example[1],
+        use=_use(result["run_dir"], facts),
+        settings=shlex.quote(f"{result['run_dir']}/{SETTINGS}"),
         versions=_list({name: f"`{version}`" for name, version in result["versions"].items()}),
     )
 
@@ -191,6 +193,28 @@ def _results(result: RunResult, facts: Facts) -> str:
         rows.append((name, *map(_four, (valid.get(name), value, *spread))))
     heads = ("metric", "valid", "test", "standard deviation", "standard error")
     return _table([(*row, *[""] * (len(heads) - len(row))) for row in rows], heads)
+
+
+def _use(folder: str, facts: Facts) -> str:
+    """How it is loaded and asked, in Python and at the command line."""
+    if not facts.served:
+        return (
+            "It scores by features of each interaction, so that `recbole_bns.load` and `predict`, "
+            "which know ids alone, do not serve it; its weights lie in `checkpoints/`."
+        )
+    user, item = (json.dumps(each, ensure_ascii=False) for each in facts.example)
+    python = [
+        "import recbole_bns",
+        "",
+        f"model = recbole_bns.load({json.dumps(folder, ensure_ascii=False)})",
+        f"model.recommend([{user}], k=10)",
+    ]
+    path = shlex.quote(folder)
+    shell = [f"recbole-bns predict --checkpoint={path} --users={shlex.quote(facts.example[0])}"]
+    if facts.vectors:
+        python += [f"model.similar_items([{item}], k=10)", f"model.recommend_for_history([{item}])"]
+        shell.append(f"recbole-bns export --checkpoint={path} --format=safetensors")
+    return "\n".join(["```python", *python, "```", "", "```", *shell, "```"])
 
 
 def _error(each: NDArray[np.float64]) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from recbole_bns import run_recbole_bns
 from recbole_bns.cli import main
+from recbole_bns.runs.card import Facts, card_of
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,19 @@ def test_its_python_and_its_commands_work(run, in_tmp, capsys):
     assert (in_tmp / "embeddings" / "vectors.safetensors").is_file()
     said = capsys.readouterr().out
     assert "rank" in said
+
+
+@pytest.mark.parametrize(("served", "vectors"), [(False, False), (True, False), (True, True)])
+def test_it_promises_what_the_model_can(run, served, vectors):
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    facts = Facts(1, 1, {"train": 3}, False, ("it's", 'a "b"'), served, vectors, {})
+    text = card_of(result, {}, facts)
+    assert ("recbole_bns.load(" in text) is served
+    assert ("similar_items" in text) is ("export" in text) is vectors
+    if served:
+        assert """--users='it'"'"'s'""" in text
+        for python in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+            compile(python, "card", "exec")
 
 
 def test_a_run_that_goes_on_has_a_new_card(run, in_tmp):
