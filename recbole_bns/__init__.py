@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .sampling import register as register
     from .training.enable import enable as enable
     from .training.loaders import data_preparation as data_preparation
+    from .training.model import Model as Model
+    from .training.model import load as load
     from .training.run import run_recbole_bns as run_recbole_bns
     from .training.trainer import get_trainer as get_trainer
 
@@ -38,6 +40,7 @@ _HOME = {
     "CandidateSampler": "sampling",
     "Interactions": "datasets.own.interactions",
     "Layers": "adapters.vectors",
+    "Model": "training.model",
     "NegativeSampler": "sampling",
     "UsageError": "common.errors",
     "data_preparation": "training.loaders",
@@ -46,6 +49,7 @@ _HOME = {
     "get_trainer": "training.trainer",
     "interactions": "datasets.own.make",
     "layers": "adapters.vectors",
+    "load": "training.model",
     "pair_scores": "adapters.vectors",
     "param": "sampling",
     "query_vectors": "adapters.vectors",

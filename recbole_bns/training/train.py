@@ -18,10 +18,13 @@ from recbole_bns.adapters.mends import quiet, tensorboard_in
 from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.reads import missing
+from recbole_bns.adapters.serving import is_served
 from recbole_bns.adapters.split import open_data
 from recbole_bns.adapters.team import current
+from recbole_bns.adapters.vectors import has_queries
 from recbole_bns.common.errors import UsageError, refusals
-from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to
+from recbole_bns.runs.card import Facts, write_card
+from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to, settings_of
 from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import (
     EpochReport,
@@ -120,8 +123,15 @@ def _train_and_test(
     if team.rank == 0:
         if per_user is not None:
             save(per_user, users_of(loaders["test"]), trainer.evaluator.values)
+        write_card(result, settings_of(config), _facts(opened.parts, trainer), folder)
         write_result(result, folder, result_file)
     return result
+
+
+def _facts(parts: Mapping[str, Any], trainer: TrainerMixin) -> Facts:
+    """What the card says that no other file does."""
+    model, values = trainer.model, trainer.evaluator.values
+    return Facts.of(parts, values, served=is_served(model), vectors=has_queries(type(model)))
 
 
 def core_of(train_data: Any) -> NegativeSampler | None:

@@ -46,7 +46,8 @@ BAD = [
     (
         "predict --checkpont=x",
         "predict: got '--checkpont'; did you mean '--checkpoint'?; "
-        "allowed: --checkpoint, --users, --k, --exclude, --data_path, --out.",
+        "allowed: --checkpoint, --users, --history, --similar, --k, --only, --never, --exclude, "
+        "--data_path, --out.",
     ),
     (
         "predict x",
@@ -55,7 +56,8 @@ BAD = [
     ),
     (
         "predict --checkpoint x y",
-        "predict: got 'y'; allowed: --checkpoint, --users, --k, --exclude, --data_path, --out.",
+        "predict: got 'y'; allowed: --checkpoint, --users, --history, --similar, --k, --only, "
+        "--never, --exclude, --data_path, --out.",
     ),
     ("predict --checkpoint=x --k=many", "--k: got many, allowed is an integer >= 1."),
     ("predict --checkpoint=x --k=0", "--k: got 0, allowed is an integer >= 1."),
@@ -67,7 +69,7 @@ BAD = [
     ),
     (
         "export --checkpoint=x --format=cvs",
-        "--format: got 'cvs'; did you mean 'csv'?; allowed: npz, csv, parquet.",
+        "--format: got 'cvs'; did you mean 'csv'?; allowed: npz, csv, parquet, safetensors.",
     ),
     ("export --checkpoint=", "--checkpoint: the value is missing; write --checkpoint=VALUE."),
     ("doctor bns", "doctor: got 'bns'; allowed: nothing at all."),

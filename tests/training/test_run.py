@@ -97,6 +97,7 @@ def test_the_folder_holds_what_the_run_wrote(done):
         "run.log",
         "epochs.csv",
         "result.json",
+        "README.md",
         "checkpoints/best.pt",
         "checkpoints/resume.pt",
     }
