@@ -1,4 +1,4 @@
-"""Text for a screen: how wide it is, lines that fit it, tables in blocks. No width is ever passed."""
+"""Text for a screen: how wide it is, lines that fit it, tables in blocks."""
 
 from __future__ import annotations
 
@@ -39,8 +39,14 @@ def listing_width() -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """A text that fits, its end left out where it must be."""
-    return text if len(text) <= width else text[: max(width - 1, 0)].rstrip() + "…"[:width]
+    """A text that fits, its end left out where it must be: whole words where they are short."""
+    if len(text) <= width:
+        return text
+    kept = text[: max(width - 1, 0)]
+    words = kept.rpartition(" ")[0]
+    if text[len(kept)] != " " and len(words) > width // 2:
+        kept = words
+    return kept.rstrip(" ,;:(") + "…"[:width]
 
 
 def fitting(forms: Sequence[str], width: int) -> str:
