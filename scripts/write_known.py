@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_bns.adapters import reads
+from recbole_bns.cli import losses, mixers, samplers
+from recbole_bns.cli.listing import Facts
 from recbole_bns.common.registry import REGISTRIES, Registry
 from recbole_bns.sampling.capabilities import serves_any_loss
 from recbole_bns.settings.properties import host_folder, models_of
@@ -26,6 +28,7 @@ from recbole_bns.training import run as run  # and with it every room that has a
 
 FILE = Path(__file__).parent.parent / "recbole_bns" / "settings" / "known.json"
 OURS = "recbole_bns."
+FACTS = {each.KIND.setting: each.KIND.facts for each in (samplers, losses, mixers)}
 
 
 def kinds() -> dict[str, Any]:
@@ -51,15 +54,24 @@ def kind(registry: Registry[Any]) -> dict[str, Any]:
         "kind": registry.kind,
         "group": registry.group,
         "beside": registry.beside,
-        "classes": {name: parameters(cls.Params) for name, cls in classes.items()},
+        "classes": {
+            name: {**parameters(cls.Params), "said": said(cls, FACTS[registry.setting])}
+            for name, cls in classes.items()
+        },
     }
 
 
+def said(cls: type[Any], facts: Facts) -> dict[str, Any]:
+    """What lists and pages say of a class."""
+    words = {"idea": cls.idea, "paper": cls.paper, "module": cls.__module__}
+    return {**words, "facts": facts(cls)}
+
+
 def parameters(cls: type[Any]) -> dict[str, Any]:
-    """Parameters as they were declared, without what is not asked of a value."""
+    """Parameters as they were declared, with their line of help."""
     specs = {}
     for spec in dataclasses.fields(cls):
-        said = {k: v for k, v in spec.metadata.items() if v and k not in ("help", "when")}
+        said = {k: v for k, v in spec.metadata.items() if v and k != "when"}
         bounds = {k: spec.metadata[k] for k in BOUNDS if spec.metadata[k] is not None}
         specs[spec.name] = {"default": spec.default, **said, **bounds}
     return {"params": specs, "removed": getattr(cls, "REMOVED", {})}

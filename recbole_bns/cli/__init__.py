@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": ("", "samplers side by side, over seeds"),
     "tune": ("", "search hyper-parameters with Ray Tune"),
     "study": ("noise", "a paper's question, with figures"),
+    "runs": ("[DIR]", "what lies in runs/: data, model, metric, size"),
     "report": ("DIR", "a page of what runs did"),
     "prepare": ("NAME", "data files from their originals"),
     "predict": ("", "recommendations of a trained model"),
@@ -76,15 +77,20 @@ def _answer(words: list[str]) -> int:
 
 
 def _help(words: list[str]) -> int:
-    """Print the help of the command that is named, or the list of commands."""
+    """Print the help of the command or the topic that is named, or the list of commands."""
     if not words:
         print(_overview())
         return 0
-    if words[0] not in COMMANDS:
-        _refuse(words[0])
     if len(words) > 1:
-        raise UsageError(f"help: got '{words[1]}' after '{words[0]}'; allowed is one command.")
-    print(import_module(f"{__name__}.{words[0]}").parser().format_help(), end="")
+        raise UsageError(f"help: got '{words[1]}' after '{words[0]}'; allowed is one topic.")
+    if words[0] in COMMANDS:
+        print(import_module(f"{__name__}.{words[0]}").parser().format_help(), end="")
+        return 0
+    from recbole_bns.common.terminal import width_of
+
+    from .topics import page
+
+    print(page(words[0], width_of(sys.stdout), COMMANDS))
     return 0
 
 
@@ -96,7 +102,11 @@ def _refuse(word: str) -> NoReturn:
 def _overview() -> str:
     """The commands, a line each."""
     rows = [(f"{name} {after}".rstrip(), what) for name, (after, what) in COMMANDS.items()]
-    rows += [("help COMMAND", "its flags, with examples"), ("--version", "of this package")]
+    rows += [
+        ("help COMMAND", "its flags, with examples"),
+        ("help TOPIC", "settings, or the name of one, of a sampler, a loss …"),
+        ("--version", "of this package"),
+    ]
     lines = [f"  recbole-bns {words:<13} {what}" for words, what in rows]
     title = "recbole-bns: negative samplers for RecBole."
     return "\n".join([title, "", *lines, "", EXAMPLE])

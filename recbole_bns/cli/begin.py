@@ -90,19 +90,3 @@ def _parted(flags: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any, Any]:
     rest = dict(flags)
     model, dataset, files = (rest.pop(key, None) for key in ("model", "dataset", "config_files"))
     return rest, model, dataset, files
-
-
-def begin_listing(setting: str, names: Sequence[str]) -> None:
-    """Refuse a name that nothing has before a list of classes is shown.
-
-    Args:
-        setting: whose values the names are: ``neg_sampler``.
-        names: those that were asked for.
-
-    Raises:
-        UsageError: an unknown one.
-    """
-    if names and is_slow():
-        from recbole_bns.settings import early
-
-        early.check_listed(setting, names)

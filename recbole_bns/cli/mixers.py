@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from .listing import Listing, parser_of, shown
+from .listing import Kind, parser_of, text_of
 from .parser import Parser
+
+if TYPE_CHECKING:  # help, errors and lists do without torch
+    from recbole_bns.mixers import Mixer
 
 
 def parser() -> Parser:
     """The words and flags of ``mixers``, and its help."""
     return parser_of(
         "mixers",
-        "List the mixers: idea, candidates and loss by default, parameters and paper; all about\n"
-        "those that are named.",
+        "List the mixers, a line each: candidates and loss by default, idea; all about those that\n"
+        "are named.",
         "example: recbole-bns mixers mixgcf",
     )
 
 
 def command(words: Sequence[str]) -> int:
-    """Print the table, or the pages of some mixers.
+    """Print a line each, or the pages of some mixers.
 
     Raises:
         UsageError: an unknown name.
@@ -30,16 +34,17 @@ def command(words: Sequence[str]) -> int:
 
 
 def mixer_table(names: Sequence[str] = (), *, markdown: bool = False) -> str:
-    """Mixers with idea, sampler and loss by default, parameters (default; allowed) and paper.
+    """Mixers with sampler, loss and idea; named or in Markdown with parameters and paper too.
 
     Raises:
         UsageError: an unknown name.
     """
-    from recbole_bns.mixers import available, get
+    return text_of(KIND, names, markdown=markdown)
 
-    classes = [get(name) for name in names] if names else list(available().values())
-    columns = {
-        "sampler": [cls.sampler for cls in classes],
-        "loss": [cls.loss for cls in classes],
-    }
-    return shown(Listing(classes, columns, [8, 6]), names, markdown=markdown)
+
+def facts(cls: type[Mixer]) -> dict[str, str]:
+    """The sampler of a mixer's candidates and its loss, where none is named."""
+    return {"sampler": cls.sampler, "loss": cls.loss}
+
+
+KIND = Kind("mixer", "recbole_bns.mixers", facts, ("sampler", "loss"))

@@ -17,6 +17,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.common.locks import alone
 from recbole_bns.common.signals import terminated_is_interrupted
+from recbole_bns.common.terminal import WIDEST, width_of
 from recbole_bns.common.threads import fixed, given
 from recbole_bns.runner import journal
 from recbole_bns.runner.cluster import Place, place_at
@@ -26,9 +27,11 @@ from recbole_bns.runs import results as per_user
 from recbole_bns.runs.records import RunRecord
 from recbole_bns.runs.results import versions
 
+from .outline import expected_seconds, outline
 from .plan import Plan, Run
 from .records import PER_USER, check_held, read_records, stem
 from .report import Origin, Report
+from .screen import screen
 
 
 def compare(plan: Plan, command: str, address: str | None = None) -> int:
@@ -90,14 +93,30 @@ def train(plan: Plan, folder: Path, address: str | None = None) -> None:
             "cores": place.cores,
             "device": plan.config["device"].type,
         }
+        expected = _say_plan(plan, folder, load)
         run_all(
             [_job(plan, run, folder, load) for run in plan.runs],
             place.pool,
             at_once,
             title=f"{plan.config['model']} on {plan.config['dataset']}",
-            shown=bool(plan.words.settings.get("show_progress", True)),
+            expected=expected,
+            shown=_is_shown(plan),
             tell=_told,
         )
+
+
+def _is_shown(plan: Plan) -> bool:
+    return bool(plan.words.settings.get("show_progress", True))
+
+
+def _say_plan(plan: Plan, folder: Path, load: Mapping[str, Any]) -> float | None:
+    """Say what is to come; the seconds that it will take, where finished runs tell."""
+    records = read_records(folder)
+    expected = expected_seconds(plan, folder, records, load["jobs"])
+    if _is_shown(plan):
+        width = min(width_of(sys.stderr), WIDEST) if sys.stderr.isatty() else WIDEST
+        print("\n".join(outline(plan, records, load, width, expected)), file=sys.stderr, flush=True)
+    return expected
 
 
 def _job(plan: Plan, run: Run, folder: Path, load: Mapping[str, Any]) -> Job:
@@ -144,7 +163,10 @@ def _told(job: Job, record: Mapping[str, Any]) -> str:
 
 
 def _conclude(plan: Plan, command: str, records: Sequence[RunRecord], stopped: bool) -> int:
-    """Print and write the tables of all that is finished; the exit status."""
+    """Print and write the tables of all that is finished; the exit status.
+
+    A terminal shows what fits it, and where all of it lies; elsewhere the Markdown is printed.
+    """
     done = [record for record in records if record["status"] == journal.DONE]
     if done:
         report = _report(plan, command, records, done)
@@ -152,8 +174,13 @@ def _conclude(plan: Plan, command: str, records: Sequence[RunRecord], stopped: b
         files = {"compare.md": text, "compare.csv": report.csv(), "compare.json": report.json()}
         for name, content in files.items():
             write_text(plan.out / name, content)
-        print(text)
-        print(f"written: {', '.join(str(plan.out / name) for name in files)}")
+        if sys.stdout.isatty():
+            width = min(width_of(sys.stdout), WIDEST)
+            print(screen(report, plan.config["valid_metric"], width))
+            print(f"\nall tables: {plan.out / 'compare.md'}")
+        else:
+            print(text)
+            print(f"written: {', '.join(str(plan.out / name) for name in files)}")
     state = f"{len(done)} of {len(plan.runs)} runs are finished and lie in {plan.out / 'runs'}"
     if stopped:
         print(f"recbole-bns: stopped; {state}; the same command goes on.", file=sys.stderr)

@@ -153,11 +153,15 @@ class Report:
         self._results = {record["sampler"]: record["result"] for record in rows}
         self._settings = {record["sampler"]: record["settings"] for record in rows}
 
+    def labels(self) -> dict[str, str]:
+        """Row -> what its sampler, loss and mixer are; it says whether any sees test labels."""
+        return {row: label_of(result) for row, result in self._results.items()}
+
     def markdown(self) -> str:
         """Three tables with their captions."""
         origin, n = self.origin, len(self.seeds)
         head = f"{origin.model} on {origin.dataset}, {n} seed{'s' * (n != 1)}"
-        parts = [f"# {head}", *self._warnings(), self._means(), self._means_caption()]
+        parts = [f"# {head}", *self.warnings(), self._means(), self._means_caption()]
         if len(self.tests):
             parts += [self._tests(), self._tests_caption()]
         parts += [self._times(), self._times_caption(), *self._remarks(), self._provenance()]
@@ -236,13 +240,13 @@ class Report:
             shown = label if label.startswith(shown) else f"{shown} ({label})"
         return [shown, loss] if self._several else [shown]
 
-    def _state(self, sampler: str) -> str:
+    def state(self, sampler: str) -> str:
         """``5``, or ``3 of 5, 2 failed``."""
         done, failed = int((self.runs["sampler"] == sampler).sum()), self._failed(sampler)
         text = str(done) if done == len(self.seeds) else f"{done} of {len(self.seeds)}"
         return f"{text}, {failed} failed" if failed else text
 
-    def _warnings(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What a reader must know before the numbers: unfinished trainings, settings of ours."""
         parts = []
         if self.improving:
@@ -275,15 +279,15 @@ class Report:
         for sampler in self.samplers:
             if sampler in self._results:
                 values = [mean_cell(cells.loc[(sampler, name)]) for name in self.metrics]
-                rows.append([*self._names(sampler), self._state(sampler), *values])
+                rows.append([*self._names(sampler), self.state(sampler), *values])
             else:
                 blank = "failed" if self._failed(sampler) else "not run"
                 empty = [blank] * len(self.metrics)
-                rows.append([*self._names(sampler), self._state(sampler), *empty])
+                rows.append([*self._names(sampler), self.state(sampler), *empty])
         return draw(rows, [*self._heads, "runs", *map(title, self.metrics)])
 
     def _means_caption(self) -> str:
-        unfinished = any(self._state(name) != str(len(self.seeds)) for name in self.samplers)
+        unfinished = any(self.state(name) != str(len(self.seeds)) for name in self.samplers)
         over = f"over seeds {', '.join(map(str, self.seeds))}"
         of = f"mean ± standard deviation {over}" if len(self.seeds) > 1 else f"seed {self.seeds[0]}"
         return (
@@ -360,12 +364,14 @@ class Report:
         ]
         if failed:
             parts.append("Failed:\n\n" + "\n".join(failed))
-        if self.split_differs:
-            seeds = ", ".join(map(str, self.split_differs))
-            parts.append(
-                f"WARNING: under seed(s) {seeds} the {self._row}s had different test users."
-            )
-        return parts
+        return parts + self.of_the_split()
+
+    def of_the_split(self) -> list[str]:
+        """A warning where rows cannot be compared."""
+        if not self.split_differs:
+            return []
+        seeds = ", ".join(map(str, self.split_differs))
+        return [f"WARNING: under seed(s) {seeds} the {self._row}s had different test users."]
 
     def _parameters(self, row: str) -> dict[str, Any]:
         """Those of a row's sampler and, as ``ssm.temperature``, of its loss and its mixer."""

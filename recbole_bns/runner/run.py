@@ -23,6 +23,7 @@ def run_all(
     at_once: int,
     *,
     title: str,
+    expected: float | None = None,
     shown: bool = True,
     tell: Callable[[Job, Mapping[str, Any]], str],
 ) -> None:
@@ -36,6 +37,7 @@ def run_all(
         pool: that trains them.
         at_once: jobs under way at the most.
         title: for the display.
+        expected: seconds that what is to be done will take, where earlier jobs tell.
         shown: whether there is a display.
         tell: of a job and its record, which has just been written: a few words for the display.
 
@@ -44,7 +46,8 @@ def run_all(
     """
     waiting = deque(job for job in jobs if not journal.is_done(job))
     running: list[tuple[Job, Training]] = []
-    with RunsProgress(title, len(jobs), len(jobs) - len(waiting), shown=shown) as progress:
+    done = len(jobs) - len(waiting)
+    with RunsProgress(title, len(jobs), done, expected=expected, shown=shown) as progress:
         try:
             while waiting or running:
                 while waiting and len(running) < at_once:

@@ -43,6 +43,8 @@ class NegativeSampler(Asking, Divisible, ABC):
     """One line for tables."""
     paper: ClassVar[str]
     """Author, venue and year."""
+    cost: ClassVar[str] = ""
+    """What a draw costs, in a few words: ``few scores``; empty says it by what is needed."""
     Params: ClassVar[type[Any]] = NoParams
     """A frozen dataclass whose fields are declared by :func:`~.params.param`."""
 

@@ -23,6 +23,7 @@ class ProposingSampler(NegativeSampler, Plantable):
     """
 
     needs = Scorer
+    cost = "few scores"
 
     def setup(self) -> None:
         """Refuse more candidates than there are items."""

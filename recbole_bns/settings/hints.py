@@ -30,6 +30,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "export": ("format",),
     "report": ("png",),
     "prepare": ("overwrite",),
+    "runs": ("sort", "json"),
     "samplers": ("markdown",),
     "losses": ("markdown",),
     "mixers": ("markdown",),

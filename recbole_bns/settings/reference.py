@@ -83,7 +83,7 @@ def help_lines(width: int = 96) -> list[str]:
     return [*lines, f"{'  with a loss also':<26}{also[0]}", *(" " * 26 + line for line in also[1:])]
 
 
-def _remarks(spec: Spec) -> str:
+def remarks(spec: Spec) -> str:
     """How commands treat a setting, in words."""
     meta = spec.metadata
     remarks = [
@@ -125,7 +125,7 @@ def markdown() -> str:
         lines += ["", f"## {title}", ""]
         lines += ["| setting | default | meaning | allowed | treated |", "|---|---|---|---|---|"]
         for spec in specs:
-            cells = (spec.metadata["help"], allowed_words(spec), _remarks(spec))
+            cells = (spec.metadata["help"], allowed_words(spec), remarks(spec))
             default = _cell(json.dumps(spec.default) if spec.default == "\t" else spelt(spec))
             lines.append(f"| `{spec.name}` | `{default}` | {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines) + "\n"

@@ -37,6 +37,7 @@ from recbole_bns.runs.results import (
 )
 from recbole_bns.sampling import NegativeSampler
 
+from .device import device_words
 from .loaders import make_loaders
 from .progress import Progress
 from .recording.files import RecordFolder
@@ -168,6 +169,8 @@ def _fit(
             len(train_data),
             config["valid_metric"].lower(),
             bigger=config["valid_metric_bigger"],
+            device=device_words(trainer.device),
+            before=trainer.reports,
             shown=bool(config["show_progress"]),
         ) as progress,
         (current().output(folder) / "epochs.csv").open("w", newline="", encoding="utf-8") as table,

@@ -12,6 +12,8 @@ from recbole_bns.common.progress import RunsProgress
 
 from . import records
 from .plan import Plan
+from .records import best_of
+from .report import drawn_words
 from .space import plain
 
 
@@ -68,7 +70,21 @@ class Recorder:
         best = record.best(self.plan.metric, self.plan.bigger)
         value = f"{self.plan.metric} {best[0]:.4f}" if best else "no result"
         text = f"trial {trial.trial_id} {status} after {record.epochs} epochs, {value}"
-        self.progress.finished(f"{text}: {error}" if error else text)
+        more = [f"with {drawn_words(self.plan, record)}", *self._best_so_far()]
+        self.progress.finished(f"{text}: {error}" if error else text, *more)
+
+    def _best_so_far(self) -> list[str]:
+        """The best trial of all that have ended or go on, with its hyper-parameters."""
+        metric, bigger = self.plan.metric, self.plan.bigger
+        record = best_of(self.records, metric, bigger)
+        best = record and record.best(metric, bigger)
+        if record is None or best is None:
+            return []
+        value, epoch = best
+        return [
+            f"best so far: {metric} {value:.4f} in epoch {epoch}, trial {record.trial}, with "
+            f"{drawn_words(self.plan, record)}"
+        ]
 
 
 _now: Recorder | None = None

@@ -18,6 +18,7 @@ from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.files import write_text
 from recbole_bns.common.tables import draw
+from recbole_bns.common.terminal import WIDEST, in_blocks, width_of, wrapped
 from recbole_bns.runs.folder import settings_of
 from recbole_bns.runs.records import RunResult
 from recbole_bns.runs.results import read_result, result_table, with_loss
@@ -120,6 +121,12 @@ def value_of(record: Record, key: str) -> Any:
     return inner.get(name) if dot and isinstance(inner, Mapping) else inner
 
 
+def drawn_words(plan: Plan, record: Record) -> str:
+    """What was drawn for a trial, by short names: ``learning_rate 0.01, candidate_num 5``."""
+    names = zip(short_names(plan.space), plan.space, strict=True)
+    return ", ".join(f"{name} {cell(value_of(record, key))}" for name, key in names)
+
+
 SHOWN = 15
 """Best trials in the Markdown table; trials.csv has all."""
 
@@ -147,10 +154,42 @@ def conclude(plan: Plan, found: Mapping[str, Record], *, stopped: bool) -> int:
     result = retrain(plan)
     text = markdown(plan, found, best, result)
     write_text(out / "tune.md", text)
+    if sys.stdout.isatty():
+        print(screen(plan, found, best, result, min(width_of(sys.stdout), WIDEST)))
+        print(f"\nsettings of the winner: {out / 'best.yaml'}\nall tables: {out / 'tune.md'}")
+        return 0
     print(text)
     files = ", ".join(str(out / name) for name in ("tune.md", "trials.csv", "best.yaml", "winner"))
     print(f"written: {files}")
     return 0
+
+
+def screen(
+    plan: Plan, found: Mapping[str, Record], best: Record, result: RunResult, width: int
+) -> str:
+    """What a terminal shows: the best trials with what was drawn for them, and the winner's test.
+
+    Args:
+        plan: of the sweep.
+        found: all trials by number.
+        best: the winner among them.
+        result: of its test.
+        width: of the lines.
+    """
+    value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
+    title = f"{plan.recipe.model} on {plan.recipe.dataset}: the best of {len(found)} trials"
+    heads, rows = _cells(plan, ranked(plan, found)[:SHOWN])
+    winner = (
+        f"The winner, trial {best.trial}, {plan.metric} {value:.4f} in validation in epoch "
+        f"{epoch}: {drawn_words(plan, best)}"
+    )
+    test = [
+        line
+        for text in result_table(result).split("\n")
+        for line in (wrapped(text, width) if len(text) > width else [text])
+    ]
+    parts = [wrapped(title, width), in_blocks(rows, heads, width), wrapped(winner, width), test]
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
 def retrain(plan: Plan) -> RunResult:
@@ -260,11 +299,17 @@ def markdown(plan: Plan, found: Mapping[str, Record], best: Record, result: RunR
 
 
 def _trials_table(plan: Plan, trials: Sequence[Record]) -> str:
-    rows = []
+    heads, rows = _cells(plan, trials)
+    return draw(rows, heads)
+
+
+def _cells(plan: Plan, trials: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
+    """Heads and rows of the table of trials."""
+    rows: list[list[Any]] = []
     for record in trials:
         best = record.best(plan.metric, plan.bigger)
-        drawn = (cell(value_of(record, key)) for key in plan.space)
+        values = (cell(value_of(record, key)) for key in plan.space)
         reached = (f"{best[0]:.4f}", best[1]) if best else ("", "")
-        rows.append([record.trial, *drawn, *reached, record.epochs, record.status])
+        rows.append([record.trial, *values, *reached, record.epochs, record.status])
     heads = [*short_names(plan.space), plan.metric, "best epoch", "epochs", "status"]
-    return draw(rows, ["trial", *heads])
+    return ["trial", *heads], rows

@@ -3,60 +3,64 @@
 from __future__ import annotations
 
 import pytest
+from screens import fits
 
 from recbole_bns import losses, mixers
-from recbole_bns.cli import main
+from recbole_bns.cli import listing, main, samplers
+from recbole_bns.cli import losses as losses_command
+from recbole_bns.cli import mixers as mixers_command
 from recbole_bns.common.params import defaults
 from recbole_bns.sampling import available
 
+KINDS = {
+    "samplers": (samplers.KIND, available()),
+    "losses": (losses_command.KIND, losses.available()),
+    "mixers": (mixers_command.KIND, mixers.available()),
+}
 
-def test_samplers_lists_every_sampler_with_its_parameters(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    assert main(["samplers"]) == 0
+
+@pytest.mark.parametrize("width", [80, 100, 300])
+@pytest.mark.parametrize("command", KINDS)
+def test_a_list_has_a_line_each_that_fits(command, width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main([command]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100
-    rows = table_rows(lines)
-    assert list(rows) == ["name", *available()]
-    for name, cls in available().items():
-        _, idea, needs, parameters, paper = rows[name]
-        assert idea == cls.idea
-        assert paper == cls.paper
-        nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "all"), "nothing")
-        vectors = dict.fromkeys(("aobpr", "irgan", "rns_as", "advir"), "user and item vectors")
-        assert needs == {**nothing, **vectors}.get(name, "scores")
-        for key, value in defaults(cls.Params).items():
-            assert f"{key} = {value}: " in parameters
-    assert "(an integer >= 1 or 'all')" in rows["bns"][3]
+    assert fits(lines, width)
+    kind, classes = KINDS[command]
+    assert [line.split()[0] for line in lines] == ["name", *classes]
+    start = lines[0].index("idea")
+    for line, cls in zip(lines[1:], classes.values(), strict=True):
+        said = line[start:].removesuffix("…")
+        assert len(said) >= 20
+        assert cls.idea.startswith(said)
+        assert said == cls.idea or width < 300
+        for fact in kind.short:
+            assert kind.facts(cls)[fact].removeprefix("user and item ") in line[:start]
 
 
-def test_losses_lists_every_loss_with_its_parameters(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    assert main(["losses"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100
-    rows = table_rows(lines)
-    assert list(rows) == ["name", *losses.available()]
-    for name, cls in losses.available().items():
-        _, idea, similarity, log_q, parameters, paper = rows[name]
-        assert idea.replace(" ", "") == cls.idea.replace(" ", "")  # lines break at hyphens too
-        assert paper == cls.paper
-        assert (similarity, log_q) == (cls.similarity, ", ".join(cls.log_q))
-        for key, value in defaults(cls.Params).items():
-            assert f"{key} = {value}: " in parameters
-    assert rows["ssm"][2:4] == ["cosine", "none, negatives, both, corrected"]
+def test_what_a_draw_costs_and_needs():
+    by_name = {name: samplers.facts(cls) for name, cls in available().items()}
+    nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "all"), "nothing")
+    vectors = dict.fromkeys(("aobpr", "irgan", "rns_as", "advir"), "user and item vectors")
+    needs = {name: facts["needs from the model"] for name, facts in by_name.items()}
+    assert needs == dict.fromkeys(available(), "scores") | nothing | vectors
+    costs = {name: facts["cost"] for name, facts in by_name.items()}
+    few = {name for name, cost in costs.items() if cost == "few scores"}
+    assert few >= {"ahns", "aobpr", "bns_plus", "cuco", "dns", "srns"}
+    assert costs["bns"] == "all scores"
+    assert costs["rns"] == "draws alone"
+    assert costs["irgan"] == "all scores, learns"
 
 
-def table_rows(lines: list[str]) -> dict[str, list[str]]:
-    """Cells of a drawn table by the first one, each joined to one line."""
-    number = lines[0].count("┬") + 1
-    rows, cells = {}, [""] * number
-    for line in lines:
-        if line.startswith("│"):
-            parts = [part.strip() for part in line.strip("│").split("│")]
-            cells = [f"{cell} {part}".strip() for cell, part in zip(cells, parts, strict=True)]
-        elif any(cells):
-            rows[cells[0]], cells = cells, [""] * number
-    return rows
+@pytest.mark.parametrize(
+    ("command", "name"), [(command, name) for command in KINDS for name in KINDS[command][1]]
+)
+def test_what_is_told_without_an_import_is_what_the_class_says(command, name):
+    kind, classes = KINDS[command]
+    of_table = listing.of_table(kind.setting, name)
+    of_class = listing.of_class(classes[name], kind.facts)
+    assert listing.pages([of_table]) == listing.pages([of_class])
+    assert listing.markdown_of([of_table]) == listing.markdown_of([of_class])
 
 
 def test_samplers_explains_the_ones_that_are_named(capsys):
@@ -82,7 +86,7 @@ def test_losses_explains_the_ones_that_are_named(capsys):
 @pytest.mark.parametrize(
     ("command", "columns", "classes"),
     [
-        ("samplers", ["needs from the model"], available()),
+        ("samplers", ["cost", "needs from the model"], available()),
         ("losses", ["similarity", "log q"], losses.available()),
         ("mixers", ["sampler", "loss"], mixers.available()),
     ],

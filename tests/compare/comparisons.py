@@ -69,3 +69,19 @@ def two_seeds() -> tuple[list[dict[str, Any]], dict[Any, Any]]:
             values[sampler, seed] = {"users": np.array(users[seed]), "ndcg@5": column}
             records.append(record_of(sampler, seed, **{"ndcg@5": column.mean(), "gauc": 0.5}))
     return records, values
+
+
+def many_rows(rows: list[str], seeds: int = 3, **more: float) -> tuple[list[Any], dict[Any, Any]]:
+    """Records and metrics of users of any number of rows; the second row is far better."""
+    source = np.random.default_rng(3)
+    users = np.array([f"u{user}" for user in range(50)])
+    records, values = [], {}
+    base = source.random(50) * 0.2
+    for place, row in enumerate(rows):
+        for seed in range(1, seeds + 1):
+            ndcg = base + (0.3 if place == 1 else 0.0) + source.random(50) * 0.01
+            both = {"ndcg@20": ndcg, "recall@20": ndcg * 2}
+            values[row, seed] = {"users": users, **both}
+            means = {name: float(value.mean()) for name, value in both.items()}
+            records.append(record_of(row, seed, **means, **more))
+    return records, values

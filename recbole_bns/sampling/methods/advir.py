@@ -43,6 +43,7 @@ class AdvIR(LearnedCandidateSampler):
     name = "advir"
     idea = "as rns_as, and the loss holds under the worst small change of the vectors too"
     paper = "Park & Chang, WWW 2019, after its description"
+    cost = "few scores, learns"
     Params = AdvIRParams
 
     @classmethod

@@ -32,6 +32,7 @@ class All(NegativeSampler, SharedList):
     name = "all"
     idea = "every item at once, the full softmax; for losses over many negatives"
     paper = "as in Klenitskiy & Vasilev, RecSys 2023"
+    cost = "every item"
     only_shared = True
 
     @classmethod

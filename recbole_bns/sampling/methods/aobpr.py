@@ -76,6 +76,7 @@ class AOBPR(NegativeSampler):
     name = "aobpr"
     idea = "oversamples negatives that rank high, with p(rank) ∝ exp(-rank / lambda)"
     paper = "Rendle & Freudenthaler, WSDM 2014"
+    cost = "few scores"  # as much as one: a factor is drawn by the D numbers of a vector
     needs = FactorScorer
     growing = ("lists", "spread", "ranked")
     Params = AOBPRParams

@@ -364,6 +364,7 @@ class BNS(BayesianSampler):
     name = "bns"
     idea = "least risk: what a candidate teaches against the posterior that it is a true negative"
     paper = "Liu & Wang, ICDE 2023"
+    cost = "all scores"  # the exact F counts over a row of them
     Params = BNSParams
 
 

@@ -84,6 +84,7 @@ class IRGAN(LearnedSampler):
     name = "irgan"
     idea = "a learned generator over all items, rewarded for what the model takes for a positive"
     paper = "Wang et al., SIGIR 2017"
+    cost = "all scores, learns"
     Params = IRGANParams
 
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:

@@ -36,4 +36,5 @@ class RNSAS(LearnedCandidateSampler):
     name = "rns_as"
     idea = "a learned generator picks one of M candidates, rewarded for hard ones"
     paper = "Ding et al., IJCAI 2019"
+    cost = "few scores, learns"
     Params = CandidateGeneratorParams

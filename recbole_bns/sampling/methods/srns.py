@@ -117,6 +117,7 @@ class SRNS(NegativeSampler, Plantable):
     name = "srns"
     idea = "of each user's memory of hard items, take one whose P_pos is high and varies"
     paper = "Ding et al., NeurIPS 2020"
+    cost = "few scores"
     needs = Scorer
     growing = ("user_history", "item_history")
     Params = SRNSParams
