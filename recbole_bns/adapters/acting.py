@@ -16,6 +16,7 @@ from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import Learns, of_type
 from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, having, ours
 
+from .dislikes import check_known_pairs
 from .loss_settings import check_loss, check_loss_type, idle_beside_loss
 from .reads import check_packages, known_keys, read_by
 from .sampler_settings import is_sampled, parsed_settings
@@ -163,13 +164,14 @@ def check_commands(config: Any) -> None:
     """What a command of ours cannot do for the settings it was given, before the data are read.
 
     Raises:
-        UsageError: labels, histories, a GPU or a package that are not there.
+        UsageError: labels, histories, known dislikes, a GPU or a package that are not there.
     """
     given = config.variable_config_dict
     check_packages(config)
     _check_labels(config)
     _check_histories(config)
     _check_device(config, given)
+    check_known_pairs(config)
 
 
 def _check_labels(config: Any) -> None:

@@ -20,7 +20,13 @@ from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.losses import get as get_loss
 from recbole_bns.mixers import get as get_mixer
 from recbole_bns.settings.checks import check_ranges
-from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared
+from recbole_bns.settings.declared import (
+    NO_MIXER,
+    NO_NEGATIVES,
+    NO_SAMPLER,
+    OWN_LOSS,
+    declared,
+)
 from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import OWN, PROPERTIES, cell, has_own, of_data, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
@@ -178,6 +184,8 @@ class BNSConfig(Config):
         if final["neg_sampler"] != NO_SAMPLER:
             final["train_neg_sample_args"] = derive_train_neg_sample_args(self, given)
         root = final["data_path"]
+        if str(final["negatives"] or NO_NEGATIVES).lower() != NO_NEGATIVES:
+            final["negatives"] = os.path.abspath(final["negatives"])  # a run may go on elsewhere
         super()._set_default_parameters()
         if self.dataset == "ml-100k" and "data_path" in given:
             final["data_path"] = os.path.join(root, self.dataset)

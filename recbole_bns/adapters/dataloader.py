@@ -20,10 +20,11 @@ from recbole_bns.sampling.capabilities import Scores, of_type
 from recbole_bns.sampling.proposals import Announced
 
 from .many_negatives import ManyNegatives
-from .models import upgrade
+from .models import upgrade, weigh
 from .sampler import BNSSampler
 from .scorers import bind_loss, on_device
 from .team import current
+from .weights import ROW_WEIGHT, check_weighed, even, weights_of
 
 
 class BatchWatcher(Protocol):
@@ -61,6 +62,8 @@ class BNSTrainDataLoader(TrainDataLoader):
 
     Attributes:
         batch: the last one, with its negatives.
+        row_weights: ``(N,)`` weights of the interactions, where they have some; a batch has them in
+            its column :data:`.weights.ROW_WEIGHT`.
 
     Args:
         config: RecBole's ``Config``; ``train_neg_sample_args`` as :mod:`.config` derives them.
@@ -85,6 +88,8 @@ class BNSTrainDataLoader(TrainDataLoader):
                 f"worker: got {config['worker']}, but neg_sampler '{sampler.core.name}' looks at "
                 "the model, and a worker process has a stale copy of it; allowed is 0."
             )
+        check_weighed(config, dataset)
+        self.row_weights = weights_of(dataset)
         users = dataset.inter_feat[dataset.uid_field]
         has_negative = sampler.core.catalogue.negative_num.cpu()[users] > 0
         if not bool(has_negative.any()):
@@ -136,6 +141,8 @@ class BNSTrainDataLoader(TrainDataLoader):
         if self.model is model:
             return
         super().get_model(upgrade(model, self.config))
+        if self.row_weights is not None and self.drawn is None:
+            weigh(model)
         self._sampler.bind(model)
         if self.drawn is not None:
             bind_loss(model, self.drawn, self._sampler.columns)
@@ -163,10 +170,15 @@ class BNSTrainDataLoader(TrainDataLoader):
         if self.shuffle:
             order = order[torch.randperm(len(order), generator=self.generator)]
         shares = [self._share(start) for start in range(0, len(order), self.step)]
+        weights = None if self.row_weights is None else even(self.row_weights[order], self.step)
         if self.team.size > 1:
-            order = torch.cat([order[first:end] for first, end, _ in shares])
+            ours = [slice(first, end) for first, end, _ in shares]
+            order = torch.cat([order[rows] for rows in ours])
+            weights = None if weights is None else torch.cat([weights[rows] for rows in ours])
         feat = self._dataset.inter_feat.interaction
         columns = {name: value[order].to(self.device) for name, value in feat.items()}
+        if weights is not None:
+            columns[ROW_WEIGHT] = weights.to(self.device)
         announced = self._sampler.core.announce(columns[self.uid_field])
         start = 0
         for number, (first, end, self.weight) in enumerate(shares):
@@ -207,7 +219,11 @@ class BNSTrainDataLoader(TrainDataLoader):
         """The positives of a batch, transformed."""
         first, end, _ = self.team.share(len(index))
         rows = self.rows[np.array(index[first:end])]
-        return self.transform(self._dataset, self._dataset[rows])
+        batch: Interaction = self.transform(self._dataset, self._dataset[rows])
+        if self.row_weights is not None:
+            weights = even(self.row_weights[self.rows[np.array(index)]], len(index))
+            batch.update(Interaction({ROW_WEIGHT: weights[first:end]}))
+        return batch
 
     def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
         users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]

@@ -22,6 +22,7 @@ from recbole.utils import FeatureSource, FeatureType
 from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_headers, table_of
 from recbole_bns.datasets.columns import orders_by_time
+from recbole_bns.datasets.weights import weight_field
 from recbole_bns.settings.declared import ITEM_ONLY
 from recbole_bns.settings.intervals import admits_all, intervals
 
@@ -219,7 +220,11 @@ def _normalize(original: Any, dataset: Any) -> None:
         times = dataset.inter_feat[name].to_numpy()
         ranks = 1 + np.cumsum(np.diff(times, prepend=times[:1]) != 0)
         setattr(dataset, _RANKS, torch.from_numpy(ranks))
+    weight = weight_field(dataset.config)
+    kept = dataset.inter_feat[weight].copy() if weight in dataset.inter_feat else None
     original(dataset)
+    if kept is not None:  # scaled to [0, 1] the least of them would be 0
+        dataset.inter_feat[weight] = kept
 
 
 def _augment(original: Any, dataset: Any) -> None:

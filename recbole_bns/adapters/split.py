@@ -12,10 +12,12 @@ from torch import Tensor
 
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.datasets.check import check_cuts
+from recbole_bns.datasets.weights import weight_field
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 
 from .mends import quiet
+from .weights import weights_of
 
 PHASES = ["train", "valid", "test"]
 
@@ -90,12 +92,22 @@ def catalogue_of(dataset: Any) -> Catalogue:
     """The training interactions of a data set, item sequences of sequential models included."""
     feat = dataset.inter_feat
     users, items = feat[dataset.uid_field], feat[dataset.iid_field]
+    weights = weights_of(dataset)
     history = getattr(dataset, "item_id_list_field", None)
     if history is not None and history in feat:
         past = feat[history]
+        weights = None if weights is None else _with_past(dataset, weights, past.shape[1])
         users = torch.cat((users, users.repeat_interleave(past.shape[1])))
         items = torch.cat((items, past.reshape(-1)))
-    return Catalogue(users, items, dataset.user_num, dataset.item_num)
+    return Catalogue(users, items, dataset.user_num, dataset.item_num, weights=weights)
+
+
+def _with_past(dataset: Any, weights: Tensor, length: int) -> Tensor:
+    """Weights of interactions (N,), then those of the histories before them (N · length)."""
+    name = f"{weight_field(dataset.config)}{dataset.config['LIST_SUFFIX']}"
+    feat = dataset.inter_feat
+    past = feat[name].reshape(-1) if name in feat else weights.repeat_interleave(length)
+    return torch.cat((weights, past))
 
 
 def pairs_of(parts: list[Any]) -> Tensor:

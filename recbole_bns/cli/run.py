@@ -19,7 +19,7 @@ SETTINGS = """\
   --KEY=VALUE             any setting of RecBole or the model (also --KEY VALUE; --KEY alone: True)
   --neg_sampler_args.KEY=VALUE   a parameter of the sampler (recbole-bns samplers NAME):
                           bns, bns_plus, dns, cuco, srns, aobpr, ahns, rns, pns, inbatch, mixed,
-                          all, irgan, rns_as, advir; none: RecBole's own
+                          given, all, irgan, rns_as, advir; none: RecBole's own
 
 settings of this package (docs/settings.md has all, and how each is treated):
 """

@@ -15,6 +15,7 @@ from recbole_bns.settings.declared import NO_SAMPLER, check_value, declared
 from recbole_bns.settings.intervals import intervals
 
 from .read import Column
+from .weights import check_weight_column, weight_field
 
 DECLARED = ("user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "val_interval")
 """Checked as declared: a ``Config`` of RecBole's own (``enable()``) has not done it."""
@@ -32,7 +33,8 @@ def is_loaded(config: Any, suffix: str, name: str) -> bool:
     """Whether RecBole loads this column of the files with this suffix."""
     wanted = "*" if config["load_col"] is None else config["load_col"].get(suffix) or ()
     unwanted = (config["unload_col"] or {}).get(suffix) or ()
-    return (wanted == "*" or name in wanted) and name not in unwanted
+    weighs = suffix == "inter" and name == weight_field(config)  # which nobody has to ask for
+    return (wanted == "*" or name in wanted or weighs) and name not in unwanted
 
 
 def orders_by_time(config: Any) -> bool:
@@ -95,6 +97,7 @@ def check_columns(config: Any, headers: Mapping[str, Mapping[Path, Columns]]) ->
     _check_types(config, path, by_name)
     _check_filters(config, headers)
     _check_labels(config, path, by_name)
+    check_weight_column(config, path, by_name)
     if config["benchmark_filename"] and _is_sequential(config):
         _check_history(config, path, columns)
 

@@ -38,6 +38,10 @@ NO_SAMPLER = "none"
 
 OWN_LOSS = "model"
 """``loss: model`` leaves the loss to the model."""
+NO_NEGATIVES = "none"
+"""``negatives: none`` passes over the file of known dislikes that lies beside the interactions."""
+NO_WEIGHT = "none"
+"""``WEIGHT_FIELD: none`` passes over the weights of interactions."""
 NO_MIXER = "none"
 """``mixer: none``: the ids that a sampler draws are the negatives."""
 
@@ -274,6 +278,27 @@ class Ours:
         optional=True,
         words="a mapping of parameters",
         example="{prior: ease, gamma: 1}",
+        written="changed",
+        overall=True,
+    )
+    negatives: str | None = setting(
+        None,
+        "Pairs shown and not taken, a file; null: NAME.neg beside NAME.inter, if any; none: no.",
+        like="",
+        text=True,
+        optional=True,
+        words="a file, none, or null",
+        in_sweep="data",
+        shared_in_comparison=True,
+        written="changed",
+        overall=True,
+    )
+    WEIGHT_FIELD: str | None = setting(
+        "weight",
+        "The column of weights in loss and popularity, where the data have one; none: unused.",
+        text=True,
+        optional=True,
+        in_sweep="data",
         written="changed",
         overall=True,
     )

@@ -50,10 +50,11 @@ _MEANT: dict[str, str] = {
     "weight_l2 regs",
     "weight_decay": "wd decay l2 reg reg_lambda l2_reg l2_weight lambda_reg regularization "
     "regularisation",
+    "WEIGHT_FIELD": "weight_column weight_col weights sample_weight interaction_weight use_weights",
     "use_gpu": "device cuda gpu use_cuda accelerator no_cuda cpu",
     "gpu_id": "gpu_ids gpus cuda_device cuda_visible_devices",
     "neg_sampler": "sampler negative_sampler neg_sampling_strategy sampling strategy method ns",
-    "neg_sample_num": "num_neg n_neg neg_num num_negatives n_negatives num_negs negatives "
+    "neg_sample_num": "num_neg n_neg neg_num num_negatives n_negatives num_negs "
     "negative_num neg_ratio neg_samples num_neg_samples",
     "neg_sampler_args": "args sampler_args neg_args sampler_params neg_sampler_params params "
     "sampler_kwargs",

@@ -11,6 +11,7 @@ from recbole.data import data_preparation as recbole_data_preparation
 
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.dislikes import unused
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
 from recbole_bns.adapters.loss_settings import check_loss, chosen_loss, is_shared
 from recbole_bns.adapters.many_negatives import Drawn
@@ -20,6 +21,7 @@ from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, 
 from recbole_bns.adapters.scorers import check_served, columns_of
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
+from recbole_bns.adapters.weights import check_weighed
 from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
 from recbole_bns.runs.records import RunConfig
@@ -100,6 +102,7 @@ def stock_loaders(config: RunConfig, opened: Opened) -> dict[str, Any]:
             "neg_record: RecBole's own sampling (neg_sampler: none) is not recorded."
         )
     dataset, parts = opened
+    check_weighed(config, parts["train"])
     nothing = parts["train"].copy(parts["train"].inter_feat[:0])
     dataset.build = lambda: [parts.get(phase, nothing) for phase in PHASES]
     made = dict(zip(PHASES, recbole_data_preparation(config, dataset), strict=True))
@@ -133,6 +136,8 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     check_schedules(params, config["epochs"], "neg_sampler_args")
     start = perf_counter()
     needs = get(name).requirements_of(params)
+    for note in unused(config, needs):
+        getLogger().warning(note)
     side = all_side_data(needs, config, train, catalogue, held_out)
     core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")

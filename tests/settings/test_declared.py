@@ -178,6 +178,7 @@ def test_the_sets_hold_what_they_held() -> None:
     assert set(having("shared_in_comparison")) == {
         "dataset",
         "data_path",
+        "negatives",
         "seed",
         "threads",
         "metrics",

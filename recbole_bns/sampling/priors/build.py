@@ -76,7 +76,7 @@ def build_prior(params: Any, catalogue: Catalogue, side: Mapping[str, Tensor]) -
     if prior == "oracle":
         return OraclePrior(side[HeldOutPairs.name], catalogue.user_num, catalogue.item_num)
     if prior == "popularity":
-        return TablePrior(popularity_prior(catalogue.item_counts).unsqueeze(0))
+        return TablePrior(popularity_prior(catalogue.item_weights).unsqueeze(0))
     if prior == "uniform":
         return TablePrior(uniform_prior(catalogue.item_num).to(catalogue.device).unsqueeze(0))
     groups = side[UserColumn(column=prior).name].to(catalogue.device)
