@@ -71,10 +71,11 @@ def command(words: Sequence[str]) -> int:
     if started_by_torchrun():
         share_with_torchruns()
     begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags)
+    from recbole_bns.runs import commands
     from recbole_bns.runs.results import result_table
     from recbole_bns.training.run import run_recbole_bns
 
-    with shown_of_the_first():
+    with shown_of_the_first(), commands.given(["recbole-bns", "run", *words]):
         result = run_recbole_bns(
             model, dataset, files, flags, out=out, result_file=result_file, resume=resume
         )
