@@ -76,10 +76,11 @@ def command(words: Sequence[str]) -> int:
         share_with_torchruns()
     begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags, data=own is None)
     dataset = dataset if own is None else own.read()
+    from recbole_bns.runs import commands
     from recbole_bns.runs.results import result_table
     from recbole_bns.training.run import run_recbole_bns
 
-    with shown_of_the_first():
+    with shown_of_the_first(), commands.given(["recbole-bns", "run", *words]):
         result = run_recbole_bns(
             model, dataset, files, flags, out=out, result_file=result_file, resume=resume
         )

@@ -31,6 +31,9 @@ from .records import LossFacts, Metrics, RunConfig, RunResult
 
 Values = dict[str, NDArray[np.float64]]
 
+PER_USER = "users.npz"
+"""In the folder of a run, the test metrics of every user, where no other place is named."""
+
 
 def save(path: str | Path, users: NDArray[np.str_], values: Mapping[str, Any]) -> None:
     """Write users and their values as ``.npz``; the file appears whole or not at all."""

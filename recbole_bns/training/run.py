@@ -14,6 +14,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import started_by_torchrun
 from recbole_bns.datasets.check import check_files
 from recbole_bns.datasets.own.interactions import Interactions
+from recbole_bns.runs import commands
 from recbole_bns.runs.folder import check_file, make_folder, write_settings
 from recbole_bns.runs.records import RunConfig, RunResult
 
@@ -52,8 +53,8 @@ def run_recbole_bns(
         out: folder for all that the run writes; by default
             ``runs/<dataset>-<Model>-<sampler>-<seed>-<time>``.
         result_file: a second place for ``result.json``.
-        per_user: an ``.npz`` file for the test metrics of every user; see
-            :func:`recbole_bns.runs.results.save`.
+        per_user: an ``.npz`` file for the test metrics of every user, in the place of
+            ``users.npz`` in the folder; see :func:`recbole_bns.runs.results.save`.
         resume: folder of a run that goes on, with its own settings but for more epochs; ``auto``:
             the newest unfinished run with these settings below the current folder, else a new one.
         nproc: processes that train it together, each on a GPU or all on the CPU; the same as the
@@ -113,6 +114,7 @@ def begin(asked: Asked) -> tuple[BNSConfig, Path]:
     check_same(folder, config)
     if not is_finished(folder, config["epochs"]):
         print(f"the run in {folder} goes on")
+        commands.note(folder)
     return config, folder
 
 
@@ -122,6 +124,7 @@ def _new_folder(config: RunConfig, out: str | Path | None, *, asked_to_resume: b
         print("--resume=auto: no unfinished run with these settings was found; a new one.")
     folder = make_folder(out, config)
     write_settings(config, folder)
+    commands.note(folder)
     return folder
 
 

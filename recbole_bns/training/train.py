@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from logging import getLogger
 from pathlib import Path
@@ -19,14 +19,17 @@ from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.reads import missing
 from recbole_bns.adapters.serving import is_served
-from recbole_bns.adapters.split import open_data
+from recbole_bns.adapters.split import catalogue_of, open_data
 from recbole_bns.adapters.team import current
+from recbole_bns.adapters.tested_groups import TestedGroups
 from recbole_bns.adapters.vectors import has_queries
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.runs.card import Facts, write_card
 from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, LOG, log_to, settings_of
+from recbole_bns.runs.groups import write_groups
 from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import (
+    PER_USER,
     EpochReport,
     Outcome,
     epochs_table,
@@ -115,15 +118,20 @@ def _train_and_test(
     with closing(trainer.tensorboard):
         best = _fit(trainer, loaders["train"], valid, keeper, folder)
         keeper.finish()
-        test = trainer.evaluate(loaders["test"], load_best_model=True)
+        groups = tested_groups(loaders["train"], config["topk"])
+        with groups.watching(trainer):
+            test = trainer.evaluate(loaders["test"], load_best_model=True)
     if keeper.recorder is not None:
         train = loaders["train"]._dataset
         keeper.recorder.finish(max(config["topk"]), train.field2id_token[train.iid_field])
     trained = Outcome(trainer.reports, trainer.best_epoch, trainer.saved_model_file)
     result = result_of(config, core, trained, best, test, folder, loss_facts(config))
+    groups.items.gather(team)
     if team.rank == 0:
-        if per_user is not None:
-            save(per_user, users_of(loaders["test"]), trainer.evaluator.values)
+        values = trainer.evaluator.values
+        if values or per_user is not None:
+            save(per_user or folder / PER_USER, users_of(loaders["test"]), values)
+        write_groups(folder, groups.lines(loaders["test"], values))
         write_card(result, settings_of(config), _facts(opened.parts, trainer), folder)
         write_result(result, folder, result_file)
     return result
@@ -139,6 +147,13 @@ def core_of(train_data: Any) -> NegativeSampler | None:
     """What draws the negatives of a loader; None where RecBole does."""
     sampler = sampler_of(train_data)
     return None if sampler is None else sampler.core
+
+
+def tested_groups(train_data: Any, cuts: Sequence[int]) -> TestedGroups:
+    """Groups of items and users by what they have in a training part, for a test of lists."""
+    core = core_of(train_data)
+    catalogue = catalogue_of(train_data._dataset) if core is None else core.catalogue
+    return TestedGroups(catalogue, cuts)
 
 
 def _earlier_state(folder: Path, config: RunConfig) -> Mapping[str, Any] | None:

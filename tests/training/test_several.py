@@ -209,11 +209,14 @@ def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, fork
     assert names == {
         ".lock",
         "checkpoints",
+        "commands.csv",
         "epochs.csv",
+        "groups.csv",
         "result.json",
         "run.log",
         "settings.yaml",
         "tensorboard",
+        "users.npz",
     }
     assert len((tmp_path / "run" / "epochs.csv").read_text().splitlines()) == 3
     (entry,) = [
