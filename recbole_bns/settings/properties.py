@@ -53,12 +53,17 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     return read_yaml(path)
 
 
-def cell(sampler: str, loss: str | None, mixer: str | None = None) -> str:
+MINED = "mined"
+"""What names a run with mined positives, whose sampler and loss may be anything."""
+
+
+def cell(sampler: str, loss: str | None, mixer: str | None = None, *, mined: bool = False) -> str:
     """``dns+ssm``, ``rns+kpair+mixgcf``: by what tuned settings, runs and rows of tables go.
 
-    A model's own loss is not named: ``dns``.
+    A model's own loss is not named: ``dns``. With mined positives ``rns+ssm+mined``.
     """
     parts = [sampler]
     parts += [] if loss in (None, OWN_LOSS) else [str(loss)]
     parts += [] if mixer in (None, NO_MIXER) else [str(mixer)]
+    parts += [MINED] if mined else []
     return "+".join(parts)
