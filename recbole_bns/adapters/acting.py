@@ -18,6 +18,7 @@ from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, ha
 
 from .dislikes import check_known_pairs
 from .loss_settings import check_loss, check_loss_type, idle_beside_loss
+from .mine_settings import check_mine, idle_when_mined
 from .reads import check_packages, known_keys, read_by
 from .sampler_settings import is_sampled, parsed_settings
 
@@ -57,6 +58,7 @@ def check_contradictions(config: Any) -> None:
     if final["neg_sampler"] == NO_SAMPLER:
         _check_none(given)
     check_loss(config, given)
+    check_mine(config, config.external_config_dict)
     check_loss_type(config, given)
     if final.get("benchmark_filename") is not None:
         _check_fixed_split(given, internal)
@@ -106,7 +108,7 @@ _STOCK = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}
 
 
 def idle_parameters(config: Any) -> dict[str, str]:
-    """Parameters of the sampler that were given and that another one switches off.
+    """Parameters of the sampler, and of mining, that were given and that another one switches off.
 
     Returns:
         ``neg_sampler_args.beta`` -> with what it acts: ``choice linear``.
@@ -115,7 +117,8 @@ def idle_parameters(config: Any) -> dict[str, str]:
     if not is_sampled(config) or not isinstance(given, Mapping):
         return {}
     _, params, _ = parsed_settings(config)
-    return {f"neg_sampler_args.{key}": words for key, words in idle(params, given).items()}
+    of_sampler = {f"neg_sampler_args.{key}": words for key, words in idle(params, given).items()}
+    return of_sampler | idle_when_mined(config)
 
 
 def remarks(config: Any) -> Iterator[str]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling.capabilities import Scores, of_type
+from recbole_bns.sampling.mined import Miner
 from recbole_bns.sampling.proposals import Announced
 
 from .many_negatives import ManyNegatives
@@ -42,6 +43,9 @@ class BatchWatcher(Protocol):
     def see(self, users: Tensor, items: Tensor, ids: Tensor, rows: Any = None) -> None:
         """Take note of a batch: users (B,), positives (B,), their negatives (B, n), its columns."""
 
+    def see_mined(self, users: Tensor, items: Tensor) -> None:
+        """Take note of positives (N,) of users (N,) that took the places of a batch's own."""
+
     def see_many(
         self, users: Tensor, items: Tensor, ids: Tensor, left_out: Any, rows: Any = None
     ) -> None:
@@ -54,7 +58,8 @@ class BNSTrainDataLoader(TrainDataLoader):
     A batch holds the same positives whatever ``neg_sample_num`` is: ``train_batch_size`` of them
     for pairwise models, half as many for pointwise ones, as RecBole has with one negative.
     Batches are slices of one permutation, on the model's device. Users without a negative are
-    left out. One of several processes gets its share of each batch, whose :attr:`weight` it is.
+    left out. With mined positives some of a batch make way for these before negatives are drawn.
+    One of several processes gets its share of each batch, whose :attr:`weight` it is.
 
     With a loss over many negatives a batch is ``train_batch_size`` positives and one column of
     negatives ``(B, n)``: a row each, or one list, a row that is repeated without being copied. With
@@ -101,7 +106,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.rows = has_negative.nonzero().squeeze(1)
         self.epoch = 0
         self.team, self.weight = current(), 1.0
-        self.recorder, self.drawn = recorder, sampler.drawn
+        self.recorder, self.drawn, self.miner = recorder, sampler.drawn, sampler.miner
         self.batch: Interaction | None = None
         if self.drawn is not None and recorder is not None and self.drawn.candidates is not None:
             self.drawn.seen = self._see_made
@@ -226,6 +231,8 @@ class BNSTrainDataLoader(TrainDataLoader):
         return batch
 
     def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
+        if self.miner is not None:
+            inter_feat = self._with_mined(inter_feat, self.miner)
         users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]
         with self._sampling():
             if self.drawn is not None and self.drawn.shared:
@@ -241,6 +248,21 @@ class BNSTrainDataLoader(TrainDataLoader):
             self.recorder.see(users, items, ids, inter_feat)
         self.batch = self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
         return self.batch
+
+    def _with_mined(self, inter_feat: Interaction, miner: Miner) -> Interaction:
+        """The batch with some other positives, and what is known of these items.
+
+        What a row says of the interaction itself, as its time, stays as it was.
+        """
+        users = inter_feat[self.uid_field]
+        with self._sampling():
+            items, is_mined = miner.replace(users, inter_feat[self.iid_field])
+        if self.recorder:
+            self.recorder.see_mined(users[is_mined], items[is_mined])
+        inter_feat.update(Interaction({self.iid_field: items}))
+        if self._item_features is not None:
+            inter_feat.update(self._item_features[items])
+        return inter_feat
 
     @property
     def _drawn_for_each(self) -> int:

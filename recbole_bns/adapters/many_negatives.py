@@ -187,7 +187,11 @@ class ManyNegatives(_Host):
         number = ids.shape[1] // candidates
         batch = users, items, ids.view(-1, number, candidates)
         pos, neg, made = mixed(
-            self, self.mixer_of_negatives, batch, self.choice.similarity, drawn.core.catalogue
+            self,
+            self.mixer_of_negatives,
+            batch,
+            self.choice.similarity,
+            drawn.core.catalogue.observed,
         )
         if drawn.seen is not None:
             drawn.seen(users, items, made.ids.flatten(1), rows)
@@ -317,8 +321,9 @@ class ManyNegatives(_Host):
         if self.drawn.weigher is not None:
             self.drawn.weigher.begin_epoch(epoch)
         if type(self.over_negatives).begin_epoch is not Loss.begin_epoch:
+            observed = self.drawn.core.catalogue.observed
             with torch.no_grad():
-                view = EpochView(self.drawn.scorer_of(None), self.drawn.core.catalogue, self.seed)
+                view = EpochView(self.drawn.scorer_of(None), observed, self.seed)
                 self.over_negatives.begin_epoch(epoch, view)
 
 

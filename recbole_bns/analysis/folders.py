@@ -227,7 +227,8 @@ def _read_record(run: RunData) -> None:
 
 
 def _cell_of(result: dict[str, Any]) -> str:
-    return cell(result["neg_sampler"], result.get("loss"), result.get("mixer"))
+    beside = result.get("loss"), result.get("mixer")
+    return cell(result["neg_sampler"], *beside, mined="mine" in result)
 
 
 def _read_comparison(folder: Path) -> Comparison | None:

@@ -68,13 +68,14 @@ BUNDLED = "ml-100k"
 def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<cell>-<seed>-<time>``.
 
-    The cell is ``<sampler>[+<loss>][+<mixer>]``.
+    The cell is ``<sampler>[+<loss>][+<mixer>][+mined]``.
 
     Raises:
         UsageError: ``out`` is not empty, or cannot be made.
     """
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    sampler = cell(config["neg_sampler"], config["loss"], config["mixer"])
+    chosen = config["neg_sampler"], config["loss"], config["mixer"]
+    sampler = cell(*chosen, mined=is_mined(config["mine"]))
     if _is_oracle(config["neg_sampler_args"]) or weighed_by_oracle(config):
         sampler += "-oracle-sees-test-labels"
     name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
@@ -93,6 +94,11 @@ def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     except OSError as error:
         raise UsageError(f"out: cannot make the folder '{folder}': {error.strerror}.") from error
     return folder
+
+
+def is_mined(mine: Settings | None) -> bool:
+    """Whether ``mine`` puts other positives into batches."""
+    return bool(mine) and mine.get("share") != 0  # type: ignore[union-attr]
 
 
 def _is_oracle(args: Settings | None) -> bool:

@@ -64,6 +64,8 @@ class RunResult(TypedDict):
     score_similarity: NotRequired[str]
     mixer: NotRequired[str]
     mixer_args: NotRequired[Settings]
+    mine: NotRequired[Settings]
+    """All parameters of mined positives; only where there are any."""
     tuned_file: str | None
     seed: int
     versions: dict[str, str]

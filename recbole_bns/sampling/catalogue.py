@@ -85,6 +85,11 @@ class Catalogue(nn.Module):
         return table.view(self.user_num, width)
 
     @property
+    def observed(self) -> Catalogue:
+        """The interactions that are in the data; another one where more are no negatives."""
+        return self
+
+    @property
     def device(self) -> torch.device:
         """Where the tensors lie."""
         return self.positives.device

@@ -302,6 +302,17 @@ class Ours:
         written="changed",
         overall=True,
     )
+    mine: Mapping[str, Any] | None = setting(
+        None,
+        "Mined positives: a share of each batch's makes way for items that a prior finds likely.",
+        like={},
+        merged=True,
+        optional=True,
+        words="a mapping of parameters, such as {prior: ease, share: 0.5, items: 10, exponent: 2}",
+        example="{prior: ease, share: 0.5, items: 10, exponent: 2}",
+        written="changed",
+        overall=True,
+    )
     tuned: bool = setting(
         True,
         "Use properties/tuned/<dataset>/<Model>/<sampler+loss+mixer>.yaml if there is one.",

@@ -86,12 +86,17 @@ def _beside(name: str, root: Any) -> Path:
     return Path(os.path.join(str(root), name)) / f"{name}{OWN}"
 
 
-def cell(sampler: str, loss: str | None, mixer: str | None = None) -> str:
+MINED = "mined"
+"""What names a run with mined positives, whose sampler and loss may be anything."""
+
+
+def cell(sampler: str, loss: str | None, mixer: str | None = None, *, mined: bool = False) -> str:
     """``dns+ssm``, ``rns+kpair+mixgcf``: by what tuned settings, runs and rows of tables go.
 
-    A model's own loss is not named: ``dns``.
+    A model's own loss is not named: ``dns``. With mined positives ``rns+ssm+mined``.
     """
     parts = [sampler]
     parts += [] if loss in (None, OWN_LOSS) else [str(loss)]
     parts += [] if mixer in (None, NO_MIXER) else [str(mixer)]
+    parts += [MINED] if mined else []
     return "+".join(parts)

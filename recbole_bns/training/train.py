@@ -15,6 +15,7 @@ from recbole_bns.adapters.evaluation import users_of
 from recbole_bns.adapters.handover import sampler_of
 from recbole_bns.adapters.loss_settings import loss_facts, loss_name
 from recbole_bns.adapters.mends import quiet, tensorboard_in
+from recbole_bns.adapters.mine_settings import mine_facts, mine_params
 from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.reads import missing
@@ -125,7 +126,8 @@ def _train_and_test(
         train = loaders["train"]._dataset
         keeper.recorder.finish(max(config["topk"]), train.field2id_token[train.iid_field])
     trained = Outcome(trainer.reports, trainer.best_epoch, trainer.saved_model_file)
-    result = result_of(config, core, trained, best, test, folder, loss_facts(config))
+    facts = loss_facts(config), mine_facts(config)
+    result = result_of(config, core, trained, best, test, folder, *facts)
     groups.items.gather(team)
     if team.rank == 0:
         values = trainer.evaluator.values
@@ -174,7 +176,8 @@ def _fit(
     """
     config, core = trainer.config, core_of(train_data)
     beside = loss_name(config), mixer_name(config)
-    label = "RecBole's sampling" if core is None else with_loss(core.label, *beside)
+    mined = mine_params(config) is not None
+    label = "RecBole's sampling" if core is None else with_loss(core.label, *beside, mined=mined)
     if keeper.recorder is not None:
         keeper.recorder.write_to(RecordFolder(folder, before=trainer.start_epoch))
     with (

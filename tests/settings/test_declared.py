@@ -193,6 +193,7 @@ def test_the_sets_hold_what_they_held() -> None:
         "loss_args",
         "loss_weight_args",
         "mixer_args",
+        "mine",
         "eval_args",
     }
     assert "nproc" in ours()

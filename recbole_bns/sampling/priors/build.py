@@ -62,7 +62,7 @@ def build_prior(params: Any, catalogue: Catalogue, side: Mapping[str, Tensor]) -
     Returns:
         a module that maps users (B,) and candidates (B, ...) to values like the candidates.
     """
-    prior = params.prior
+    prior, catalogue = params.prior, catalogue.observed
     if is_model(prior):
         return PairTable(side[ModelValues.name].to(catalogue.device))
     if not isinstance(prior, str) or prior.endswith(".npy"):
