@@ -22,12 +22,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STAND_IN = """
-import json, os, socket, sys
+import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as line:
     line.connect(sys.argv[1])
     words = json.dumps([sys.argv[2], dict(os.environ)]).encode()
     socket.send_fds(line, [len(words).to_bytes(8, "big")], [1, 2])
     line.sendall(words)
+    signal.signal(signal.SIGTERM, lambda *_: line.sendall(b"!"))
     status = int(line.makefile().readline())
 if status < 0:
     os.kill(os.getpid(), -status)
@@ -83,8 +84,8 @@ def _serve(door: socket.socket, place: Path, main: Callable[[str], None], owner:
     while os.getppid() == owner and not going:
         ready, _, _ = select.select([door, *lines.values()], [], [], LOOK)
         for process, line in lines.items():
-            if line in ready:  # it says nothing more: the program was ended
-                os.kill(process, signal.SIGKILL)
+            if line in ready:  # the program was told to end, or was ended
+                os.kill(process, signal.SIGTERM if line.recv(1) else signal.SIGKILL)
         if door in ready:
             line, _ = door.accept()
             lines[_born(line, place, main, owner)] = line
