@@ -99,3 +99,19 @@ def begin_listing(setting: str, names: Sequence[str]) -> None:
         from recbole_bns.settings import early
 
         early.check_listed(setting, names)
+
+
+def say_weights(model: Any) -> None:
+    """Say where the weights of a trained model are those of all interactions, never tested.
+
+    Args:
+        model: a :class:`recbole_bns.training.trained.Trained`.
+    """
+    if model.of_all:
+        from recbole_bns.runs.folder import BEST, LAST, weights_in
+
+        tested = weights_in(model.file.parent.parent, (BEST, LAST))
+        print(
+            f"weights: {model.file}, trained on all interactions (train_on: all)"
+            + (f"; those that were tested: --checkpoint={tested}" if tested else "")
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .begin import say
+from .begin import say, say_weights
 from .parser import Parser, choice
 
 FORMATS = ("npz", "csv", "parquet")
@@ -61,6 +61,7 @@ def command(words: Sequence[str]) -> int:
     from recbole_bns.training import trained
 
     model = trained.load(options.checkpoint, data_path=options.data_path)
+    say_weights(model)
     for name, (ids, vectors) in trained.embeddings(model).items():
         write_embeddings(f"{name[:-1]}_id", ids, vectors, paths[name])
         print(f"written: {paths[name]}, {len(ids)} vectors of {vectors.shape[1]} numbers")

@@ -9,7 +9,7 @@ from pathlib import Path
 from recbole_bns.common.errors import UsageError
 from recbole_bns.settings.declared import EXCLUDED
 
-from .begin import say
+from .begin import say, say_weights
 from .parser import Parser, choice, count
 
 MEANS = """\
@@ -30,7 +30,8 @@ def parser() -> Parser:
     )
     made.add(
         "--checkpoint",
-        "a run's folder (the weights that were tested), or a file in it",
+        "a run's folder (the weights that were tested, or those of\n"
+        "train_on: all where there are some), or a file in it",
         metavar="DIR",
         required=True,
     )
@@ -76,6 +77,7 @@ def command(words: Sequence[str]) -> int:
     from recbole_bns.training import trained
 
     model = trained.load(options.checkpoint, data_path=options.data_path)
+    say_weights(model)
     table = trained.recommend(model, users, options.k, options.exclude)
     write_table(table, options.out)
     print(f"written: {options.out}, {len(table)} lines, {table.iloc[:, 0].nunique()} users")

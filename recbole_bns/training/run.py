@@ -69,7 +69,7 @@ def run_recbole_bns(
     if started_by_torchrun():
         return torchrun.take_part(asked, begin)
     config, folder = begin(asked)
-    if is_finished(folder, config["epochs"]):
+    if is_finished(folder, config):
         return finished(folder, result_file)
     with alone(folder):
         try:
@@ -100,7 +100,7 @@ def begin(asked: Asked) -> tuple[BNSConfig, Path]:
     if folder is None:
         return config, _new_folder(config, asked.out, asked_to_resume=asked.resume is not None)
     check_same(folder, config)
-    if not is_finished(folder, config["epochs"]):
+    if not is_finished(folder, config):
         print(f"the run in {folder} goes on")
     return config, folder
 

@@ -17,15 +17,15 @@ from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import make_model, scoring_mode
 from recbole_bns.adapters.scorers import all_scores, evaluated_vectors
-from recbole_bns.adapters.split import open_data, pairs_of
+from recbole_bns.adapters.split import everything, open_data, open_whole, pairs_of
 from recbole_bns.adapters.tested import evaluated_model
 from recbole_bns.common.errors import UsageError, nearest, refusals
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs import checkpoint
-from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, SETTINGS, folder_of
+from recbole_bns.runs.folder import SETTINGS, folder_of, weights_in
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
-from recbole_bns.settings.declared import EXCLUDED
+from recbole_bns.settings.declared import ALL_PARTS, EXCLUDED
 
 
 @dataclass
@@ -35,6 +35,11 @@ class Trained:
     config: RunConfig
     model: Any
     parts: dict[str, Any]
+    """By phase; of a model of all interactions the training part is all of them."""
+    file: Path | None = None
+    """The weights."""
+    of_all: bool = False
+    """Whether it was trained on all interactions (``train_on: all``), and so never tested."""
 
     @property
     def users(self) -> list[str]:
@@ -55,8 +60,8 @@ def load(
     """The model of a run.
 
     Args:
-        path: the run's folder, or a checkpoint in it; without one named, the weights that were
-            tested.
+        path: the run's folder, or a checkpoint in it; without one named, the weights of
+            ``train_on: all`` where there are some, else those that were tested.
         model_class: of a model that is not RecBole's.
         data_path: the folder of data sets, where it is no longer the one of the training.
 
@@ -65,21 +70,22 @@ def load(
     """
     path = Path(path)
     folder = folder_of(path, "--checkpoint")
-    files = [path] if path.is_file() else [folder / CHECKPOINTS / name for name in (BEST, LAST)]
-    file = next((each for each in files if each.is_file()), None)
+    file = path if path.is_file() else weights_in(folder)
     if file is None:
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
     moved = {} if data_path is None else {"data_path": str(data_path)}
     config = BNSConfig(model_class, None, [str(folder / SETTINGS)], moved)
     check_files(config, keep=True)
-    parts = open_data(config).parts
+    state = checkpoint.load(file, config["device"])
+    of_all = state.get("train_on") == ALL_PARTS
+    parts = (open_whole if of_all else open_data)(config).parts
     with quiet(), refusals(f"model {config['model']}"):
         model = make_model(config, parts["train"])
-    state = checkpoint.load(file, config["device"])
     checkpoint.check(state, file, config, "name the run that it belongs to")
     checkpoint.check_data(state, file, checkpoint.fingerprint(parts["train"]), "train anew")
     checkpoint.restore(model, state, file)
-    return Trained(config, evaluated_model(config, model, state.get("sampler")).eval(), parts)
+    scored_by = evaluated_model(config, model, state.get("sampler")).eval()
+    return Trained(config, scored_by, parts, file, of_all)
 
 
 def recommend(
@@ -144,7 +150,7 @@ def _seen(trained: Trained, exclude: str) -> Catalogue | None:
     if exclude == "none":
         return None
     train = trained.parts["train"]
-    parts = [part for phase, part in trained.parts.items() if exclude == "all" or phase == "train"]
+    parts = everything(trained.parts) if exclude == "all" else [train]
     users, items = pairs_of(parts)
     return Catalogue(users, items, train.user_num, train.item_num)
 
