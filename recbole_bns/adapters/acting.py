@@ -96,14 +96,14 @@ def _check_fixed_split(given: Mapping[str, Any], internal: Mapping[str, Any]) ->
             )
     ours_ = internal.get("eval_args") or {}
     for name, value in (given.get("eval_args") or {}).items():
-        if name != "mode" and value != ours_.get(name) and value != _STOCK.get(name):
+        if name != "mode" and value != ours_.get(name) and value != STOCK_PROTOCOL.get(name):
             raise UsageError(
                 f"eval_args.{name}: got {value!r}, but benchmark_filename names files that fix "
                 "the split; leave one of them out."
             )
 
 
-_STOCK = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}
+STOCK_PROTOCOL = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}
 """RecBole's own ``eval_args``, which runs write down."""
 
 

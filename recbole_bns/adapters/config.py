@@ -31,7 +31,7 @@ from recbole_bns.settings.hints import Chosen
 from recbole_bns.settings.properties import OWN, PROPERTIES, cell, has_own, of_data, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
-from . import checks
+from . import checks, splitting
 from .acting import check_contradictions, idle_parameters
 from .dataset import read_truly
 from .keys import check_keys, drop_removed
@@ -171,11 +171,13 @@ class BNSConfig(Config):
         given = self.external_config_dict
         if "valid_metric" not in given and {"topk", "metrics"} & set(given):
             final["valid_metric"] = checks.default_metric(final)
+        splitting.put_into(final, given)
         return final
 
     def _set_default_parameters(self) -> None:
         final, given = self.final_config_dict, self.external_config_dict
         check_ranges(final)
+        splitting.check(self)
         checks.check_sampler(self)
         checks.check_metrics(final)
         check_protocol(final["eval_args"])

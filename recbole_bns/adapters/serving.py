@@ -26,6 +26,7 @@ from .histories import Histories, histories_of, padded
 from .many_negatives import ManyNegatives
 from .models import scoring_mode
 from .scorers import PairScorer, best_scorer, columns_of, evaluated_vectors
+from .split import everything
 from .vectors import alike, has_queries, query_vectors
 
 Rows = Callable[[Tensor], Tensor]
@@ -71,7 +72,7 @@ class Served(ABC):
         """What users are not recommended; see ``EXCLUDED``."""
         if exclude == "none":
             return None
-        parts = self.parts.values() if exclude == "all" else [self.parts["train"]]
+        parts = everything(self.parts) if exclude == "all" else [self.parts["train"]]
         return self._catalogue([_pairs(part) for part in parts])
 
     def _catalogue(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Catalogue:
@@ -153,7 +154,7 @@ class ByHistory(Served):
         """The users' histories too, which begin before the first row of RecBole's."""
         if exclude == "none":
             return None
-        parts = self.parts.values() if exclude == "all" else [self.parts["train"]]
+        parts = everything(self.parts) if exclude == "all" else [self.parts["train"]]
         items, lengths = self.histories(exclude)
         owners = torch.arange(len(items)).repeat_interleave(lengths)
         return self._catalogue([*map(_pairs, parts), (owners, items[items != 0])])

@@ -90,3 +90,19 @@ def _parted(flags: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any, Any]:
     rest = dict(flags)
     model, dataset, files = (rest.pop(key, None) for key in ("model", "dataset", "config_files"))
     return rest, model, dataset, files
+
+
+def say_weights(model: Any) -> None:
+    """Say where the weights of a trained model are those of all interactions, never tested.
+
+    Args:
+        model: a :class:`recbole_bns.training.trained.Trained`.
+    """
+    if model.of_all:
+        from recbole_bns.runs.folder import BEST, LAST, weights_in
+
+        tested = weights_in(model.file.parent.parent, (BEST, LAST))
+        print(
+            f"weights: {model.file}, trained on all interactions (train_on: all)"
+            + (f"; those that were tested: --checkpoint={tested}" if tested else "")
+        )

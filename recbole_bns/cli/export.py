@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .begin import say
+from .begin import say, say_weights
 from .parser import Parser, choice
 
 FORMATS = ("npz", "csv", "parquet", "safetensors")
@@ -64,6 +64,7 @@ def command(words: Sequence[str]) -> int:
     from recbole_bns.training.model import load
 
     model = load(options.checkpoint, data_path=options.data_path)
+    say_weights(model.trained)
     tables = {"users": model.user_vectors, "items": model.item_vectors}
     found = {name: (list(each.index), each.to_numpy()) for name, each in tables.items()}
     if options.format == "safetensors":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_bns.common.errors import UsageError
 from recbole_bns.settings.declared import EXCLUDED
 
-from .begin import say
+from .begin import say, say_weights
 from .parser import Parser, choice, count
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def parser() -> Parser:
     )
     made.add(
         "--checkpoint",
-        "a run's folder (the weights that were tested), or a file in it",
+        "a run's folder (the weights that were tested, or those of\n"
+        "train_on: all where there are some), or a file in it",
         metavar="DIR",
         required=True,
     )
@@ -108,6 +109,7 @@ def command(words: Sequence[str]) -> int:
     from recbole_bns.training.model import load
 
     model = load(options.checkpoint, data_path=options.data_path)
+    say_weights(model.trained)
     _give(model, _answer(model, kind, asked, options), kind, options.out)
     return 0
 

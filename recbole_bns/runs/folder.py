@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,10 @@ from .records import RunConfig, Settings
 SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
 BEST, LAST = "best.pt", "last.pt"
 """In ``checkpoints``: the weights of the best epoch, or, without validation, of the last."""
+ALL = "all.pt"
+"""Beside them with ``train_on: all``: those of the model that was trained on all interactions."""
+ALL_PLACE = "all"
+"""In a run's folder: what the training on all interactions leaves beside its weights."""
 
 LOG = "run.log"
 
@@ -48,6 +52,12 @@ def folder_of(path: str | Path, setting: str = "--resume") -> Path:
         f"{setting}: '{path}' is no folder of a run (there is no {SETTINGS} in it); name one such "
         f"as runs/..., or {other}."
     )
+
+
+def weights_in(folder: Path, names: Sequence[str] = (ALL, BEST, LAST)) -> Path | None:
+    """The first of these files that the run in a folder has; None without any."""
+    files = (folder / CHECKPOINTS / name for name in names)
+    return next((file for file in files if file.is_file()), None)
 
 
 def no_runs(path: Path) -> UsageError:

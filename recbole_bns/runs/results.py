@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import platform
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -68,12 +69,32 @@ def result_table(result: RunResult) -> str:
         "",
         tabulate(rows, heads, stralign="right", colalign=("left",), disable_numparse=True),
         "",
+        *_of_parts(result),
         f"model:   {result['checkpoint']}",
+        *_of_all(result),
         f"results: {result['run_dir']}",
     ]
     if result["tuned_file"]:
         lines.append(f"tuned settings: {result['tuned_file']} (--tuned=False switches them off)")
     return "\n".join(lines)
+
+
+def _of_parts(result: RunResult) -> list[str]:
+    """What the split lets a model know of the future."""
+    if "split" not in result:
+        return []
+    return [*textwrap.wrap(result["split"]["sentence"], 96, subsequent_indent=" " * 9), ""]
+
+
+def _of_all(result: RunResult) -> list[str]:
+    """Where the model of ``train_on: all`` lies, and what it has been trained on."""
+    if "all" not in result:
+        return []
+    facts = result["all"]
+    return [
+        f"live:    {facts['checkpoint']}, trained on all {facts['interactions']:,} interactions "
+        f"for {facts['epochs']} epochs and not tested; predict and export take it"
+    ]
 
 
 def with_loss(

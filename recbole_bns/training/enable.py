@@ -27,7 +27,7 @@ from recbole_bns.adapters.own_quick_start import mend_quick_start
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, is_sampled
 from recbole_bns.adapters.saved import keep_keyed
-from recbole_bns.adapters.split import PHASES
+from recbole_bns.adapters.split import PHASES, refuse_stock
 from recbole_bns.adapters.tested import generator_is_tested
 from recbole_bns.adapters.wraps import wrap
 from recbole_bns.common.errors import UsageError
@@ -73,6 +73,7 @@ def _create_samplers(original: Any, config: RunConfig, dataset: Any, built_datas
                 "are."
             )
         return original(config, dataset, built_datasets)
+    refuse_stock(config)
     derive_train_neg_sample_args(config, config.external_config_dict)
     for key in ("valid_ratio", "neg_record"):
         _refuse(config, key, "data_preparation")

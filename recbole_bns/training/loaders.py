@@ -23,13 +23,14 @@ from recbole_bns.adapters.scorers import check_served, columns_of
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
 from recbole_bns.adapters.weights import check_weighed
+from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, build, get
 from recbole_bns.sampling.capabilities import Negatives, of_type
 from recbole_bns.sampling.mined import Miner, WithMined, mined_items
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.settings.declared import ALL_PARTS, NO_SAMPLER
 from recbole_bns.settings.values import epochs_of
 
 from .limits import check_team
@@ -48,6 +49,11 @@ def data_preparation(config: RunConfig, dataset: Any) -> tuple[Any, Any, Any]:
     Returns:
         loaders for training, validation (None where there is no validation part) and test.
     """
+    if config["train_on"] == ALL_PARTS:
+        raise UsageError(
+            "train_on: got 'all', but only recbole-bns run and run_recbole_bns train a second "
+            "time; allowed here is valid_best."
+        )
     made = make_loaders(config, Opened(dataset, split(config, dataset)))
     return made["train"], made.get("valid"), made["test"]
 

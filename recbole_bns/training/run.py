@@ -78,7 +78,7 @@ def run_recbole_bns(
         return torchrun.take_part(asked, begin)
     with data_kept(asked):
         config, folder = begin(asked)
-    if is_finished(folder, config["epochs"]):
+    if is_finished(folder, config):
         return finished(folder, result_file)
     with alone(folder):
         try:
@@ -112,7 +112,7 @@ def begin(asked: Asked) -> tuple[BNSConfig, Path]:
     if folder is None:
         return config, _new_folder(config, asked.out, asked_to_resume=asked.resume is not None)
     check_same(folder, config)
-    if not is_finished(folder, config["epochs"]):
+    if not is_finished(folder, config):
         print(f"the run in {folder} goes on")
         commands.note(folder)
     return config, folder

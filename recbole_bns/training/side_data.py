@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from recbole_bns.adapters.models import scoring_mode
 from recbole_bns.adapters.scorers import all_scores
 from recbole_bns.adapters.split import pairs_of
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.runs.folder import BEST, LAST, weights_in
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 from recbole_bns.sampling.capabilities import (
@@ -117,7 +119,7 @@ def _from_checkpoint(need: ModelValues, train: Any, catalogue: Catalogue, held: 
     from .trained import load
 
     try:
-        trained = load(need.model)
+        trained = load(_tested(Path(need.model)))
     except UsageError as error:
         raise UsageError(f"{need.setting}: {error}") from error
     theirs = trained.parts["train"]
@@ -139,6 +141,11 @@ def _from_checkpoint(need: ModelValues, train: Any, catalogue: Catalogue, held: 
         )
     scores = _values(trained.model, trained.config, theirs)[users][:, items]
     return _logistic(scores, catalogue.cpu())
+
+
+def _tested(path: Path) -> Path:
+    """Of a run's folder the weights that were tested: those of all interactions know our test."""
+    return (weights_in(path, (BEST, LAST)) or path) if path.is_dir() else path
 
 
 def _places(theirs: list[str], ours: Any) -> Tensor:

@@ -77,7 +77,7 @@ def _train(asked: Asked, begin: Begin, team: Team) -> RunResult:
     earlier = begun_by(agents, asked)
     config, folder = begin(replace(asked, resume=earlier, out=None) if earlier else asked)
     write_text(folder / AGENTS, json.dumps(sorted(set(agents))))
-    over = is_finished(folder, config["epochs"])
+    over = is_finished(folder, config)
     team.collect((folder.absolute(), over))
     _check_seen(folder, team)
     if over:

@@ -9,13 +9,14 @@ from typing import Any
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import make_model
-from recbole_bns.adapters.split import open_data
+from recbole_bns.adapters.split import open_data, open_whole
 from recbole_bns.adapters.tested import evaluated_model
 from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.datasets.check import check_files
 from recbole_bns.runs import checkpoint
-from recbole_bns.runs.folder import BEST, CHECKPOINTS, LAST, SETTINGS, folder_of
+from recbole_bns.runs.folder import SETTINGS, folder_of, weights_in
 from recbole_bns.runs.records import RunConfig
+from recbole_bns.settings.declared import ALL_PARTS
 
 
 @dataclass
@@ -25,6 +26,11 @@ class Trained:
     config: RunConfig
     model: Any
     parts: dict[str, Any]
+    """By phase; of a model of all interactions the training part is all of them."""
+    file: Path | None = None
+    """The weights."""
+    of_all: bool = False
+    """Whether it was trained on all interactions (``train_on: all``), and so never tested."""
 
     @property
     def users(self) -> list[str]:
@@ -45,8 +51,8 @@ def load(
     """The model of a run.
 
     Args:
-        path: the run's folder, or a checkpoint in it; without one named, the weights that were
-            tested.
+        path: the run's folder, or a checkpoint in it; without one named, the weights of
+            ``train_on: all`` where there are some, else those that were tested.
         model_class: of a model that is not RecBole's.
         data_path: the folder of data sets, where it is no longer the one of the training.
 
@@ -55,18 +61,19 @@ def load(
     """
     path = Path(path)
     folder = folder_of(path, "--checkpoint")
-    files = [path] if path.is_file() else [folder / CHECKPOINTS / name for name in (BEST, LAST)]
-    file = next((each for each in files if each.is_file()), None)
+    file = path if path.is_file() else weights_in(folder)
     if file is None:
         raise UsageError(f"--checkpoint: there is no checkpoint in '{folder}'; the run has none.")
     moved = {} if data_path is None else {"data_path": str(data_path)}
     config = BNSConfig(model_class, None, [str(folder / SETTINGS)], moved)
     check_files(config, keep=True)
-    parts = open_data(config).parts
+    state = checkpoint.load(file, config["device"])
+    of_all = state.get("train_on") == ALL_PARTS
+    parts = (open_whole if of_all else open_data)(config).parts
     with quiet(), refusals(f"model {config['model']}"):
         model = make_model(config, parts["train"])
-    state = checkpoint.load(file, config["device"])
     checkpoint.check(state, file, config, "name the run that it belongs to")
     checkpoint.check_data(state, file, checkpoint.fingerprint(parts["train"]), "train anew")
     checkpoint.restore(model, state, file)
-    return Trained(config, evaluated_model(config, model, state.get("sampler")).eval(), parts)
+    scored_by = evaluated_model(config, model, state.get("sampler")).eval()
+    return Trained(config, scored_by, parts, file, of_all)

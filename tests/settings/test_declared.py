@@ -173,6 +173,7 @@ def test_the_sets_hold_what_they_held() -> None:
         "use_gpu",
         "checkpoint_every",
         "threads",
+        "train_on",
     }
     assert set(having("leaves_model_alone")) == {"neg_record", "neg_record_scores"}
     assert set(having("shared_in_comparison")) == {
@@ -186,8 +187,20 @@ def test_the_sets_hold_what_they_held() -> None:
         "config_files",
         "out",
         "result_file",
+        "split",
+        "split_k",
+        "split_shares",
+        "split_group",
+        "split_time",
+        "train_on",
     }
-    assert set(having("listed")) == {"topk", "metrics", "neg_record_scores"}
+    assert set(having("listed")) == {
+        "topk",
+        "metrics",
+        "neg_record_scores",
+        "split_shares",
+        "split_time",
+    }
     assert set(having("merged")) == {
         "neg_sampler_args",
         "loss_args",
