@@ -245,3 +245,41 @@ assert main(["prepare", "clicks", "--from=clicks.csv", "--min_user=99"]) == 2
 assert "torch" not in sys.modules and "recbole" not in sys.modules
 """
     tiny.run_fresh(script, home)
+
+
+@pytest.mark.parametrize("name", ["clicks.csv", "clicks"])
+def test_a_file_in_the_place_of_a_data_set_is_told_how_it_is_read(name, home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    assert main(["run", f"--dataset={name}"]) == 2
+    assert "a file of your own is read by --data=clicks.csv." in capsys.readouterr().err
+
+
+def test_runs_on_the_same_frame_are_on_the_same_data_in_a_report(ran, tmp_path):
+    from recbole_bns.analysis.folders import read_folders
+
+    copy = shutil.copytree(ran[0], tmp_path / "copy")
+    other = shutil.copytree(ran[0], tmp_path / "other")
+    with (other / "data" / "clicks" / "clicks.inter").open("a") as file:
+        file.write("999\t1\t5\t1700000999\n")
+    digests = [run.digest for run in read_folders([ran[0], copy, other])]
+    assert digests[0] == digests[1] != digests[2]
+    assert None not in digests
+
+
+SMALL = {
+    "one row": [(1, 1)],
+    "one user": [(1, item) for item in range(12)],
+    "one item": [(user, 1) for user in range(12)],
+    "two each": [(user, item) for user in range(6) for item in (user, user + 1)],
+}
+
+
+@pytest.mark.parametrize("rows", SMALL)
+def test_too_little_is_one_sentence_or_trains(rows, tmp_path):
+    data = interactions(pd.DataFrame(SMALL[rows], columns=["user", "item"]))
+    try:
+        result = run_recbole_bns("BPR", data, None, {**SHORT, "topk": [1]}, out=tmp_path / "run")
+    except UsageError as error:
+        assert re.fullmatch(r"data set 'data': [^\n]+\.", str(error))
+    else:
+        assert result["epochs"] == 1

@@ -12,7 +12,7 @@ import pandas as pd
 from recbole_bns.common.errors import UsageError
 
 from .filters import once
-from .interactions import NUMBERS, Interactions
+from .interactions import Interactions
 from .pieces import Piece
 from .roles import NEEDED, Asked, listed, recognise
 from .sources import Source
@@ -74,9 +74,15 @@ def gather(table: Table, name: str, negatives: Table | None = None) -> Interacti
     time = read.get("time")
     if time is not None:
         read["time"] = as_seconds(time)
-    numbers = {name: read.get(name) for name in NUMBERS}
-    every = replace(
-        Interactions(name, ids["user"].words(), ids["item"].words(), users, items, **numbers),
+    every = Interactions(
+        name,
+        ids["user"].words(),
+        ids["item"].words(),
+        users,
+        items,
+        rating=read.get("rating"),
+        time=read.get("time"),
+        weight=read.get("weight"),
         negatives=disliked,
     )
     if label is not None:
