@@ -277,9 +277,10 @@ SMALL = {
 @pytest.mark.parametrize("rows", SMALL)
 def test_too_little_is_one_sentence_or_trains(rows, tmp_path):
     data = interactions(pd.DataFrame(SMALL[rows], columns=["user", "item"]))
+    said = ""
     try:
-        result = run_recbole_bns("BPR", data, None, {**SHORT, "topk": [1]}, out=tmp_path / "run")
+        run_recbole_bns("BPR", data, None, {**SHORT, "topk": [1]}, out=tmp_path / "run")
     except UsageError as error:
-        assert re.fullmatch(r"data set 'data': [^\n]+\.", str(error))
-    else:
-        assert result["epochs"] == 1
+        said = str(error)
+    assert re.fullmatch(r"(data set 'data': [^\n]+\.)?", said)
+    assert (said == "") == (read_result(tmp_path / "run") is not None)
