@@ -176,6 +176,15 @@ def test_what_is_no_file_of_interactions_is_refused(tmp_path, name):
     assert "allowed" in refused(tmp_path / name)
 
 
+def test_a_packed_file_that_is_cut_off_is_one_sentence(tmp_path):
+    rows = "".join(f"{user},{user % 7}\n" for user in range(60_000))
+    packed = gzip.compress(f"user,item\n{rows}".encode())
+    (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) // 2])
+    assert "it cannot be read: Compressed file ended before" in refused(tmp_path / "a.csv.gz")
+    (tmp_path / "b.csv.gz").write_bytes(b"user,item\n1,2\n")
+    assert "it cannot be read: Not a gzipped file" in refused(tmp_path / "b.csv.gz")
+
+
 # --- columns -----------------------------------------------------------------------------------
 
 HEADS = {
@@ -470,7 +479,7 @@ def test_what_is_none_of_these_is_refused():
 
 def test_what_is_written_is_what_was_read(tmp_path):
     found = interactions(FRAME, name="mine")
-    folder = found.write(tmp_path)
+    folder = found.write(str(tmp_path))
     assert (folder / "mine.inter").read_text().splitlines() == [
         "user_id:token\titem_id:token\trating:float\ttimestamp:float",
         "a\t1\t3.5\t1704067200",
