@@ -114,7 +114,7 @@ def _own_file(name: str) -> str | None:
     plain = [Path(name)] if Path(name).suffix else []
     called = [Path(f"{name}{ending}") for ending in (".csv", ".tsv", ".jsonl", ".parquet")]
     found = next((path for path in [*plain, *called] if path.is_file()), None)
-    return found and f"a file of your own is read by --data={found}"
+    return None if found is None else f"a file of your own is read by --data={found}"
 
 
 def _remedy(name: str) -> str:
