@@ -1,4 +1,4 @@
-"""``prepare`` on a CSV file of many rows: seconds and the most memory that it takes.
+"""``prepare`` on a CSV file of many rows: seconds, and the most memory that it takes.
 
     python benchmarks/own_data.py              # 10 million rows
     python benchmarks/own_data.py --rows=1000000
@@ -58,9 +58,10 @@ def main() -> None:
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-m", "recbole_bns.cli", *words], check=True)
     seconds = time.perf_counter() - begun
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # of Linux, in KiB
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    most, busy = used.ru_maxrss / 2**20, used.ru_utime + used.ru_stime  # KiB on Linux; seconds
     print(f"{options.rows:,} rows, {path.stat().st_size / 2**20:,.0f} MiB of CSV: ", end="")
-    print(f"{seconds:.0f} s, {most:.2f} GiB at the most")
+    print(f"{seconds:.0f} s, {busy:.0f} s of a core, {most:.2f} GiB at the most")
 
 
 if __name__ == "__main__":

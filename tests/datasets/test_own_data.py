@@ -23,7 +23,7 @@ from recbole_bns.datasets.own import text
 from recbole_bns.datasets.own.filters import Least, filtered
 
 QUICK = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -82,7 +82,7 @@ def test_any_text_file_gives_the_pairs_that_were_written(
     assert pairs_of(found) == last_of_each(rows)
 
 
-@settings(QUICK, max_examples=25)
+@settings(QUICK, max_examples=15)
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=8), st.integers(1, 40))
 def test_where_blocks_end_does_not_matter(tmp_path, rows, block):
     file = io.StringIO()
