@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # pandas, which takes half a second
     from recbole_bns.datasets.own.filters import Least
     from recbole_bns.datasets.own.gather import Table
     from recbole_bns.datasets.own.interactions import Interactions
-    from recbole_bns.settings.early import Asked
 
 COLUMNS = {
     "user": "the column of users; of a file without names, columns by number: --user=1",
@@ -42,17 +41,15 @@ WITHOUT = ("resume", "data_path", "benchmark_filename")
 """Flags that say otherwise where the data are."""
 
 
-def add_data(made: Parser, *, shown: bool) -> None:
-    """Declare ``--data`` and the flags that go with it; all but the first in the help if shown."""
+def add_data(made: Parser) -> None:
+    """Declare ``--data`` and the flags that go with it, which the help of ``prepare`` explains."""
     made.add(
         "--data",
-        "your own interactions: .csv, .tsv, .jsonl, .parquet, .csv.gz ...; columns are recognised"
-        if shown
-        else "your own file, with --user, --item ... as in run",
+        "your own .csv, .jsonl, .parquet; --user=COLUMN, --item ... as in prepare",
         metavar="FILE",
         raw=True,
     )
-    add_columns(made, shown=shown)
+    add_columns(made, shown=False)
 
 
 def add_columns(made: Parser, *, shown: bool) -> None:
@@ -153,13 +150,20 @@ def look(path: str, own: Mapping[str, Any], name: str | None, setting: str = "--
     return Own(name, table, None if negatives is None else dislikes(negatives, table), least, "")
 
 
-def asked_of(flags: Mapping[str, Any]) -> Asked:
-    """What flags ask for, by which folders are named."""
+def named(flags: Mapping[str, Any], *, of_rows: bool = False) -> str:
+    """How a folder is named after what flags ask for: ``BPR-dns+ssm``.
+
+    Args:
+        flags: of the command line.
+        of_rows: the samplers are those of rows, and the model alone is named.
+    """
     from recbole_bns.settings import early
+    from recbole_bns.settings.properties import cell
 
     rest = {key: value for key, value in flags.items() if key not in early.OF_A_SWEEP}
     model, dataset, files = (rest.pop(key, None) for key in ("model", "dataset", "config_files"))
-    return early.read_words(files, rest).asked(model, dataset)
+    asked = early.read_words(files, rest).asked(model, dataset)
+    return asked.model if of_rows else f"{asked.model}-{cell(*asked.chosen)}"
 
 
 def put(flags: dict[str, Any], own: Own, out: Path) -> None:

@@ -26,10 +26,7 @@ def parser() -> Parser:
     made = Parser(
         "prepare",
         "Write RecBole's atomic files from the original files of a data set, or from your own.",
-        "examples:\n"
-        "  recbole-bns prepare ml-1m --from ml-1m.zip\n"
-        "  recbole-bns prepare clicks --from clicks.parquet --min_rating=4 --min_user=5 "
-        "--min_item=5",
+        "example: recbole-bns prepare clicks --from clicks.csv --min_rating=4 --min_user=5",
     )
     made.add("name", NAMES, metavar="NAME")
     made.add(

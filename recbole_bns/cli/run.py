@@ -28,9 +28,7 @@ EXAMPLES = """\
 examples:
   recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7
   recbole-bns run --neg_sampler_args.candidate_num=10 --learning_rate=0.005
-  recbole-bns run --data=clicks.csv --neg_sampler=dns
-  recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
-recbole-bns samplers lists the samplers with their parameters."""
+  recbole-bns run --data=clicks.csv --user=customer --neg_sampler=srns"""
 
 
 def parser() -> Parser:
@@ -45,8 +43,10 @@ def parser() -> Parser:
         usage=False,
     )
     made.add("--model", "BPR, LightGCN, or another model of RecBole", metavar="NAME")
-    made.add("--dataset", "ml-100k, or a data set below --data_path=DIR", metavar="NAME")
-    add_data(made, shown=True)
+    made.add(
+        "--dataset", "ml-100k, or a data set below --data_path=DIR, such as ml-1m", metavar="NAME"
+    )
+    add_data(made)
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
     made.add("--out", "folder for all that the run writes (default: runs/...)", metavar="DIR")
     made.add("--result_file", "write result.json there too", metavar="PATH")

@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from recbole_bns.settings.properties import cell
-
 from .begin import begin_sweep
-from .own_data import add_data, asked_of, put, taken
+from .own_data import add_data, named, put, taken
 from .parser import Parser
 
 AFTER = """\
@@ -35,7 +33,7 @@ def parser() -> Parser:
     )
     made.add("--model", "as in run", metavar="NAME")
     made.add("--dataset", "as in run", metavar="NAME")
-    add_data(made, shown=False)
+    add_data(made)
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
     made.add("--num_samples", "trials (default 20); a grid runs whole and once", metavar="N")
     made.add(
@@ -75,9 +73,7 @@ def command(words: Sequence[str]) -> int:
     if not resume:
         begin_sweep(flags, data=own is None)
     if own is not None:
-        words_say = asked_of(flags)
-        folder = f"runs/tune-{own.name}-{words_say.model}-{cell(*words_say.chosen)}"
-        put(flags, own, Path(flags.get("out") or folder))
+        put(flags, own, Path(flags.get("out") or f"runs/tune-{own.name}-{named(flags)}"))
     from recbole_bns.tuning import sweep
 
     asked = f"recbole-bns tune {shlex.join(words)}".rstrip()

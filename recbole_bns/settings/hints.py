@@ -12,7 +12,7 @@ from .declared import NO_MIXER, OWN_LOSS
 ARGS, LOSS_ARGS, MIXER_ARGS = "neg_sampler_args", "loss_args", "mixer_args"
 
 FLAGS: dict[str, tuple[str, ...]] = {
-    "run": ("out", "result_file", "resume", "config_files"),
+    "run": ("out", "result_file", "resume", "config_files", "data"),
     "compare": ("samplers", "losses", "variants", "seeds", "reference", "record", "jobs"),
     "tune": (
         "num_samples",
@@ -29,7 +29,10 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "predict": ("checkpoint", "users", "exclude"),
     "export": ("format",),
     "report": ("png",),
-    "prepare": ("overwrite",),
+    "prepare": (
+        *("overwrite", "user", "item", "time", "rating", "label"),
+        *("min_rating", "min_user", "min_item"),
+    ),
     "runs": ("sort", "json"),
     "samplers": ("markdown",),
     "losses": ("markdown",),
@@ -70,7 +73,7 @@ _MEANT: dict[str, str] = {
     "loss_weight": "posterior_weight term_weight",
     "neg_shared": "shared shared_negatives share_negatives batch_negatives in_batch",
     "seed": "random_seed random_state rng manual_seed",
-    "data_path": "data data_dir dataset_path path root datadir data_root data_folder",
+    "data_path": "data_dir dataset_path path root datadir data_root data_folder",
     "dataset": "data_set data_name ds",
     "model": "model_name backbone net",
     "worker": "workers num_workers n_workers n_jobs",

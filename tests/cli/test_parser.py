@@ -28,11 +28,15 @@ BAD = [
     ("report a -o x", "report: got '-o'; allowed: RUN_DIR, --out, --png."),
     (
         "prepare --form x",
-        "prepare: got '--form'; did you mean '--from'?; allowed: NAME, --from, --out, --overwrite.",
+        "prepare: got '--form'; did you mean '--from'?; allowed: NAME, --from, --out, --overwrite, "
+        "--user, --item, --time, --rating, --label, --weight, --negatives, --min_rating, "
+        "--min_user, --min_item.",
     ),
     (
         "prepare ml-1m ml-100k --from x",
-        "prepare: got 'ml-100k'; allowed: NAME, --from, --out, --overwrite.",
+        "prepare: got 'ml-100k'; allowed: NAME, --from, --out, --overwrite, "
+        "--user, --item, --time, --rating, --label, --weight, --negatives, --min_rating, "
+        "--min_user, --min_item.",
     ),
     ("prepare ml-1m --from", "--from: the value is missing; write --from=VALUE."),
     (

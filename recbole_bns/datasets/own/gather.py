@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,8 @@ import pandas as pd
 from recbole_bns.common.errors import UsageError
 
 from .filters import once
-from .interactions import NUMBERS, Interactions
-from .pieces import Piece
+from .interactions import Interactions
+from .pieces import Piece, readable
 from .roles import NEEDED, Asked, listed, recognise
 from .sources import Source
 from .values import Refused, as_seconds, is_dates, labels_of, numbers_of, times_of, words_of
@@ -35,7 +34,8 @@ class Table:
         Raises:
             UsageError: see :func:`.roles.recognise`.
         """
-        head = source.head()
+        with readable(source.where):
+            head = source.head()
         self.source, self.asked = source, asked
         self.roles = recognise(head, asked, source.where)
         taken = set(self.roles.values())
@@ -74,9 +74,15 @@ def gather(table: Table, name: str, negatives: Table | None = None) -> Interacti
     time = read.get("time")
     if time is not None:
         read["time"] = as_seconds(time)
-    numbers = {name: read.get(name) for name in NUMBERS}
-    every = replace(
-        Interactions(name, ids["user"].words(), ids["item"].words(), users, items, **numbers),
+    every = Interactions(
+        name,
+        ids["user"].words(),
+        ids["item"].words(),
+        users,
+        items,
+        rating=read.get("rating"),
+        time=read.get("time"),
+        weight=read.get("weight"),
         negatives=disliked,
     )
     if label is not None:
@@ -163,42 +169,46 @@ _READ: dict[str, Callable[[pd.Series], np.ndarray]] = {
 def _read(table: Table, ids: dict[str, _Words]) -> dict[str, np.ndarray]:
     """Role -> ``(N,)`` its column: int32 for ids, bool for labels, else float64."""
     parts: dict[str, list[np.ndarray]] = {role: [] for role in table.roles}
-    dated: bool | None = None
-    for piece in table.source.pieces(list(table.roles.values())):
-        if not len(piece.frame):
-            continue
-        for role, name in table.roles.items():
-            column = piece.frame[name]
-            try:
-                if role == "time":
-                    dated = _check_alike(column, dated)
-                values = _values(role, column, ids)
-                _check_weights(role, values)
-            except Refused as error:
-                raise UsageError(_sentence(table, piece, role, error)) from None
-            parts[role].append(values)
+    alike = _Alike()
+    with readable(table.where):
+        for piece in table.source.pieces(list(table.roles.values())):
+            for role, name in table.roles.items():
+                try:
+                    parts[role].append(_values(role, piece.frame[name], ids, alike))
+                except Refused as error:
+                    raise UsageError(_sentence(table, piece, role, error)) from None
     empty = np.empty(0, np.int32)
     return {role: np.concatenate(some) if some else empty for role, some in parts.items()}
 
 
-def _values(role: str, column: pd.Series, ids: dict[str, _Words]) -> np.ndarray:
+def _values(role: str, column: pd.Series, ids: dict[str, _Words], alike: _Alike) -> np.ndarray:
     if role in ids:
         return ids[role].numbers(*words_of(column))
-    return _READ[role](column)
-
-
-def _check_alike(column: pd.Series, before: bool | None) -> bool:
-    """Whether times are dates, which all pieces of a file have in common."""
-    dated = is_dates(column)
-    if before is not None and dated != before:
-        raise Refused(0, "dates and numbers are mixed in this column; allowed is one of both")
-    return dated
-
-
-def _check_weights(role: str, values: Any) -> None:
+    if role == "time":
+        alike.check(column)
+    values = _READ[role](column)
     if role == "weight" and (values <= 0).any():
         row = int((values <= 0).argmax())
         raise Refused(row, f"got {values[row]:g}, allowed are weights > 0; leave such rows out")
+    return values
+
+
+class _Alike:
+    """Whether times are dates or numbers, which all pieces of a file have in common."""
+
+    def __init__(self) -> None:
+        self._dated: bool | None = None
+
+    def check(self, column: pd.Series) -> None:
+        """Compare a piece with those before it.
+
+        Raises:
+            Refused: it is of the other kind.
+        """
+        dated = is_dates(column)
+        if self._dated not in (None, dated):
+            raise Refused(0, "dates and numbers are mixed in this column; allowed is one of both")
+        self._dated = dated
 
 
 def _sentence(table: Table, piece: Piece, role: str, error: Refused) -> str:

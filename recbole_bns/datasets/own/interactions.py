@@ -101,7 +101,7 @@ class Interactions:
             **own,
         )
 
-    def write(self, root: Path, *, overwrite: bool = False) -> Path:
+    def write(self, root: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``root/<name>/`` with RecBole's atomic files, whole or not at all.
 
         Returns:
@@ -110,7 +110,7 @@ class Interactions:
         Raises:
             UsageError: it cannot be written.
         """
-        folder = root / self.name
+        folder = Path(root) / self.name
         with whole_folder(folder, overwrite=overwrite) as new:
             _write(new / f"{self.name}.inter", self._header(), self._lines())
             if self.negatives is not None:

@@ -31,7 +31,7 @@ def interactions(
     rating: str | None = None,
     label: str | None = None,
     weight: str | None = None,
-    name: str = NAME,
+    name: str | None = None,
     negatives: Any = None,
 ) -> Interactions:
     """Interactions of one's own, to train on: ``run_recbole_bns("BPR", interactions(frame))``.
@@ -52,7 +52,7 @@ def interactions(
         label: a column of 1 (an interaction) and 0 (a known dislike).
         weight: a column of weights. Of a matrix the values are ratings, unless all are 1;
             ``"values"`` says that they are weights.
-        name: of the data set; of a file it is the file's, where nothing else is said.
+        name: of the data set; where nothing is said a file's own, else ``data``.
         negatives: known dislikes, as ``frame``, with the same columns of users and items.
 
     Raises:
@@ -61,11 +61,10 @@ def interactions(
     """
     given = {"time": time, "rating": rating, "label": label, "weight": weight}
     if _is_sparse(frame):
-        return _of_matrix(frame, user, item, given, name, negatives)
+        return _of_matrix(frame, user, item, given, name or NAME, negatives)
     asked = Asked(_columns({"user": user, "item": item, **given}), "{}={!r}")
-    if isinstance(frame, (str, os.PathLike)):
-        path = Path(frame).expanduser()
-        name = stem_of(path) if name == NAME else name
+    if name is None:
+        name = stem_of(Path(frame)) if isinstance(frame, (str, os.PathLike)) else NAME
     check_name(name, "name")
     table = _table(frame, asked, "the frame")
     return gather(table, name, None if negatives is None else dislikes(negatives, table))

@@ -12,7 +12,7 @@ import pandas as pd
 from recbole_bns.common.errors import UsageError
 
 from .lines import JsonLines
-from .pieces import HEAD, PIECE, Piece
+from .pieces import HEAD, PIECE, Piece, readable
 from .text import Text
 
 
@@ -52,11 +52,8 @@ def open_file(path: Path, columns: Sequence[str] = ()) -> Source:
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "is not there"
         raise UsageError(f"'{path}' {reason}; allowed is a file that ends in {endings()}.")
-    try:
+    with readable(str(path)):
         return kind.open(path, columns)
-    except (OSError, EOFError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: it cannot be read: {said}.") from error
 
 
 def is_file_name(path: Path) -> bool:

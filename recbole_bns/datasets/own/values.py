@@ -41,7 +41,7 @@ def words_of(column: pd.Series) -> tuple[np.ndarray, list[str]]:
     Raises:
         Refused: an id is missing, is no whole number, or cannot stand in an atomic file.
     """
-    codes, values = pd.factorize(column)
+    codes, values = _factorized(column)
     if (codes < 0).any():
         _refuse(codes, -1, "the id is missing; fill it in, or leave the row out")
     words = [_word(value, code, codes) for code, value in enumerate(values)]
@@ -50,6 +50,17 @@ def words_of(column: pd.Series) -> tuple[np.ndarray, list[str]]:
         return codes, words
     again, kept = pd.factorize(np.array(words, object))  # 1 and "1" in a column of objects
     return again[codes], list(kept)
+
+
+def _factorized(column: pd.Series) -> tuple[np.ndarray, Any]:
+    """``(N,)`` codes, -1 for what is missing, and the different values."""
+    try:
+        return pd.factorize(column)
+    except TypeError:  # a list or a dict, which has no hash
+        kinds = column.map(lambda value: isinstance(value, (dict, list, set, np.ndarray)))
+        row = int(kinds.to_numpy(bool).argmax())
+        got = f"{column.iloc[row]!r:.60}"
+        raise Refused(row, f"got {got}, allowed are whole numbers and text") from None
 
 
 def _refuse(codes: np.ndarray, code: int, what: str) -> NoReturn:
@@ -63,7 +74,7 @@ def _word(value: Any, code: int, codes: np.ndarray) -> str:
         if not float(value).is_integer():
             _refuse(codes, code, f"got {float(value)!r} for an id, allowed are whole numbers, text")
         return str(int(value))
-    if isinstance(value, (bytes, dict, list, tuple, set, np.ndarray)):
+    if isinstance(value, (bytes, tuple)):
         got = f"{value!r:.60}"
         _refuse(codes, code, f"got {got} for an id, allowed are whole numbers and text")
     return str(value)
@@ -182,7 +193,7 @@ def labels_of(column: pd.Series) -> np.ndarray:
     Raises:
         Refused: a value is neither.
     """
-    codes, values = pd.factorize(column)
+    codes, values = _factorized(column)
     if (codes < 0).any():
         _refuse(codes, -1, "the label is missing; write 1 or 0, or leave the row out")
     read = np.zeros(len(values) + 1, bool)
