@@ -398,10 +398,11 @@ class Asking(Resumable):
 
 
 def serves_any_loss(cls: type[Asking]) -> bool:
-    """Whether a sampler trains with its default parameters on any data and any model's own loss.
+    """Whether a sampler trains with its default parameters where no loss over many is set."""
+    return of_type(cls.requirements_of(cls.Params()), OneList) is None
 
-    One that needs a loss over many negatives, or known dislikes, has to be named.
-    """
-    needs = cls.requirements_of(cls.Params())
-    known = of_type(needs, KnownPairs)
-    return of_type(needs, OneList) is None and (known is None or known.optional)
+
+def serves_any_data(cls: type[Asking]) -> bool:
+    """Whether a sampler trains with its default parameters where there are no known dislikes."""
+    known = of_type(cls.requirements_of(cls.Params()), KnownPairs)
+    return known is None or known.optional

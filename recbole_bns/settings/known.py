@@ -38,7 +38,8 @@ class Kind(NamedTuple):
     beside: tuple[str, ...]
     """What the setting may be without naming a class."""
     classes: Mapping[str, Mapping[str, Any]]
-    """Name -> ``params``, ``removed``; of samplers ``any_loss``, of mixers ``sampler``, ``loss``.
+    """Name -> ``params``, ``removed``; of samplers ``any_loss`` (and any data), of mixers
+    ``sampler``, ``loss``.
     """
 
     @property

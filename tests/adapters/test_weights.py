@@ -198,7 +198,9 @@ def test_popularity_counts_weights() -> None:
     law = sampler.log_prob(torch.tensor([4]), torch.tensor([[1, 2]]))
     assert law is not None
     assert law.exp().tolist()[0] == pytest.approx([2 / 3, 1 / 3])
-    prior = build("bns", catalogue, {"candidate_num": 2}).prior(torch.tensor([4]), torch.tensor([[1, 2, 3]]))
+    prior = build("bns", catalogue, {"candidate_num": 2}).prior(
+        torch.tensor([4]), torch.tensor([[1, 2, 3]])
+    )
     assert prior[0].tolist() == pytest.approx([2 / 3, 1 / 3, 0])
 
 
@@ -223,7 +225,11 @@ TIMED: Settings = {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
 REFUSED: list[tuple[str, Settings, str]] = [
     ("BPR", {"neg_sampler": "none"}, "with neg_sampler 'none' RecBole samples and takes the plain"),
     ("NeuMF", {"neg_sampler": "rns"}, "the loss of NeuMF is RecBole's own, which takes the plain"),
-    ("GRU4Rec", {"neg_sampler": "rns", "loss_type": "BPR", **TIMED}, "the loss of GRU4Rec is RecBole's own"),
+    (
+        "GRU4Rec",
+        {"neg_sampler": "rns", "loss_type": "BPR", **TIMED},
+        "the loss of GRU4Rec is RecBole's own",
+    ),
     ("FM", {"neg_sampler": "rns"}, "FM takes every column of them for a feature"),
 ]
 
@@ -258,7 +264,9 @@ def test_a_column_that_is_none_is_refused(make: Make, tmp_path: Path) -> None:
     write_weighed(tmp_path, ["1", "2"], "weight:token")
     with pytest.raises(UsageError, match=r"line 1: got 'weight:token' for WEIGHT_FIELD, allowed"):
         check_files(make(data_path=str(tmp_path)))
-    with pytest.raises(UsageError, match=r"WEIGHT_FIELD: got 'wait', which is no column .*; did you mean 'weight'"):
+    with pytest.raises(
+        UsageError, match=r"WEIGHT_FIELD: got 'wait', which is no column .*; did you mean 'weight'"
+    ):
         check_files(make(WEIGHT_FIELD="wait", data_path=str(tmp_path)))
     rating = make(WEIGHT_FIELD="rating", data_path=str(tmp_path), neg_sampler="rns")
     batch = next(iter(prepare(rating)[0]))
