@@ -70,7 +70,7 @@ def test_what_is_no_dislike_is_counted_and_said(
     """Unknown ids, a pair twice, and a training positive, which wins; one held out stays."""
     free = free_pairs(home, "u1", 3)
     beside(text_of(free))
-    train, valid, test = prepare(make("BPR", neg_sampler="given", data_path=str(home)))
+    train, _, test = prepare(make("BPR", neg_sampler="given", data_path=str(home)))
     tokens = {name: train._dataset.field2id_token[name] for name in ("user_id", "item_id")}
 
     def pair_of(loader: Any) -> tuple[str, str]:

@@ -57,7 +57,7 @@ def test_every_loss_trains(settings: Settings, tmp_path: Path, loss: str) -> Non
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - LEARNED))
 def test_nothing_waits_in_a_step(make: Make, sampler: str, model: str) -> None:
     """RecBole's loop reads each loss; what is ours draws, computes and steps without a wait."""
-    config = make(model, neg_sampler=sampler, use_gpu=True, gpu_id="0")
+    config = make(model, neg_sampler=sampler, use_gpu=True, gpu_id="0", **LOSS.get(sampler, {}))
     train = make_loaders(config, open_data(config))["train"]
     net = make_model(config, train._dataset)
     train.get_model(net)
