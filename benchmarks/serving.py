@@ -5,11 +5,12 @@
     python benchmarks/serving.py --folding runs/A runs/B       # the ridge solve, by regularisation
 
 The first makes a model with drawn vectors (d 64) and 50 interactions a user: what is timed is
-scoring, masking, ranking and the table, with nothing read from disk; seconds of the clock are those
-of a free machine alone, of the CPU (of all threads) hardly differ beside other work. The second leaves every user
-of a run out of the vectors, solves for them by their training items (``recommend_for_history``),
-and compares NDCG@10 on the test part with that of the trained vectors, and with the mean of the
-vectors of the history: what the default regularisation was chosen by.
+scoring, masking, ranking and the table, with nothing read from disk. Seconds of the clock are those
+of a free machine alone; those of the CPU, of all threads together, hardly differ beside other work.
+
+The second leaves every user of a run out of the vectors, solves for them by their training items
+(``recommend_for_history``), and compares NDCG@10 on the test part with that of the trained vectors,
+and with the mean of the vectors of the history: what the default regularisation was chosen by.
 """
 
 from __future__ import annotations
