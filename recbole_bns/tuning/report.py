@@ -183,11 +183,8 @@ def screen(
         f"The winner, trial {best.trial}, {plan.metric} {value:.4f} in validation in epoch "
         f"{epoch}: {drawn_words(plan, best)}"
     )
-    test = [
-        line
-        for text in result_table(result).split("\n")
-        for line in (wrapped(text, width) if len(text) > width else [text])
-    ]
+    first, *tables = result_table(result).split("\n")  # paths stay whole, to be copied
+    test = [*wrapped(first, width), *tables]
     parts = [wrapped(title, width), in_blocks(rows, heads, width), wrapped(winner, width), test]
     return "\n\n".join("\n".join(part) for part in parts)
 
