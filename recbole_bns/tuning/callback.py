@@ -77,7 +77,7 @@ class Recorder:
         """The best trial of all that have ended or go on, with its hyper-parameters."""
         metric, bigger = self.plan.metric, self.plan.bigger
         record = best_of(self.records, metric, bigger)
-        best = record and record.best(metric, bigger)
+        best = None if record is None else record.best(metric, bigger)
         if record is None or best is None:
             return []
         value, epoch = best
