@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from .adapters.vectors import pair_scores as pair_scores
     from .adapters.vectors import query_vectors as query_vectors
     from .common.errors import UsageError as UsageError
+    from .datasets.own.interactions import Interactions as Interactions
+    from .datasets.own.make import interactions as interactions
     from .sampling import CandidateSampler as CandidateSampler
     from .sampling import NegativeSampler as NegativeSampler
     from .sampling import param as param
     from .sampling import register as register
     from .training.enable import enable as enable
     from .training.loaders import data_preparation as data_preparation
+    from .training.model import Model as Model
+    from .training.model import load as load
     from .training.run import run_recbole_bns as run_recbole_bns
     from .training.trainer import get_trainer as get_trainer
 
@@ -34,14 +38,18 @@ _HOME = {
     "BNSSampler": "adapters.sampler",
     "BNSTrainDataLoader": "adapters.dataloader",
     "CandidateSampler": "sampling",
+    "Interactions": "datasets.own.interactions",
     "Layers": "adapters.vectors",
+    "Model": "training.model",
     "NegativeSampler": "sampling",
     "UsageError": "common.errors",
     "data_preparation": "training.loaders",
     "enable": "training.enable",
     "factors": "adapters.vectors",
     "get_trainer": "training.trainer",
+    "interactions": "datasets.own.make",
     "layers": "adapters.vectors",
+    "load": "training.model",
     "pair_scores": "adapters.vectors",
     "param": "sampling",
     "query_vectors": "adapters.vectors",

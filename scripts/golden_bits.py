@@ -45,7 +45,10 @@ SAMPLERS = (
     "irgan",
     "rns_as",
     "advir",
+    "given",
 )
+NEEDED: dict[str, dict[str, Any]] = {"all": {"loss": "ssm"}, "given": {"negatives": "skips.neg"}}
+"""Samplers that need a loss over many negatives, or pairs that were shown and not taken."""
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("BPR", {"neg_sampler": "none"}),
     "none LightGCN": ("LightGCN", {"neg_sampler": "none"}),
@@ -120,7 +123,9 @@ LEFT_OUT = {
     "seconds_to_best",
     "loss",
     "prior_calibration",
-}  # the last: a parameter that has gone; loss: younger than the hashes
+    "given_share",
+    "negatives",
+}  # prior_calibration: a parameter that has gone; loss, given_share: younger than the hashes
 
 
 def write_data(folder: Path) -> None:
@@ -137,6 +142,9 @@ def write_data(folder: Path) -> None:
     jobs = ("artist", "doctor", "farmer")
     users = ["user_id:token\toccupation:token", *(f"u{u}\t{jobs[u % 3]}" for u in range(40))]
     (place / "tiny.user").write_text("\n".join(users) + "\n", encoding="utf-8")
+    skips = [f"u{user}\ti{(7 * user + step) % 60}" for user in range(40) for step in range(5)]
+    text = "\n".join(["user_id:token\titem_id:token", *skips]) + "\n"
+    (folder.parent / "skips.neg").write_text(text, encoding="utf-8")
 
 
 def fed(digest: Any, value: Any) -> None:
@@ -224,7 +232,7 @@ def main() -> None:
         for model in ("BPR", "LightGCN"):
             for sampler in SAMPLERS:
                 number += 1
-                own = {"neg_sampler": sampler, **({"loss": "ssm"} if sampler == "all" else {})}
+                own = {"neg_sampler": sampler, **NEEDED.get(sampler, {})}
                 run(f"{model} {sampler}", model, own, f"runs/{number}")
         for title, (model, settings) in MORE.items():
             number += 1

@@ -23,14 +23,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", numpy_warns)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that fork a process with threads: a lock held just then may hang the child."""
-    for item in items:
-        if "forked" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.forked)
-
-
 @pytest.fixture(autouse=True)
 def _no_process_is_left() -> Iterator[None]:
     yield

@@ -1,6 +1,6 @@
 """A sampler of ours is whole: oracle, parameters, search space, row, page, contract, golden bits.
 
-So is a loss, and so is a mixer. What one of another package needs is in the README; this is what
+So is a loss, and so is a mixer. What one of another package needs is in docs/; this is what
 one in ``recbole_bns/sampling/methods/``, ``losses/forms/`` or ``mixers/ways/`` needs besides.
 """
 
@@ -62,9 +62,9 @@ def has_sweep(name: str) -> bool:
 
 
 def has_row(name: str) -> bool:
-    """A row of the README's table of samplers."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Samplers\n")[1]
-    return f"\n| `{name}` | " in section.split("\n## ")[0]
+    """A row of the table of samplers."""
+    page = (ROOT / "docs" / "samplers.md").read_text(encoding="utf-8")
+    return f"\n| `{name}` | " in page.split("\n## ")[0]
 
 
 def has_page(name: str) -> bool:
@@ -201,7 +201,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "tests/sampling/oracles/test_<name>.py": has_oracle,
     "properties/sampler/<name>.yaml (scripts/write_yaml.py)": has_parameters,
     "properties/sweep/<name>.yaml": has_sweep,
-    "a row in the README's table of samplers": has_row,
+    "a row in the table of docs/samplers.md": has_row,
     "idea, paper and a docstring of its module (recbole-bns samplers <name>)": has_page,
     "its name in SETTINGS of recbole_bns/cli/run.py (run --help)": is_in_help,
     "cases in tests/sampling/test_contract.py": keeps_the_contract,

@@ -1,4 +1,4 @@
-"""The README stays true: its Python runs, its names exist."""
+"""README and documentation stay true: their Python runs, names, files and links exist."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from recbole_bns.sampling import available
 from recbole_bns.settings.declared import NO_SAMPLER
 
 ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = (
-    TEXT,
-    *((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("losses", "mixers")),
-)
+PATHS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in PATHS}
+TEXT = PAGES["README"]
 PROGRAMS = [
     program
-    for page in PAGES
+    for page in PAGES.values()
     for program in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 ]
 
@@ -33,21 +31,21 @@ def test_python_runs(number: int, tmp_path: Path) -> None:
 
 
 def test_python_is_found() -> None:
-    assert len(PROGRAMS) == 4 + 1 + 1
+    assert len(PROGRAMS) == 1 + 2 + 4  # README, recbole, and one each of four pages
 
 
 def test_table_lists_every_sampler() -> None:
-    table = TEXT.split("## Samplers")[1].split("## ")[0]
+    table = PAGES["samplers"].split("## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {*available(), NO_SAMPLER}
 
 
 def test_table_lists_every_loss() -> None:
-    table = TEXT.split("## Losses")[1].split("## ")[0]
+    table = PAGES["losses"].split("## All losses")[1].split("## ")[0]
     named = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", " ".join(named))) == set(losses.available())
 
 
-CELLS = re.findall(r"^\| [^|]+ \| (`\w+: .*?) \|$", "".join(PAGES[1:]), re.MULTILINE)
+CELLS = re.findall(r"^\| [^|]+ \| (`\w+: .*?) \|$", PAGES["losses"] + PAGES["mixers"], re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
@@ -68,8 +66,17 @@ def test_own_sampler_takes_twenty_lines() -> None:
     assert len([line for line in own.splitlines() if line.strip()]) <= 20
 
 
-def test_files_and_commands_exist() -> None:
-    for path in re.findall(r"`((?:properties|scripts|recbole_bns)/[\w./]*)[` ]", TEXT):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_files_and_links_exist(path: Path) -> None:
+    page = PAGES[path.stem]
+    folders = "properties|scripts|recbole_bns|benchmarks|results|tests|examples"
+    for name in re.findall(rf"`((?:{folders})/[\w./]*)[` ]", page):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"\]\((?!https?:|#)([^)#]+)", page):
+        assert (path.parent / name).exists(), name
+
+
+def test_the_readme_is_short_and_has_the_commands() -> None:
+    assert len(TEXT.splitlines()) <= 150
     assert "pip install -c constraints.txt . && python run_recbole_bns.py" in TEXT
     assert 'pip install -c constraints.txt ".[test]" && pytest' in TEXT

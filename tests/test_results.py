@@ -1,4 +1,4 @@
-"""What is published was made with what is shipped, and the README repeats it rightly."""
+"""What is published was made with what is shipped, and the pages repeat it rightly."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from recbole_bns.settings.words import read_yaml
 ROOT = Path(__file__).parent.parent
 COMPARED = ROOT / "results" / "compare"
 SHARED = {"ml-100k-bns": "ml-100k", "ml-1m-ahns": "ml-1m"}
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "docs/choosing.md")
 ROWS = {
     "ML-100K, MF (BPR)": "plus-ml-100k-BPR",
     "ML-100K, LightGCN, 1 layer": "plus-ml-100k-LightGCN",
     "ML-1M, MF (BPR)": "plus-ml-1m-BPR-32",
     "ML-1M, LightGCN, 1 layer": "plus-ml-1m-LightGCN",
 }
-"""Of the README's table, and the comparison each is taken from."""
+"""Of the pages' table, and the comparison each is taken from."""
 
 
 def load(name: str) -> dict[str, Any]:
@@ -50,10 +50,12 @@ def test_a_table_was_made_with_the_settings_that_are_shipped(name: str) -> None:
         }, row
 
 
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("row", ROWS)
-def test_the_readme_has_the_means_of_the_tables(row: str) -> None:
-    heads = next(line for line in README.splitlines() if line.startswith("| | rns |"))
-    line = next(line for line in README.splitlines() if line.startswith(f"| {row} |"))
+def test_a_page_has_the_means_of_the_tables(row: str, page: str) -> None:
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    heads = next(line for line in lines if line.startswith("| | rns |"))
+    line = next(line for line in lines if line.startswith(f"| {row} |"))
     cells = zip(heads.split("|")[2:-1], line.split("|")[2:-1], strict=True)
     shown = {head.split()[0]: re.sub(r"[* ]|\(.*\)", "", cell) for head, cell in cells}
     means = {

@@ -21,8 +21,10 @@ USERS, ITEMS, EACH = 40, 60, 22
 OTHERS = ("NeuMF", "NNCF", "Random")
 """Models that have no ``embedding_size``."""
 Settings = dict[str, Any]
-LOSS: dict[str, Settings] = {"all": {"loss": "ssm"}}
-"""Samplers that need a loss over many negatives -> one."""
+SKIPS = ROOT / "tests" / "skips.neg"
+"""Pairs of the tiny data set that were shown and not taken; some are positives, too."""
+LOSS: dict[str, Settings] = {"all": {"loss": "ssm"}, "given": {"negatives": str(SKIPS)}}
+"""Samplers that need a loss over many negatives, or known dislikes -> such settings."""
 WITH_FEATURES: Settings = {
     "load_col": {
         "inter": ["user_id", "item_id"],

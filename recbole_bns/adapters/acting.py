@@ -16,7 +16,9 @@ from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import Learns, of_type
 from recbole_bns.settings.declared import NO_SAMPLER, NOT_IN_A_RUN, declared, having, ours
 
+from .dislikes import check_known_pairs
 from .loss_settings import check_loss, check_loss_type, idle_beside_loss
+from .mine_settings import check_mine, idle_when_mined
 from .reads import check_packages, known_keys, read_by
 from .sampler_settings import is_sampled, parsed_settings
 
@@ -56,6 +58,7 @@ def check_contradictions(config: Any) -> None:
     if final["neg_sampler"] == NO_SAMPLER:
         _check_none(given)
     check_loss(config, given)
+    check_mine(config, config.external_config_dict)
     check_loss_type(config, given)
     if final.get("benchmark_filename") is not None:
         _check_fixed_split(given, internal)
@@ -93,19 +96,19 @@ def _check_fixed_split(given: Mapping[str, Any], internal: Mapping[str, Any]) ->
             )
     ours_ = internal.get("eval_args") or {}
     for name, value in (given.get("eval_args") or {}).items():
-        if name != "mode" and value != ours_.get(name) and value != _STOCK.get(name):
+        if name != "mode" and value != ours_.get(name) and value != STOCK_PROTOCOL.get(name):
             raise UsageError(
                 f"eval_args.{name}: got {value!r}, but benchmark_filename names files that fix "
                 "the split; leave one of them out."
             )
 
 
-_STOCK = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}
+STOCK_PROTOCOL = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}
 """RecBole's own ``eval_args``, which runs write down."""
 
 
 def idle_parameters(config: Any) -> dict[str, str]:
-    """Parameters of the sampler that were given and that another one switches off.
+    """Parameters of the sampler, and of mining, that were given and that another one switches off.
 
     Returns:
         ``neg_sampler_args.beta`` -> with what it acts: ``choice linear``.
@@ -114,7 +117,8 @@ def idle_parameters(config: Any) -> dict[str, str]:
     if not is_sampled(config) or not isinstance(given, Mapping):
         return {}
     _, params, _ = parsed_settings(config)
-    return {f"neg_sampler_args.{key}": words for key, words in idle(params, given).items()}
+    of_sampler = {f"neg_sampler_args.{key}": words for key, words in idle(params, given).items()}
+    return of_sampler | idle_when_mined(config)
 
 
 def remarks(config: Any) -> Iterator[str]:
@@ -163,13 +167,14 @@ def check_commands(config: Any) -> None:
     """What a command of ours cannot do for the settings it was given, before the data are read.
 
     Raises:
-        UsageError: labels, histories, a GPU or a package that are not there.
+        UsageError: labels, histories, known dislikes, a GPU or a package that are not there.
     """
     given = config.variable_config_dict
     check_packages(config)
     _check_labels(config)
     _check_histories(config)
     _check_device(config, given)
+    check_known_pairs(config)
 
 
 def _check_labels(config: Any) -> None:

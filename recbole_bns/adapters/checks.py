@@ -106,10 +106,12 @@ def add_prior_column(config: RunConfig) -> None:
         return
     name, params, _ = parsed_settings(config)
     from .loss_settings import chosen_loss  # which imports RecBole
+    from .mine_settings import mine_params
 
-    choice = chosen_loss(config)
+    choice, mine = chosen_loss(config), mine_params(config)
     weights = choice.weight.requirements() if choice and choice.weight else ()
-    needs = (*get(name).requirements_of(params), *weights)
+    mined = mine.requirements() if mine else ()
+    needs = (*get(name).requirements_of(params), *weights, *mined)
     wanted = [need.column for need in needs if isinstance(need, UserColumn)]
     load = {key: list(value) if value != "*" else value for key, value in final["load_col"].items()}
     columns = load.get("user", [])

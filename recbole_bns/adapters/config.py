@@ -20,12 +20,18 @@ from recbole_bns.common.errors import UsageError, refusals
 from recbole_bns.losses import get as get_loss
 from recbole_bns.mixers import get as get_mixer
 from recbole_bns.settings.checks import check_ranges
-from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared
+from recbole_bns.settings.declared import (
+    NO_MIXER,
+    NO_NEGATIVES,
+    NO_SAMPLER,
+    OWN_LOSS,
+    declared,
+)
 from recbole_bns.settings.hints import Chosen
-from recbole_bns.settings.properties import PROPERTIES, cell, read_own
+from recbole_bns.settings.properties import OWN, PROPERTIES, cell, has_own, of_data, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
-from . import checks
+from . import checks, splitting
 from .acting import check_contradictions, idle_parameters
 from .dataset import read_truly
 from .keys import check_keys, drop_removed
@@ -127,14 +133,17 @@ class BNSConfig(Config):
         return settings
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
-        super()._load_internal_config_dict(model, model_class, dataset)
         given = self.external_config_dict
+        root = given.get("data_path", declared()["data_path"].default)
+        owned = has_own(dataset, root)  # not the public data set of that name
+        super()._load_internal_config_dict(model, model_class, OWN if owned else dataset)
         chosen = _chosen(given, {"neg_sampler": declared()["neg_sampler"].default})
         self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
         own = PROPERTIES
-        for path in ("overall", f"model/{model}", f"dataset/{dataset}"):
+        for path in ("overall", f"model/{model}"):
             merge(known, read_own(own / f"{path}.yaml"))
+        merge(known, of_data(dataset, root, [own / f"dataset/{dataset}.yaml"]))
         sampler, loss, mixer = chosen = _chosen(given, known)
         merge(known, {"eval_args": _protocol(model_class, sampler)})
         merge(known, read_own(own / f"sampler/{sampler}.yaml"))
@@ -144,7 +153,8 @@ class BNSConfig(Config):
         if mixer != NO_MIXER:
             merge(known, {"neg_sample_num": get_mixer(mixer).negatives})
             merge(known, read_own(own / f"mixer/{mixer}.yaml"))
-        tuned = own / f"tuned/{known.get('tuned_as', dataset)}/{model}/{cell(*chosen)}.yaml"
+        of_set = OWN if owned else known.get("tuned_as", dataset)
+        tuned = own / f"tuned/{of_set}/{model}/{cell(*chosen)}.yaml"
         known["tuned_file"] = None
         if given.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))
@@ -161,11 +171,13 @@ class BNSConfig(Config):
         given = self.external_config_dict
         if "valid_metric" not in given and {"topk", "metrics"} & set(given):
             final["valid_metric"] = checks.default_metric(final)
+        splitting.put_into(final, given)
         return final
 
     def _set_default_parameters(self) -> None:
         final, given = self.final_config_dict, self.external_config_dict
         check_ranges(final)
+        splitting.check(self)
         checks.check_sampler(self)
         checks.check_metrics(final)
         check_protocol(final["eval_args"])
@@ -174,6 +186,8 @@ class BNSConfig(Config):
         if final["neg_sampler"] != NO_SAMPLER:
             final["train_neg_sample_args"] = derive_train_neg_sample_args(self, given)
         root = final["data_path"]
+        if str(final["negatives"] or NO_NEGATIVES).lower() != NO_NEGATIVES:
+            final["negatives"] = os.path.abspath(final["negatives"])  # a run may go on elsewhere
         super()._set_default_parameters()
         if self.dataset == "ml-100k" and "data_path" in given:
             final["data_path"] = os.path.join(root, self.dataset)

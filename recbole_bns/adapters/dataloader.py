@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling.capabilities import Scores, of_type
+from recbole_bns.sampling.mined import Miner
 from recbole_bns.sampling.proposals import Announced
 
 from .many_negatives import ManyNegatives
-from .models import upgrade
+from .models import upgrade, weigh
 from .sampler import BNSSampler
 from .scorers import bind_loss, on_device
 from .team import current
+from .weights import ROW_WEIGHT, check_weighed, even, weights_of
 
 
 class BatchWatcher(Protocol):
@@ -41,6 +43,9 @@ class BatchWatcher(Protocol):
     def see(self, users: Tensor, items: Tensor, ids: Tensor, rows: Any = None) -> None:
         """Take note of a batch: users (B,), positives (B,), their negatives (B, n), its columns."""
 
+    def see_mined(self, users: Tensor, items: Tensor) -> None:
+        """Take note of positives (N,) of users (N,) that took the places of a batch's own."""
+
     def see_many(
         self, users: Tensor, items: Tensor, ids: Tensor, left_out: Any, rows: Any = None
     ) -> None:
@@ -53,7 +58,8 @@ class BNSTrainDataLoader(TrainDataLoader):
     A batch holds the same positives whatever ``neg_sample_num`` is: ``train_batch_size`` of them
     for pairwise models, half as many for pointwise ones, as RecBole has with one negative.
     Batches are slices of one permutation, on the model's device. Users without a negative are
-    left out. One of several processes gets its share of each batch, whose :attr:`weight` it is.
+    left out. With mined positives some of a batch make way for these before negatives are drawn.
+    One of several processes gets its share of each batch, whose :attr:`weight` it is.
 
     With a loss over many negatives a batch is ``train_batch_size`` positives and one column of
     negatives ``(B, n)``: a row each, or one list, a row that is repeated without being copied. With
@@ -61,6 +67,8 @@ class BNSTrainDataLoader(TrainDataLoader):
 
     Attributes:
         batch: the last one, with its negatives.
+        row_weights: ``(N,)`` weights of the interactions, where they have some; a batch has them in
+            its column :data:`.weights.ROW_WEIGHT`.
 
     Args:
         config: RecBole's ``Config``; ``train_neg_sample_args`` as :mod:`.config` derives them.
@@ -85,6 +93,8 @@ class BNSTrainDataLoader(TrainDataLoader):
                 f"worker: got {config['worker']}, but neg_sampler '{sampler.core.name}' looks at "
                 "the model, and a worker process has a stale copy of it; allowed is 0."
             )
+        check_weighed(config, dataset)
+        self.row_weights = weights_of(dataset)
         users = dataset.inter_feat[dataset.uid_field]
         has_negative = sampler.core.catalogue.negative_num.cpu()[users] > 0
         if not bool(has_negative.any()):
@@ -96,7 +106,7 @@ class BNSTrainDataLoader(TrainDataLoader):
         self.rows = has_negative.nonzero().squeeze(1)
         self.epoch = 0
         self.team, self.weight = current(), 1.0
-        self.recorder, self.drawn = recorder, sampler.drawn
+        self.recorder, self.drawn, self.miner = recorder, sampler.drawn, sampler.miner
         self.batch: Interaction | None = None
         if self.drawn is not None and recorder is not None and self.drawn.candidates is not None:
             self.drawn.seen = self._see_made
@@ -136,6 +146,8 @@ class BNSTrainDataLoader(TrainDataLoader):
         if self.model is model:
             return
         super().get_model(upgrade(model, self.config))
+        if self.row_weights is not None and self.drawn is None:
+            weigh(model)
         self._sampler.bind(model)
         if self.drawn is not None:
             bind_loss(model, self.drawn, self._sampler.columns)
@@ -163,10 +175,15 @@ class BNSTrainDataLoader(TrainDataLoader):
         if self.shuffle:
             order = order[torch.randperm(len(order), generator=self.generator)]
         shares = [self._share(start) for start in range(0, len(order), self.step)]
+        weights = None if self.row_weights is None else even(self.row_weights[order], self.step)
         if self.team.size > 1:
-            order = torch.cat([order[first:end] for first, end, _ in shares])
+            ours = [slice(first, end) for first, end, _ in shares]
+            order = torch.cat([order[rows] for rows in ours])
+            weights = None if weights is None else torch.cat([weights[rows] for rows in ours])
         feat = self._dataset.inter_feat.interaction
         columns = {name: value[order].to(self.device) for name, value in feat.items()}
+        if weights is not None:
+            columns[ROW_WEIGHT] = weights.to(self.device)
         announced = self._sampler.core.announce(columns[self.uid_field])
         start = 0
         for number, (first, end, self.weight) in enumerate(shares):
@@ -207,9 +224,15 @@ class BNSTrainDataLoader(TrainDataLoader):
         """The positives of a batch, transformed."""
         first, end, _ = self.team.share(len(index))
         rows = self.rows[np.array(index[first:end])]
-        return self.transform(self._dataset, self._dataset[rows])
+        batch: Interaction = self.transform(self._dataset, self._dataset[rows])
+        if self.row_weights is not None:
+            weights = even(self.row_weights[self.rows[np.array(index)]], len(index))
+            batch.update(Interaction({ROW_WEIGHT: weights[first:end]}))
+        return batch
 
     def _neg_sampling(self, inter_feat: Interaction) -> Interaction:
+        if self.miner is not None:
+            inter_feat = self._with_mined(inter_feat, self.miner)
         users, items = inter_feat[self.uid_field], inter_feat[self.iid_field]
         with self._sampling():
             if self.drawn is not None and self.drawn.shared:
@@ -225,6 +248,21 @@ class BNSTrainDataLoader(TrainDataLoader):
             self.recorder.see(users, items, ids, inter_feat)
         self.batch = self.sampling_func(inter_feat, ids if self.drawn else ids.T.reshape(-1))
         return self.batch
+
+    def _with_mined(self, inter_feat: Interaction, miner: Miner) -> Interaction:
+        """The batch with some other positives, and what is known of these items.
+
+        What a row says of the interaction itself, as its time, stays as it was.
+        """
+        users = inter_feat[self.uid_field]
+        with self._sampling():
+            items, is_mined = miner.replace(users, inter_feat[self.iid_field])
+        if self.recorder:
+            self.recorder.see_mined(users[is_mined], items[is_mined])
+        inter_feat.update(Interaction({self.iid_field: items}))
+        if self._item_features is not None:
+            inter_feat.update(self._item_features[items])
+        return inter_feat
 
     @property
     def _drawn_for_each(self) -> int:

@@ -22,13 +22,13 @@ from recbole.utils import FeatureSource, FeatureType
 from recbole_bns.common.errors import UsageError
 from recbole_bns.datasets.check import check_headers, table_of
 from recbole_bns.datasets.columns import orders_by_time
+from recbole_bns.datasets.weights import weight_field
 from recbole_bns.settings.declared import ITEM_ONLY
 from recbole_bns.settings.intervals import admits_all, intervals
+from recbole_bns.settings.splits import chosen_split
 
+from .cuts import cut, get_off, note_times, put_ranks, ranks_of, riding
 from .wraps import wrap
-
-_RANKS = "_recbole_bns_ranks"
-"""Of a data set in the order of time: the rank of each row's exact time among all, from 1."""
 
 
 class _Scope:
@@ -216,10 +216,13 @@ def _normalize(original: Any, dataset: Any) -> None:
         order = np.argsort(dataset.inter_feat[name].to_numpy(), kind="stable")
         if (np.diff(order) != 1).any():
             dataset.inter_feat = dataset.inter_feat.take(order).reset_index(drop=True)
-        times = dataset.inter_feat[name].to_numpy()
-        ranks = 1 + np.cumsum(np.diff(times, prepend=times[:1]) != 0)
-        setattr(dataset, _RANKS, torch.from_numpy(ranks))
+    if name in dataset.inter_feat:
+        note_times(dataset, dataset.inter_feat[name].to_numpy())
+    weight = weight_field(dataset.config)
+    kept = dataset.inter_feat[weight].copy() if weight in dataset.inter_feat else None
     original(dataset)
+    if kept is not None:  # scaled to [0, 1] the least of them would be 0
+        dataset.inter_feat[weight] = kept
 
 
 def _augment(original: Any, dataset: Any) -> None:
@@ -228,8 +231,8 @@ def _augment(original: Any, dataset: Any) -> None:
     In place of the times, which are rounded by now, their ranks are sorted by.
     """
     name, feat = dataset.time_field, dataset.inter_feat
-    ranks = getattr(dataset, _RANKS, None)
-    if ranks is None or name not in feat or feat[name].dim() != 1 or len(ranks) != len(feat):
+    ranks = ranks_of(dataset)
+    if ranks is None or name not in feat or feat[name].dim() != 1:
         original(dataset)
         return
     times = torch.zeros(int(ranks.max()) + 1)
@@ -237,10 +240,36 @@ def _augment(original: Any, dataset: Any) -> None:
     feat[name] = ranks
     original(dataset)
     dataset.sort(by=name)
+    put_ranks(dataset, dataset.inter_feat[name].clone())
     for column in (name, f"{name}{dataset.config['LIST_SUFFIX']}"):
         sorted_by = dataset.inter_feat[column]  # DIEN keeps its list in float64
         kind = sorted_by.dtype if sorted_by.is_floating_point() else times.dtype
         dataset.inter_feat[column] = times[sorted_by.long()].to(kind)
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+def _shuffle(original: Any, dataset: Any) -> None:
+    with riding(dataset):
+        original(dataset)
+
+
+def _cut_up(original: Any, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+    with riding(dataset):
+        parts = original(dataset, *args, **kwargs)
+    for part in parts:
+        get_off(part)
+    return parts
+
+
+def _leave_one_out(original: Any, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+    """Where a split is wanted that RecBole lacks, it is told to leave one out."""
+    ours = getattr(type(dataset.config), "reads_truly", False)
+    chosen = chosen_split(dataset.config.final_config_dict) if ours else None
+    if chosen is None or chosen.kind == "last":
+        return _cut_up(original, dataset, *args, **kwargs)
+    return _cut_up(lambda whole: cut(whole, chosen), dataset)
 
 
 def _dataframe_to_interaction(original: Any, dataset: Any, frame: pd.DataFrame) -> Any:
@@ -263,4 +292,7 @@ _AROUND = {
     "_remap_ID_all": _remap_ids,
     "_normalize": _normalize,
     "_dataframe_to_interaction": _dataframe_to_interaction,
+    "shuffle": _shuffle,
+    "split_by_ratio": _cut_up,
+    "leave_one_out": _leave_one_out,
 }

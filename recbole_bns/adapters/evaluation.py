@@ -77,8 +77,8 @@ class PerUserEvaluator(Evaluator):
         return average(name, matrix)
 
 
-def users_of(loader: Any) -> NDArray[np.str_]:
-    """Users (users,) of an evaluation loader as the data set writes them, one a row of scores.
+def user_ids_of(loader: Any) -> NDArray[np.int64]:
+    """Internal ids (users,) of an evaluation loader, one a row of scores.
 
     A loader of a sequential model has a row for each test interaction, and so may repeat a user.
     """
@@ -86,7 +86,13 @@ def users_of(loader: Any) -> NDArray[np.str_]:
     ids = getattr(loader, "uid_list", None)
     if ids is None:
         ids = dataset.inter_feat[dataset.uid_field]
-    return np.asarray(dataset.id2token(dataset.uid_field, np.asarray(ids))).astype(str)
+    return np.asarray(ids)
+
+
+def users_of(loader: Any) -> NDArray[np.str_]:
+    """Users (users,) of an evaluation loader as the data set writes them, one a row of scores."""
+    dataset = loader._dataset
+    return np.asarray(dataset.id2token(dataset.uid_field, user_ids_of(loader))).astype(str)
 
 
 class EvalSampler(Sampler):

@@ -53,6 +53,7 @@ from .vectors import (
     pair_scores,
     query_vectors,
 )
+from .weights import ROW_WEIGHT, row_weights
 
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender as _Host
@@ -171,7 +172,7 @@ class ManyNegatives(_Host):
             loss = self._of_scores(*self._pair_scores(rows, items, ids, drawn), which, rows, drawn)
         else:
             vectors = self._compared(*found, items, ids)
-            fused = self._in_one_pass(vectors, which, drawn)
+            fused = None if ROW_WEIGHT in rows else self._in_one_pass(vectors, which, drawn)
             if fused is None:
                 fused = self._of_scores(*_products(*vectors), which, rows, drawn)
             loss = fused
@@ -186,13 +187,17 @@ class ManyNegatives(_Host):
         number = ids.shape[1] // candidates
         batch = users, items, ids.view(-1, number, candidates)
         pos, neg, made = mixed(
-            self, self.mixer_of_negatives, batch, self.choice.similarity, drawn.core.catalogue
+            self,
+            self.mixer_of_negatives,
+            batch,
+            self.choice.similarity,
+            drawn.core.catalogue.observed,
         )
         if drawn.seen is not None:
             drawn.seen(users, items, made.ids.flatten(1), rows)
         loss = self._of_scores(pos, neg, (users, items, made.ids[..., 0]), rows, drawn)
         if made.extra is not None:
-            loss = loss + made.extra.mean()
+            loss = loss + _mean(made.extra, row_weights(rows))
         if not self.choice.reg_weight:
             return loss
         return loss + self._l2(users, items, made.vectors[0], 1 / number)
@@ -281,10 +286,11 @@ class ManyNegatives(_Host):
             log_q=log_q,
             pos_log_q=pos_log_q,
             log_q_form=choice.log_q,
+            row_weight=row_weights(rows),
             term_weight=weight,
             row_num=drawn.row_num,
         )
-        return mean_over_rows(self.over_negatives(batch), batch.row_weight)
+        return _mean(self.over_negatives(batch), batch.row_weight)
 
     def _l2(self, users: Tensor, items: Tensor, negatives: Tensor, share: float) -> Tensor:
         """See the module's text.
@@ -315,8 +321,9 @@ class ManyNegatives(_Host):
         if self.drawn.weigher is not None:
             self.drawn.weigher.begin_epoch(epoch)
         if type(self.over_negatives).begin_epoch is not Loss.begin_epoch:
+            observed = self.drawn.core.catalogue.observed
             with torch.no_grad():
-                view = EpochView(self.drawn.scorer_of(None), self.drawn.core.catalogue, self.seed)
+                view = EpochView(self.drawn.scorer_of(None), observed, self.seed)
                 self.over_negatives.begin_epoch(epoch, view)
 
 
@@ -359,6 +366,14 @@ class ManyWithVectors(ManyNegatives):
         found = query_vectors(self, interaction)
         assert found is not None
         return alike(found[0], "cosine"), alike(found[1], "cosine")
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """The mean ``()`` of values (B,) under weights (B,) whose mean over the whole batch is 1.
+
+    They are not divided by their sum here, which of a process's share of a batch is another.
+    """
+    return mean_over_rows(values if weights is None else values * weights, None)
 
 
 def _products(queries: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 from recbole.model.general_recommender import BPR, LightGCN
@@ -21,6 +22,12 @@ from .many_negatives import ManyNegatives, over_many
 from .mixer_settings import chosen_mixer
 from .sampler_settings import is_sampled
 from .vectors import forget_evaluation
+from .weights import row_weights
+
+if TYPE_CHECKING:
+    from recbole.model.abstract_recommender import AbstractRecommender as _Host
+else:
+    _Host = object
 
 __all__ = [
     "FusedBPR",
@@ -30,6 +37,7 @@ __all__ = [
     "make_model",
     "scoring_mode",
     "upgrade",
+    "weigh",
 ]
 
 
@@ -72,6 +80,51 @@ def batch_l2(*vectors: Tensor) -> Tensor:
     return torch.stack([v.square().sum() for v in vectors]).sum() / (2 * len(vectors[0]))
 
 
+class WeighedBPRLoss(BPRLoss):
+    """RecBole's BPR loss, its rows weighed by :attr:`weights` where these are set."""
+
+    weights: Tensor | None = None
+    """``(B,)``, of mean 1 over the batch."""
+
+    def forward(self, pos_score: Tensor, neg_score: Tensor) -> Tensor:
+        """The weighed mean of ``-log(gamma + sigmoid(pos - neg))``, both (B,): a scalar."""
+        if self.weights is None:
+            loss: Tensor = super().forward(pos_score, neg_score)
+            return loss
+        values = -torch.log(self.gamma + torch.sigmoid(pos_score - neg_score))
+        return (values * self.weights).mean()
+
+
+class Weighed(_Host):
+    """Goes before BPR or LightGCN, of RecBole or ours: a batch's weights are its loss's."""
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """The class's own, with rows weighed by the batch's :data:`.weights.ROW_WEIGHT`."""
+        criterion = next(each for each in self.children() if isinstance(each, WeighedBPRLoss))
+        criterion.weights = row_weights(interaction)
+        try:
+            loss: Tensor = super().calculate_loss(interaction)
+            return loss
+        finally:
+            criterion.weights = None
+
+
+@cache
+def _weighed(model_class: Any) -> Any:
+    return type(model_class.__name__, (Weighed, model_class), {})
+
+
+def weigh(model: Any) -> None:
+    """Turn BPR or LightGCN, in place, into one whose loss weighs the rows of a batch."""
+    if isinstance(model, Weighed):
+        return
+    for name, child in list(model.named_children()):
+        if type(child) is BPRLoss:
+            setattr(model, name, WeighedBPRLoss(child.gamma))
+    before: Any = type(model)
+    model.__class__ = _weighed(before)
+
+
 class RegularisedBPR(BPR):
     """RecBole's BPR, its loss plus ``reg_weight · Σ (|p_u|² + |q_i|² + |q_j|²) / 2B``."""
 
@@ -97,7 +150,8 @@ class FusedBPR(RegularisedBPR):
         """RecBole's loss and the batch L2, up to the rounding of sums."""
         tables = self.user_embedding, self.item_embedding
         users, items = (table.weight for table in tables)
-        if not (type(self.loss) is BPRLoss and all(map(_looked_up, tables))):
+        plain = type(self.loss) in (BPRLoss, WeighedBPRLoss)
+        if not (plain and all(map(_looked_up, tables))):
             return super().calculate_loss(interaction)
         if not bpr_pass.available(users, items):
             return super().calculate_loss(interaction)
@@ -110,6 +164,7 @@ class FusedBPR(RegularisedBPR):
             self._memory,
             gamma=self.loss.gamma,
             reg_weight=self.reg_weight,
+            weights=getattr(self.loss, "weights", None),
         )
 
 

@@ -15,6 +15,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, Scorer, SharedList
 from recbole_bns.sampling.capabilities import Learns, Scores, of_type
+from recbole_bns.sampling.mined import Miner
 
 from .many_negatives import Drawn
 from .scorers import Columns, ScorerFactory, scorer_factory
@@ -31,6 +32,7 @@ class BNSSampler(Sampler):
         columns: how the data set names users and items.
         config: RecBole's ``Config``, kept for those who ask for it.
         drawn: what a loss over many negatives asks of the core; None: the model's own is trained.
+        miner: puts mined positives into the batches of our loader; None: they stay as they are.
     """
 
     def __init__(
@@ -39,12 +41,13 @@ class BNSSampler(Sampler):
         columns: Columns,
         config: RunConfig | None = None,
         drawn: Drawn | None = None,
+        miner: Miner | None = None,
     ) -> None:
         # RecBole's own constructor builds Python sets of all phases; the catalogue has them.
         self.core = core
         self.columns = columns
         self.config = config
-        self.drawn = drawn
+        self.drawn, self.miner = drawn, miner
         self.user_num, self.item_num = core.catalogue.user_num, core.catalogue.item_num
         self.uid_field, self.iid_field = columns.user, columns.item
         self.distribution, self.alpha = "uniform", 1.0
@@ -89,6 +92,8 @@ class BNSSampler(Sampler):
                 "(recbole_bns.get_trainer and recbole_bns.enable() do it)."
             )
         self._last, self._answers = None, 0
+        if self.miner is not None:
+            self.miner.begin_epoch(epoch)
         with torch.no_grad():
             self.core.begin_epoch(epoch, self._scorer(None))
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import beside
+from recbole_bns.datasets.check import digest
 from recbole_bns.runs.folder import RESULT, SETTINGS, no_runs
 from recbole_bns.runs.results import label_of
 from recbole_bns.settings.properties import cell
@@ -185,7 +186,7 @@ def _read_run(folder: Path, comparisons: dict[Path, Comparison | None]) -> RunDa
         for key in OF_RESULT:
             result[key]
         run = RunData(folder, result, read_yaml(folder / SETTINGS), label_of(result))
-        run.digest = result.get("data")
+        run.digest = result.get("data") or _digest_of_own(run)
         run.tables = dict(_tables(folder))
         _read_record(run)
     place = Path(os.path.abspath(folder)).parent
@@ -196,6 +197,14 @@ def _read_run(folder: Path, comparisons: dict[Path, Comparison | None]) -> RunDa
     if (place / SWEEP).is_file() and folder.name == _last_winner(place):
         run.tables["trials"] = trials_table(place)
     return run
+
+
+def _digest_of_own(run: RunData) -> str | None:
+    """What tells the data from others that lie in the run's own folder, made of a file or frame."""
+    root, name = Path(str(run.settings.get("data_path", ""))), str(run.result["dataset"])
+    if run.folder.resolve() not in root.parents or not (root / name).is_dir():
+        return None
+    return digest({"data_path": root / name, "dataset": name})
 
 
 def _tables(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -227,7 +236,8 @@ def _read_record(run: RunData) -> None:
 
 
 def _cell_of(result: dict[str, Any]) -> str:
-    return cell(result["neg_sampler"], result.get("loss"), result.get("mixer"))
+    beside = result.get("loss"), result.get("mixer")
+    return cell(result["neg_sampler"], *beside, mined="mine" in result)
 
 
 def _read_comparison(folder: Path) -> Comparison | None:

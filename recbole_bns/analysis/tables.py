@@ -190,7 +190,8 @@ def _swept(run: RunData, parameter: str) -> Iterator[tuple[Any, ...]]:
         return
     metric = next((name for name in reversed(test) if name.startswith("ndcg")), next(iter(test)))
     others = [f"{name}={args[name]}" for name in SWEPT if name != parameter and name in args]
-    of = cell(run.result["neg_sampler"], run.result.get("loss"), run.result.get("mixer"))
+    beside = run.result.get("loss"), run.result.get("mixer")
+    of = cell(run.result["neg_sampler"], *beside, mined="mine" in run.result)
     name = " ".join([run.result["model"], of, *others])
     rest = {k: v for k, v in row_settings(run).items() if k != f"{ARGS}{parameter}"}
     yield parameter, name, rest, value, metric, test[metric], run.data

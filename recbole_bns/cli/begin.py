@@ -35,9 +35,16 @@ def say(what: str, loaded: str = LOADED, *, shown: bool = True) -> None:
 
 
 def begin_run(
-    model: Any, dataset: Any, files: Sequence[str] | None, given: Mapping[str, Any]
+    model: Any,
+    dataset: Any,
+    files: Sequence[str] | None,
+    given: Mapping[str, Any],
+    *,
+    data: bool = True,
 ) -> None:
     """Begin a run: ``BPR on ml-100k with dns: loading PyTorch and RecBole``.
+
+    With ``data=False`` the data set need not be there yet; likewise below.
 
     Raises:
         UsageError: see :func:`recbole_bns.settings.early.check_run`.
@@ -45,11 +52,11 @@ def begin_run(
     if is_slow():
         from recbole_bns.settings import early
 
-        asked = early.check_run(model, dataset, files, given)
+        asked = early.check_run(model, dataset, files, given, data=data)
         say(early.title(asked), shown=asked.shown)
 
 
-def begin_comparison(flags: Mapping[str, Any]) -> None:
+def begin_comparison(flags: Mapping[str, Any], *, data: bool = True) -> None:
     """Begin a comparison: ``comparison of rns, dns: BPR on ml-100k: loading ...``.
 
     Raises:
@@ -59,11 +66,11 @@ def begin_comparison(flags: Mapping[str, Any]) -> None:
         from recbole_bns.settings import early
 
         rest, model, dataset, files = _parted(flags)
-        asked = early.check_comparison(model, dataset, files, rest)
+        asked = early.check_comparison(model, dataset, files, rest, data=data)
         say(early.title_of_rows(asked, flags), shown=asked.shown)
 
 
-def begin_sweep(flags: Mapping[str, Any]) -> None:
+def begin_sweep(flags: Mapping[str, Any], *, data: bool = True) -> None:
     """Begin a sweep: ``sweep over BPR on ml-100k with dns: loading ...``.
 
     Raises:
@@ -74,7 +81,7 @@ def begin_sweep(flags: Mapping[str, Any]) -> None:
 
         rest, model, dataset, files = _parted(flags)
         settings = {key: value for key, value in rest.items() if key not in early.OF_A_SWEEP}
-        asked = early.check_run(model, dataset, files, settings)
+        asked = early.check_run(model, dataset, files, settings, data=data)
         say(f"sweep over {early.title(asked)}", shown=asked.shown)
 
 
@@ -83,3 +90,19 @@ def _parted(flags: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any, Any]:
     rest = dict(flags)
     model, dataset, files = (rest.pop(key, None) for key in ("model", "dataset", "config_files"))
     return rest, model, dataset, files
+
+
+def say_weights(model: Any) -> None:
+    """Say where the weights of a trained model are those of all interactions, never tested.
+
+    Args:
+        model: a :class:`recbole_bns.training.trained.Trained`.
+    """
+    if model.of_all:
+        from recbole_bns.runs.folder import BEST, LAST, weights_in
+
+        tested = weights_in(model.file.parent.parent, (BEST, LAST))
+        print(
+            f"weights: {model.file}, trained on all interactions (train_on: all)"
+            + (f"; those that were tested: --checkpoint={tested}" if tested else "")
+        )

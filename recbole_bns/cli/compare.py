@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from .begin import begin_comparison
+from .own_data import add_data, named, put, taken
 from .parser import Parser
 
 AFTER = """\
@@ -29,6 +31,7 @@ def parser() -> Parser:
     )
     made.add("--model", "as in run", metavar="NAME")
     made.add("--dataset", "as in run", metavar="NAME")
+    add_data(made)
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
     made.add("--samplers", "which (default: all), or rows: rns,all+ssm", metavar="A,B,C")
     made.add("--losses", "crossed with them: dns+ssm (default: the model's own)", metavar="A,B,C")
@@ -59,8 +62,12 @@ def command(words: Sequence[str]) -> int:
         UsageError: a flag, a setting or the data are not allowed.
     """
     flags = parser().read_open(words)
+    own = taken(flags, "compare", words)
     address = flags.pop("address", None)
-    begin_comparison(flags)
+    begin_comparison(flags, data=own is None)
+    if own is not None:
+        model = named(flags, of_rows=True)
+        put(flags, own, Path(flags.get("out") or f"runs/compare-{own.name}-{model}"))
     from recbole_bns.compare import command as comparison
     from recbole_bns.compare.plan import read_plan
 

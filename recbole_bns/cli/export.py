@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .begin import say
+from .begin import say, say_weights
 from .parser import Parser, choice
 
-FORMATS = ("npz", "csv", "parquet")
+FORMATS = ("npz", "csv", "parquet", "safetensors")
 
 
 def parser() -> Parser:
@@ -28,14 +28,16 @@ def parser() -> Parser:
     made.add("--data_path", "the folder of data sets, where it has moved", metavar="DIR")
     made.add(
         "--out",
-        "folder for users.FORMAT and items.FORMAT (default: embeddings)",
+        "folder for users.FORMAT and items.FORMAT, or vectors.safetensors\n(default: embeddings)",
         metavar="DIR",
         type=Path,
         default=Path("embeddings"),
     )
     made.add(
         "--format",
-        "npz (default: ids, vectors), csv, parquet",
+        "npz (default: ids, vectors), csv, parquet, or safetensors:\n"
+        "tensors 'users' and 'items', their ids in the metadata of\n"
+        "these names, each a JSON list",
         metavar="FORMAT",
         type=choice(FORMATS),
         default="npz",
@@ -51,17 +53,25 @@ def command(words: Sequence[str]) -> int:
             cannot be written.
     """
     options = parser().read(words)
-    from recbole_bns.common.table_files import check_path, write_embeddings
+    from recbole_bns.common import table_files
     from recbole_bns.runs.folder import folder_of
 
+    together = options.out / f"vectors.{options.format}"
     paths = {name: options.out / f"{name}.{options.format}" for name in ("users", "items")}
-    check_path(paths["users"], [f".{name}" for name in FORMATS], "--format")
+    table_files.check_path(paths["users"], [f".{name}" for name in FORMATS], "--format")
     folder_of(options.checkpoint, "--checkpoint")
     say(f"vectors of {options.checkpoint}")
-    from recbole_bns.training import trained
+    from recbole_bns.training.model import load
 
-    model = trained.load(options.checkpoint, data_path=options.data_path)
-    for name, (ids, vectors) in trained.embeddings(model).items():
-        write_embeddings(f"{name[:-1]}_id", ids, vectors, paths[name])
+    model = load(options.checkpoint, data_path=options.data_path)
+    say_weights(model.trained)
+    tables = {"users": model.user_vectors, "items": model.item_vectors}
+    found = {name: (list(each.index), each.to_numpy()) for name, each in tables.items()}
+    if options.format == "safetensors":
+        table_files.write_tensors(found, together)
+        paths = dict.fromkeys(paths, together)
+    for name, (ids, vectors) in found.items():
+        if options.format != "safetensors":
+            table_files.write_embeddings(f"{name[:-1]}_id", ids, vectors, paths[name])
         print(f"written: {paths[name]}, {len(ids)} vectors of {vectors.shape[1]} numbers")
     return 0

@@ -62,17 +62,21 @@ class Parser(argparse.ArgumentParser):
         self._command = command
         self._entries = self.add_argument_group()
         self._known: dict[str, argparse.Action] = {}
+        self._raw: set[str] = set()
 
-    def add(self, name: str, meaning: str, **details: Any) -> None:
+    def add(self, name: str, meaning: str, *, raw: bool = False, **details: Any) -> None:
         """Declare a flag (``--name``) or a word.
 
         Args:
             name: of the flag, or of the value of a word.
             meaning: for the help.
+            raw: its value is text, whatever number it spells.
             details: of ``argparse.ArgumentParser.add_argument``; a word has a ``metavar``.
         """
         shown = name if name.startswith("--") else details["metavar"]
         details = {"action": Once, **details}
+        if raw:
+            self._raw.add(name[2:])
         self._known[shown] = self._entries.add_argument(name, help=meaning, **details)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
@@ -100,7 +104,8 @@ class Parser(argparse.ArgumentParser):
 
         flags, unknown, others = self._sorted(words)
         own = vars(self.parse_args(flags))
-        values = {key: typed(value, key) for key, value in own.items() if value is not None}
+        given = {key: value for key, value in own.items() if value is not None}
+        values = {k: v if k in self._raw else typed(v, k) for k, v in given.items()}
         for key, value in parse_flags([*others, *unknown]).items():
             add_flag(values, key, value)
         refuse_unread(values)

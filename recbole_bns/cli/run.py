@@ -14,13 +14,14 @@ from recbole_bns.common.processes import (
 from recbole_bns.common.terminal import headed, width_of
 
 from .begin import begin_run
+from .own_data import add_data, taken
 from .parser import Parser
 
 SETTINGS = """\
   --KEY=VALUE             any setting of RecBole or the model (also --KEY VALUE; --KEY alone: True)
   --neg_sampler_args.KEY=VALUE   a parameter of the sampler (recbole-bns samplers NAME):
                           bns, bns_plus, dns, cuco, srns, aobpr, ahns, rns, pns, inbatch, mixed,
-                          all, irgan, rns_as, advir; none: RecBole's own
+                          given, all, irgan, rns_as, advir; none: RecBole's own
 
 settings of this package (docs/settings.md has all, and how each is treated):
 """
@@ -29,8 +30,7 @@ EXAMPLES = """\
 examples:
   recbole-bns run --model=BPR --neg_sampler=dns --epochs=30 --seed=7
   recbole-bns run --neg_sampler_args.candidate_num=10 --learning_rate=0.005
-  recbole-bns run --dataset=ml-1m --data_path=DATA --neg_sampler=srns
-recbole-bns samplers lists the samplers with their parameters."""
+  recbole-bns run --data=clicks.csv --user=customer --neg_sampler=srns"""
 
 
 def parser() -> Parser:
@@ -45,7 +45,10 @@ def parser() -> Parser:
         usage=False,
     )
     made.add("--model", "BPR, LightGCN, or another model of RecBole", metavar="NAME")
-    made.add("--dataset", "ml-100k, or a data set below --data_path=DIR", metavar="NAME")
+    made.add(
+        "--dataset", "ml-100k, or a data set below --data_path=DIR, such as ml-1m", metavar="NAME"
+    )
+    add_data(made)
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
     made.add("--out", "folder for all that the run writes (default: runs/...)", metavar="DIR")
     made.add("--result_file", "write result.json there too", metavar="PATH")
@@ -66,17 +69,20 @@ def command(words: Sequence[str]) -> int:
         UsageError: a flag, a setting or the data are not allowed.
     """
     flags = parser().read_open(words)
+    own = taken(flags, "run", words)
     names = ("model", "dataset", "out", "result_file")
     model, dataset, out, result_file = (flags.pop(name, None) for name in names)
     files = flags.pop("config_files", None)
     resume = _resumed(flags.pop("resume", None))
     if started_by_torchrun():
         share_with_torchruns()
-    begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags)
+    begin_run(model, dataset, [*_settings_of(resume), *(files or [])], flags, data=own is None)
+    dataset = dataset if own is None else own.read()
+    from recbole_bns.runs import commands
     from recbole_bns.runs.results import result_table
     from recbole_bns.training.run import run_recbole_bns
 
-    with shown_of_the_first():
+    with shown_of_the_first(), commands.given(["recbole-bns", "run", *words]):
         result = run_recbole_bns(
             model, dataset, files, flags, out=out, result_file=result_file, resume=resume
         )

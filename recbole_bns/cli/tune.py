@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from .begin import begin_sweep
+from .own_data import add_data, named, put, taken
 from .parser import Parser
 
 AFTER = """\
@@ -31,6 +33,7 @@ def parser() -> Parser:
     )
     made.add("--model", "as in run", metavar="NAME")
     made.add("--dataset", "as in run", metavar="NAME")
+    add_data(made)
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
     made.add("--num_samples", "trials (default 20); a grid runs whole and once", metavar="N")
     made.add(
@@ -62,12 +65,15 @@ def command(words: Sequence[str]) -> int:
         UsageError: a flag, a setting or the data are not allowed, or there is no Ray.
     """
     flags = parser().read_open(words)
+    own = taken(flags, "tune", words)
     resume = bool(flags.pop("resume", False))
     from recbole_bns.tuning.ray_versions import check_ray
 
     check_ray()
     if not resume:
-        begin_sweep(flags)
+        begin_sweep(flags, data=own is None)
+    if own is not None:
+        put(flags, own, Path(flags.get("out") or f"runs/tune-{own.name}-{named(flags)}"))
     from recbole_bns.tuning import sweep
 
     asked = f"recbole-bns tune {shlex.join(words)}".rstrip()

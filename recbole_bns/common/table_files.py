@@ -1,8 +1,9 @@
-"""Tables and vectors as files: CSV always, Parquet where its package is installed, ``.npz``."""
+"""Tables and vectors as files: CSV, ``.npz``; Parquet and safetensors where these are installed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,6 +66,34 @@ def write_embeddings(name: str, ids: Sequence[str], vectors: np.ndarray, path: P
         np.savez(file, ids=np.array(ids), vectors=vectors)
 
 
+HEADER_LIMIT = 100_000_000
+"""Bytes of a safetensors file's header, which its readers do not exceed."""
+
+
+def write_tensors(vectors: Mapping[str, tuple[Sequence[str], np.ndarray]], path: Path) -> None:
+    """Write vectors (N, D) in one safetensors file, whole or not at all.
+
+    Args:
+        vectors: name -> ids and vectors; the metadata of that name are the ids, a JSON list.
+        path: of the file.
+
+    Raises:
+        UsageError: the ids are too many for the format, or the place cannot be written.
+    """
+    from safetensors.numpy import save
+
+    ids = {name: json.dumps(list(each[0]), ensure_ascii=False) for name, each in vectors.items()}
+    size = len(json.dumps(ids).encode())
+    if size > HEADER_LIMIT:
+        raise UsageError(
+            f"--format: the ids take {size:,} bytes of a safetensors file's header, which holds "
+            f"{HEADER_LIMIT:,}; use npz or parquet."
+        )
+    arrays = {name: np.ascontiguousarray(each[1]) for name, each in vectors.items()}
+    with _sentences(path), whole_file(path) as file:
+        file.write(save(arrays, ids))
+
+
 def check_path(path: Path, endings: Sequence[str], setting: str = "--out") -> None:
     """Make sure, before anything is computed, that the file can be of its kind.
 
@@ -74,13 +103,18 @@ def check_path(path: Path, endings: Sequence[str], setting: str = "--out") -> No
         setting: that asks for the kind.
 
     Raises:
-        UsageError: another ending, or Parquet without its package.
+        UsageError: another ending, or Parquet or safetensors without its package.
     """
     if path.suffix not in endings:
         allowed = ", ".join(endings)
         raise UsageError(f"--out: got '{path}', allowed are names that end in {allowed}.")
     if path.suffix == ".parquet":
         check_format("parquet", setting)
+    if path.suffix == ".safetensors" and not find_spec("safetensors"):
+        raise UsageError(
+            f"{setting}: safetensors needs the package 'safetensors', which is not installed; pip "
+            "install 'recbole-bns[export]', or use npz."
+        )
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.settings.checks import check_interactions
 
 from .columns import check_columns, check_settings, is_loaded, is_read
+from .dislikes import check_dislikes, path_of
 from .read import Column, Format, Table, read_header, read_table
+from .weights import check_weights, weight_field
 
 Headers = Mapping[str, Mapping[Path, tuple[Column, ...]]]
 """Suffix (``inter``, ``user``, ``item``) -> file -> its columns."""
@@ -58,6 +60,7 @@ def check_headers(config: Any) -> Headers:
         suffix: {path: read_header(path, form) for path in paths} for suffix, paths in files.items()
     }
     check_columns(config, headers)
+    check_dislikes(config)
     return headers
 
 
@@ -79,7 +82,10 @@ def table_of(config: Any, path: Path, suffix: str) -> Table:
     def keep(name: str) -> bool:
         return is_loaded(config, suffix, name)
 
-    return read_table(path, Format.of(config), keep, _filled(config, suffix))
+    table = read_table(path, Format.of(config), keep, _filled(config, suffix))
+    if suffix == "inter":
+        check_weights(config, table)
+    return table
 
 
 def _filled(config: Any, suffix: str) -> set[str] | None:
@@ -92,6 +98,7 @@ def _identity(config: Any, path: Path, suffix: str) -> tuple[Any, ...]:
     """What decides a table: the file as it is now, how and what of it is read."""
     state = path.stat()
     columns = [repr((config[key] or {}).get(suffix)) for key in ("load_col", "unload_col")]
+    columns.append(repr(weight_field(config)))
     return state.st_size, state.st_mtime_ns, Format.of(config), *columns
 
 
@@ -99,7 +106,9 @@ def digest(config: Any) -> str:
     """16 hex digits that tell the content of a data set's files from any other."""
     folder, name = Path(config["data_path"]), config["dataset"]
     found = sha256()
-    for path in sorted(folder.glob(f"{glob.escape(name)}.*")):
+    elsewhere = path_of(config)  # known dislikes
+    beside = set(folder.glob(f"{glob.escape(name)}.*"))
+    for path in sorted(beside | ({elsewhere} if elsewhere else set())):
         if path.is_file():
             found.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
     return found.hexdigest()[:16]

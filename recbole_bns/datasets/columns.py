@@ -13,8 +13,10 @@ from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.settings.checks import check_parts
 from recbole_bns.settings.declared import NO_SAMPLER, check_value, declared
 from recbole_bns.settings.intervals import intervals
+from recbole_bns.settings.splits import WITHOUT_TIMES
 
 from .read import Column
+from .weights import check_weight_column, weight_field
 
 DECLARED = ("user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "val_interval")
 """Checked as declared: a ``Config`` of RecBole's own (``enable()``) has not done it."""
@@ -32,7 +34,8 @@ def is_loaded(config: Any, suffix: str, name: str) -> bool:
     """Whether RecBole loads this column of the files with this suffix."""
     wanted = "*" if config["load_col"] is None else config["load_col"].get(suffix) or ()
     unwanted = (config["unload_col"] or {}).get(suffix) or ()
-    return (wanted == "*" or name in wanted) and name not in unwanted
+    weighs = suffix == "inter" and name == weight_field(config)  # which nobody has to ask for
+    return (wanted == "*" or name in wanted or weighs) and name not in unwanted
 
 
 def orders_by_time(config: Any) -> bool:
@@ -95,12 +98,14 @@ def check_columns(config: Any, headers: Mapping[str, Mapping[Path, Columns]]) ->
     _check_types(config, path, by_name)
     _check_filters(config, headers)
     _check_labels(config, path, by_name)
+    check_weight_column(config, path, by_name)
     if config["benchmark_filename"] and _is_sequential(config):
         _check_history(config, path, columns)
 
 
 def _check_needed(config: Any, headers: Mapping[str, Mapping[Path, Columns]]) -> None:
     """Columns without which there is nothing to train on."""
+    _check_times(config, headers["inter"])
     ids = _ids(config)
     needed = [*ids, config["TIME_FIELD"]] if orders_by_time(config) else ids
     if not all(is_loaded(config, "inter", name) for name in needed):
@@ -119,6 +124,23 @@ def _check_needed(config: Any, headers: Mapping[str, Mapping[Path, Columns]]) ->
                         f"{', '.join(map(str, columns))}); USER_ID_FIELD, ITEM_ID_FIELD, "
                         "TIME_FIELD name those of users, items, times."
                     )
+
+
+def _check_times(config: Any, files: Mapping[Path, Columns]) -> None:
+    """The column of times, where ``split`` goes by it."""
+    if config["split"] not in (None, *WITHOUT_TIMES):
+        name, (path, columns) = config["TIME_FIELD"], next(iter(files.items()))
+        what = f"split: got '{config['split']}', which goes by the time of each interaction, but"
+        if name not in [column.name for column in columns]:
+            raise UsageError(
+                f"{what} {path} has no column '{name}' (columns: {', '.join(map(str, columns))}); "
+                "name the one of times with TIME_FIELD, or write split: ratio."
+            )
+        if not is_loaded(config, "inter", name):
+            raise UsageError(
+                f"{what} load_col.inter is {(config['load_col'] or {}).get('inter')!r}; add "
+                f"'{name}' to it (and leave it out of unload_col), or write split: ratio."
+            )
 
 
 def _check_parts(files: Mapping[Path, Columns]) -> None:

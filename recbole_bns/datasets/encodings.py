@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from recbole_bns.common.errors import UsageError
 
@@ -33,7 +35,7 @@ def decoded(path: Path, encoding: str, size: int = PIECE) -> Iterator[bytes]:
         UsageError: the file is written in another encoding, or there is no such one.
     """
     name = _codec(encoding)
-    with path.open("rb") as file:
+    with _opened(path) as file:
         _check_mark(path, file.read(4), name, encoding)
         file.seek(0)
         decoder = io.IncrementalNewlineDecoder(
@@ -53,6 +55,17 @@ def decoded(path: Path, encoding: str, size: int = PIECE) -> Iterator[bytes]:
                 yield text.encode()
             if not raw:
                 return
+
+
+def start_of(path: Path) -> bytes:
+    """A file's first four bytes, by which a byte order mark is known."""
+    with _opened(path) as file:
+        return file.read(4)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file to read, unpacked where its name ends in ``.gz``."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def _codec(encoding: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from recbole_bns.common.errors import UsageError
 
-ENDINGS = ("inter", "user", "train.inter", "test.inter")
+ENDINGS = ("inter", "user", "train.inter", "test.inter", "neg", "settings.yaml")
 """Of the files that this package writes, and may replace."""
 
 
@@ -52,6 +52,22 @@ def write_folder(
     Raises:
         UsageError: it cannot be written.
     """
+    with whole_folder(folder, overwrite=overwrite) as new:
+        for name, frame in files.items():
+            write_atomic(new / name, frame)
+
+
+@contextmanager
+def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A new folder to write in, which is renamed to ``folder`` at the end, or leaves no trace.
+
+    Args:
+        folder: that is wanted.
+        overwrite: replace it where there is one.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
         with (
             _parents(folder.parent),
@@ -59,8 +75,7 @@ def write_folder(
         ):
             new, old = Path(beside) / "new", Path(beside) / "old"
             new.mkdir()
-            for name, frame in files.items():
-                write_atomic(new / name, frame)
+            yield new
             try:
                 if overwrite and folder.exists():
                     folder.rename(old)

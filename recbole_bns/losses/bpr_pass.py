@@ -55,9 +55,12 @@ class _Pass(torch.autograd.Function):
         gamma: float,
         reg_weight: float,
         memory: GradientMemory,
+        weights: Tensor | None,
     ) -> Tensor:
         tables = user_table.detach(), item_table.detach()
         values, slopes, squares = steps.losses(tables, triples, gamma)
+        if weights is not None:
+            values, slopes = values * weights, slopes * weights
         ctx.save_for_backward(user_table, item_table, slopes, *triples)
         ctx.reg_weight, ctx.memory = reg_weight, memory
         loss = values.mean()
@@ -71,7 +74,7 @@ class _Pass(torch.autograd.Function):
         tables = user_table.detach(), item_table.detach()
         out = ctx.memory.like(0, user_table), ctx.memory.like(1, item_table)
         steps.gradients(tables, tuple(triples), slopes * share, ctx.reg_weight * share, out)
-        return *out, None, None, None, None
+        return *out, None, None, None, None, None
 
 
 def available(*tables: Tensor) -> bool:
@@ -88,6 +91,7 @@ def bpr_pass(
     *,
     gamma: float = 0.0,
     reg_weight: float = 0.0,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """The mean loss of a batch, a scalar with its graph.
 
@@ -98,6 +102,8 @@ def bpr_pass(
         memory: of the two tables' gradients.
         gamma: is added to the sigmoid, as RecBole's ``BPRLoss`` does.
         reg_weight: of ``Σ (|u|² + |p|² + |n|²) / 2B``, which is added.
+        weights: ``(B,)`` float32 of the triples in the mean, their own mean being 1; the L2 term
+            is not weighed.
     """
     apply: Callable[..., Tensor] = _Pass.apply
-    return apply(user_table, item_table, triples, gamma, reg_weight, memory)
+    return apply(user_table, item_table, triples, gamma, reg_weight, memory, weights)

@@ -5,7 +5,8 @@
 P the prior and F the likelihood of :mod:`recbole_bns.sampling.methods.bns`, of any item, whichever
 sampler drew it. With ``likelihood: flat`` F is 1/2 and unbias is 1 - P, so that no score is looked
 at; with ``prior: uniform`` and ``gamma: 0`` every weight is 1. In a softmax a weight adds its
-logarithm to the logit, in a sum it multiplies (:class:`.LossBatch`).
+logarithm to the logit, in a sum it multiplies (:class:`.LossBatch`). A known dislike of the user,
+where the data have such, has P = 0 and the weight 1.
 
 Source: the future work that B. Liu and B. Wang name (Bayesian Negative Sampling for
 Recommendation, ICDE 2023): contrastive losses with their posterior.
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import Schedule, changed, param
 from recbole_bns.sampling import Catalogue, Scorer
-from recbole_bns.sampling.capabilities import Requirement, Scores
+from recbole_bns.sampling.capabilities import KnownPairs, Requirement, Scores
 from recbole_bns.sampling.methods.bns import BNS, BNSParams, unbiasedness
 from recbole_bns.sampling.priors.build import needs_of
 from recbole_bns.sampling.priors.tables import WHERE as OF_SAMPLERS
@@ -59,7 +60,8 @@ class PosteriorParams:
     def requirements(self) -> tuple[Requirement, ...]:
         """What the weights need of their host: data for the prior, scores for F."""
         scores = (Scores(),) if self.likelihood == "cdf" else ()
-        return (*scores, *(replace(need, setting=WHERE) for need in needs_of(self.prior)))
+        data = (replace(need, setting=WHERE) for need in needs_of(self.prior))
+        return (*scores, *data, KnownPairs(optional=True))
 
 
 OF_BNS = ("prior", "prior_scale", "prior_l2", "prior_items", "likelihood", "cdf", "cdf_items")
@@ -115,4 +117,4 @@ class PosteriorWeight(nn.Module):
             assert scorer is not None, "F needs scores"
             _, cdf = self.bns.scores_and_cdf(users, rows.contiguous(), scorer)
             unbias = unbiasedness(cdf, prior)
-        return (unbias**gamma).float()
+        return (self.bns.certain(unbias, users, rows) ** gamma).float()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +18,17 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 from recbole_bns.settings.properties import cell
+from recbole_bns.settings.words import HERE
 
 from .records import RunConfig, Settings
 
 SETTINGS, RESULT, CHECKPOINTS = "settings.yaml", "result.json", "checkpoints"
 BEST, LAST = "best.pt", "last.pt"
 """In ``checkpoints``: the weights of the best epoch, or, without validation, of the last."""
+ALL = "all.pt"
+"""Beside them with ``train_on: all``: those of the model that was trained on all interactions."""
+ALL_PLACE = "all"
+"""In a run's folder: what the training on all interactions leaves beside its weights."""
 
 LOG = "run.log"
 
@@ -49,6 +54,12 @@ def folder_of(path: str | Path, setting: str = "--resume") -> Path:
     )
 
 
+def weights_in(folder: Path, names: Sequence[str] = (ALL, BEST, LAST)) -> Path | None:
+    """The first of these files that the run in a folder has; None without any."""
+    files = (folder / CHECKPOINTS / name for name in names)
+    return next((file for file in files if file.is_file()), None)
+
+
 def no_runs(path: Path) -> UsageError:
     """For a folder of ``report`` that holds no finished run."""
     reason = "" if path.is_dir() else " (there is no such folder)"
@@ -67,13 +78,14 @@ BUNDLED = "ml-100k"
 def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<cell>-<seed>-<time>``.
 
-    The cell is ``<sampler>[+<loss>][+<mixer>]``.
+    The cell is ``<sampler>[+<loss>][+<mixer>][+mined]``.
 
     Raises:
         UsageError: ``out`` is not empty, or cannot be made.
     """
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    sampler = cell(config["neg_sampler"], config["loss"], config["mixer"])
+    chosen = config["neg_sampler"], config["loss"], config["mixer"]
+    sampler = cell(*chosen, mined=is_mined(config["mine"]))
     if _is_oracle(config["neg_sampler_args"]) or weighed_by_oracle(config):
         sampler += "-oracle-sees-test-labels"
     name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
@@ -92,6 +104,11 @@ def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     except OSError as error:
         raise UsageError(f"out: cannot make the folder '{folder}': {error.strerror}.") from error
     return folder
+
+
+def is_mined(mine: Settings | None) -> bool:
+    """Whether ``mine`` puts other positives into batches."""
+    return bool(mine) and mine.get("share") != 0  # type: ignore[union-attr]
 
 
 def _is_oracle(args: Settings | None) -> bool:
@@ -132,7 +149,11 @@ def write_settings(config: RunConfig, folder: Path) -> None:
             file = (folder / f"{name}.npy").resolve()
             np.save(file, np.asarray(value))
             args[name] = str(file)
-    put_settings(settings_of(config, args), folder)
+    values = settings_of(config, args)
+    data, home = Path(str(values.get("data_path", ""))), folder.resolve()
+    if data.is_absolute() and home in data.parents:  # both may be moved
+        values["data_path"] = f"{HERE}/{data.relative_to(home).as_posix()}"
+    put_settings(values, folder)
 
 
 def put_settings(settings: Settings, folder: Path) -> None:

@@ -48,6 +48,37 @@ class LossFacts(TypedDict):
     """All of its parameters."""
 
 
+class SplitFacts(TypedDict):
+    """What ``result.json`` says of the parts of the data set."""
+
+    split: str
+    """The setting; ``none``: as ``eval_args`` or the files say."""
+    interactions: dict[str, int]
+    """By phase: ``train``, ``valid``, ``test``."""
+    later: float | None
+    """Share of training that is later than the first test interaction; None without times."""
+    later_of_user: float | None
+    """Share of the test for whose user training has a later interaction; None without times."""
+    left_out: NotRequired[dict[str, int]]
+    """By phase, of users or items that training lacks; ``split: time`` alone, and so the next."""
+    first: NotRequired[dict[str, float | int]]
+    """By phase, the time of the first interaction, as in the file."""
+    sentence: str
+    """All of it for people."""
+
+
+class AllFacts(TypedDict):
+    """What ``result.json`` says of the model that was trained on all interactions."""
+
+    epochs: int
+    """As many as the tested model had: the best epoch."""
+    scheduled_epochs: int
+    """What schedules are told: ``epochs``, so that each epoch goes as that of the first one."""
+    interactions: int
+    train_epoch_seconds: list[float]
+    checkpoint: str
+
+
 class RunResult(TypedDict):
     """The content of ``result.json``; epochs are counted from 1, nothing is rounded."""
 
@@ -64,6 +95,8 @@ class RunResult(TypedDict):
     score_similarity: NotRequired[str]
     mixer: NotRequired[str]
     mixer_args: NotRequired[Settings]
+    mine: NotRequired[Settings]
+    """All parameters of mined positives; only where there are any."""
     tuned_file: str | None
     seed: int
     versions: dict[str, str]
@@ -77,8 +110,13 @@ class RunResult(TypedDict):
     """Given parameters that another one switches off; only where there are some."""
     nproc: NotRequired[int]
     """Only where several processes trained."""
+    split: NotRequired[SplitFacts]
+    """Only where times are loaded, or the setting ``split`` is made use of."""
+    all: NotRequired[AllFacts]
+    """Of the second training of ``train_on: all``."""
     run_dir: str
     checkpoint: str
+    """The weights that were tested."""
 
 
 class RunRecord(TypedDict):

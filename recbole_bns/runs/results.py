@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import platform
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,9 +28,12 @@ from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 from recbole_bns.settings.properties import cell
 
 from .folder import RESULT, weighed_by_oracle
-from .records import LossFacts, Metrics, RunConfig, RunResult
+from .records import LossFacts, Metrics, RunConfig, RunResult, Settings
 
 Values = dict[str, NDArray[np.float64]]
+
+PER_USER = "users.npz"
+"""In the folder of a run, the test metrics of every user, where no other place is named."""
 
 
 def save(path: str | Path, users: NDArray[np.str_], values: Mapping[str, Any]) -> None:
@@ -60,13 +64,14 @@ def result_table(result: RunResult) -> str:
     median = sorted(seconds)[len(seconds) // 2]
     lines = [
         f"{result['model']} on {result['dataset']} with "
-        f"{with_loss(result['neg_sampler_label'], result.get('loss'), result.get('mixer'))}, seed "
-        f"{result['seed']}: {result['epochs']} epochs of {median:.2f} s, tested with the weights "
-        f"of epoch {result['best_epoch']}",
+        f"{_words_of(result)}, seed {result['seed']}: {result['epochs']} epochs of {median:.2f} s, "
+        f"tested with the weights of epoch {result['best_epoch']}",
         "",
         tabulate(rows, heads, stralign="right", colalign=("left",), disable_numparse=True),
         "",
+        *_of_parts(result),
         f"model:   {result['checkpoint']}",
+        *_of_all(result),
         f"results: {result['run_dir']}",
     ]
     if result["tuned_file"]:
@@ -74,13 +79,44 @@ def result_table(result: RunResult) -> str:
     return "\n".join(lines)
 
 
-def with_loss(sampler: str, loss: str | None, mixer: str | None = None) -> str:
+def _of_parts(result: RunResult) -> list[str]:
+    """What the split lets a model know of the future."""
+    if "split" not in result:
+        return []
+    return [*textwrap.wrap(result["split"]["sentence"], 96, subsequent_indent=" " * 9), ""]
+
+
+def _of_all(result: RunResult) -> list[str]:
+    """Where the model of ``train_on: all`` lies, and what it has been trained on."""
+    if "all" not in result:
+        return []
+    facts = result["all"]
+    return [
+        f"live:    {facts['checkpoint']}, trained on all {facts['interactions']:,} interactions "
+        f"for {facts['epochs']} epochs and not tested; predict and export take it"
+    ]
+
+
+def with_loss(
+    sampler: str, loss: str | None, mixer: str | None = None, *, mined: bool = False
+) -> str:
     """``dns, loss ssm``; the sampler alone where the loss is the model's own or not said.
 
-    With a mixer ``rns, loss kpair, mixer dens``.
+    With a mixer ``rns, loss kpair, mixer dens``, with mined positives these behind them.
     """
     named = sampler if loss in (None, OWN_LOSS) else f"{sampler}, loss {loss}"
-    return named if mixer in (None, NO_MIXER) else f"{named}, mixer {mixer}"
+    named = named if mixer in (None, NO_MIXER) else f"{named}, mixer {mixer}"
+    return f"{named}, mined positives" if mined else named
+
+
+def _words_of(result: RunResult) -> str:
+    """What a run was trained with, in words."""
+    return with_loss(
+        result["neg_sampler_label"],
+        result.get("loss"),
+        result.get("mixer"),
+        mined="mine" in result,
+    )
 
 
 def label_of(result: Mapping[str, Any], *, with_loss: bool = True) -> str:
@@ -93,9 +129,9 @@ def label_of(result: Mapping[str, Any], *, with_loss: bool = True) -> str:
     sampler, label = str(result["neg_sampler"]), str(result["neg_sampler_label"])
     if not with_loss:
         return label
+    known = sampler if label.startswith(sampler) else label
     beside = result.get("loss"), result.get("mixer")
-    of_sampler = label.startswith(sampler)
-    return cell(sampler, *beside) + label[len(sampler) :] if of_sampler else cell(label, *beside)
+    return cell(known, *beside, mined="mine" in result) + label[len(known) :]
 
 
 def _key(name: str, k: str) -> str:
@@ -134,6 +170,7 @@ def result_of(
     test: Mapping[str, Any],
     folder: Path,
     loss: LossFacts | None = None,
+    mine: Settings | None = None,
 ) -> RunResult:
     """The content of ``result.json``.
 
@@ -145,6 +182,7 @@ def result_of(
         test: test metrics.
         folder: of the run.
         loss: over many negatives; None: the model's own.
+        mine: all parameters of mined positives; None: there are none.
     """
     result: RunResult = {
         "model": config["model"],
@@ -167,6 +205,8 @@ def result_of(
     }
     if loss is not None:
         result = cast(RunResult, {**result, **loss})
+    if mine is not None:
+        result["mine"] = mine
     idle = getattr(config, "idle", [])
     if idle:
         result["idle"] = idle

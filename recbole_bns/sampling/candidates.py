@@ -90,10 +90,14 @@ class ProposingSampler(NegativeSampler, Plantable):
         if m == ALL:
             return self._propose_all(users, n)
         distinct = n > 1 or not self.params.replacement
-        drawn = self.proposal.draw(users, m * n, self.generator, distinct=distinct)
+        drawn = self.draw_candidates(users, m * n, distinct)
         if self.planted is not None:
             drawn = self.planted.among(users, drawn)
         return drawn.view(-1, m, n).transpose(1, 2)
+
+    def draw_candidates(self, users: Tensor, k: int, distinct: bool) -> Tensor:
+        """``(B, k)`` candidates; 0 where a user has no more. Uniform by default."""
+        return self.proposal.draw(users, k, self.generator, distinct=distinct)
 
     def _propose_all(self, users: Tensor, n: int) -> Tensor:
         """All negatives, dealt at random into n sets."""

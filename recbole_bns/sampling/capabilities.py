@@ -202,6 +202,8 @@ class SideData(Requirement, ABC):
 
     setting: str = field(default="neg_sampler_args", kw_only=True)
     """The setting that asks for it, for sentences."""
+    optional: bool = field(default=False, kw_only=True)
+    """The sampler does without where there is none: ``side`` then has no such entry."""
 
     @property
     @abstractmethod
@@ -214,6 +216,27 @@ class HeldOutPairs(SideData):
     """``(2, N)`` users and items of the validation and test parts."""
 
     name = "held_out"
+
+
+@dataclass(frozen=True)
+class KnownPairs(SideData):
+    """``(2, N)`` users and items that were shown to them and not taken: known dislikes."""
+
+    name = "known_negatives"
+
+    def missing(self, sampler: str, path: str, reason: str) -> UsageError:
+        """For a data set without any.
+
+        Args:
+            sampler: name of the sampler that asks.
+            path: the file that was looked for, or read.
+            reason: why there is none, the part of a sentence after "but".
+        """
+        return UsageError(
+            f"neg_sampler '{sampler}' draws known dislikes, but {reason}; allowed is a file of "
+            f"pairs that were shown and not taken as {path}, or another that negatives names "
+            "(columns user_id:token and item_id:token), or another sampler, such as rns."
+        )
 
 
 @dataclass(frozen=True)
@@ -295,6 +318,8 @@ def side_data_by(name: str, params: Any) -> SideData:
     """What stands behind a name that :meth:`Asking.side_data` gives."""
     if name == HeldOutPairs.name:
         return HeldOutPairs()
+    if name == KnownPairs.name:
+        return KnownPairs()
     if name == ModelValues.name:
         return ModelValues(model=params.prior)
     return UserColumn(column=name.removeprefix("user:"))

@@ -23,6 +23,8 @@ class Catalogue(nn.Module):
         item_num: I, padding included.
         bitmap: keep a bit for every pair; by default where they fit in :data:`BITMAP_LIMIT`.
             Answers are the same, the table is faster.
+        weights: ``(N,)`` how much each interaction counts in :attr:`item_weights`; by default all
+            the same.
     """
 
     indptr: Tensor
@@ -31,6 +33,9 @@ class Catalogue(nn.Module):
     """``(nnz,)`` int32 item ids, sorted within each user."""
     item_counts: Tensor
     """``(I,)`` training interactions of each item, repetitions included."""
+    item_weights: Tensor
+    """``(I,)`` float64, popularity: the sum of the weights of each item's interactions, which are 1
+    on average; their number where none are given."""
     negative_num: Tensor
     """``(U,)`` number of items each user has not interacted with."""
     bitmap: Tensor | None
@@ -44,19 +49,26 @@ class Catalogue(nn.Module):
         item_num: int,
         *,
         bitmap: bool | None = None,
+        weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         real = items != 0
         if not bool(real.all()):
             users, items = users[real], items[real]
+            weights = None if weights is None else weights[real]
         del real
         self.user_num, self.item_num = int(user_num), int(item_num)
         counts = torch.bincount(items, minlength=self.item_num)
+        popularity = counts.double()
+        if weights is not None and len(weights):
+            even = weights.double() / weights.double().mean()
+            popularity = torch.bincount(items, even, minlength=self.item_num)
         keys = sorted_pairs(users.long(), items, self.item_num)
         degree = torch.bincount(keys // self.item_num, minlength=self.user_num)
         self.register_buffer("indptr", nn.functional.pad(degree.cumsum(0), (1, 0)), False)
         self.register_buffer("positives", keys.remainder_(self.item_num).int(), False)
         self.register_buffer("item_counts", counts, False)
+        self.register_buffer("item_weights", popularity, False)
         self.register_buffer("negative_num", self.item_num - 1 - degree, False)
         self._pair_keys: Tensor | None = None
         if bitmap is None:
@@ -71,6 +83,11 @@ class Catalogue(nn.Module):
         bit = torch.ones_like(item, dtype=torch.uint8) << (item & 7).to(torch.uint8)
         table.index_add_(0, self.owners * width + (item >> 3), bit)  # different bits: adding sets
         return table.view(self.user_num, width)
+
+    @property
+    def observed(self) -> Catalogue:
+        """The interactions that are in the data; another one where more are no negatives."""
+        return self
 
     @property
     def device(self) -> torch.device:

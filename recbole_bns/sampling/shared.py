@@ -31,6 +31,8 @@ class SharedList(ABC):
     only_shared: ClassVar[bool] = False
     """With a loss over many negatives it gives a list even where nobody asks for a shared one,
     and the number of negatives is ignored."""
+    of_batch: ClassVar[bool] = False
+    """Items are drawn of the batch's positives: what these are decides how likely a draw is."""
     least_rows: ClassVar[int] = 1
     """Rows of a batch below which its list holds no negative of anybody."""
 

@@ -104,9 +104,17 @@ def check_interactions(name: str, folder: Path, parts: Any, how_to_get: str | No
     paths = [folder / file for file in names]
     for path in paths:
         if not path.is_file():
-            remedy = how_to_get or _remedy(name)
+            remedy = _own_file(name) or how_to_get or _remedy(name)
             raise UsageError(f"data set '{name}': there is no file {path}; {remedy}.")
     return paths
+
+
+def _own_file(name: str) -> str | None:
+    """The remedy where a file of one's own was meant, which is one or is called so."""
+    plain = [Path(name)] if Path(name).suffix else []
+    called = [Path(f"{name}{ending}") for ending in (".csv", ".tsv", ".jsonl", ".parquet")]
+    found = next((path for path in [*plain, *called] if path.is_file()), None)
+    return None if found is None else f"a file of your own is read by --data={found}"
 
 
 def _remedy(name: str) -> str:

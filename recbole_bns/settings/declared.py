@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import allowed, check_parameter, param
 
+from .splits import DEFAULT_GROUP, DEFAULT_K, KINDS, NONE, moments_of, shares_of
 from .values import (
     anything,
     clipping_of,
@@ -38,8 +39,15 @@ NO_SAMPLER = "none"
 
 OWN_LOSS = "model"
 """``loss: model`` leaves the loss to the model."""
+NO_NEGATIVES = "none"
+"""``negatives: none`` passes over the file of known dislikes that lies beside the interactions."""
+NO_WEIGHT = "none"
+"""``WEIGHT_FIELD: none`` passes over the weights of interactions."""
 NO_MIXER = "none"
 """``mixer: none``: the ids that a sampler draws are the negatives."""
+
+VALID_BEST, ALL_PARTS = "valid_best", "all"
+"""``train_on``: the model that is tested alone, or another one of all interactions too."""
 
 ITEM_ONLY = "item"
 """``filter_inter_by_user_or_item`` where a sampler's parameter, not the user, loads the ``.user``
@@ -277,6 +285,38 @@ class Ours:
         written="changed",
         overall=True,
     )
+    negatives: str | None = setting(
+        None,
+        "Pairs shown and not taken, a file; null: NAME.neg beside NAME.inter, if any; none: no.",
+        like="",
+        text=True,
+        optional=True,
+        words="a file, none, or null",
+        in_sweep="data",
+        shared_in_comparison=True,
+        written="changed",
+        overall=True,
+    )
+    WEIGHT_FIELD: str | None = setting(
+        "weight",
+        "The column of weights in loss and popularity, where the data have one; none: unused.",
+        text=True,
+        optional=True,
+        in_sweep="data",
+        written="changed",
+        overall=True,
+    )
+    mine: Mapping[str, Any] | None = setting(
+        None,
+        "Mined positives: a share of each batch's makes way for items that a prior finds likely.",
+        like={},
+        merged=True,
+        optional=True,
+        words="a mapping of parameters, such as {prior: ease, share: 0.5, items: 10, exponent: 2}",
+        example="{prior: ease, share: 0.5, items: 10, exponent: 2}",
+        written="changed",
+        overall=True,
+    )
     tuned: bool = setting(
         True,
         "Use properties/tuned/<dataset>/<Model>/<sampler+loss+mixer>.yaml if there is one.",
@@ -285,13 +325,78 @@ class Ours:
     )
     valid_ratio: float | None = setting(
         None,
-        "Cut this share of all but the test part for validation; 0: none, fixed epochs.",
+        "Share of all but the test part for validation; 0: none, fixed epochs.",
         like=0.1,
         optional=True,
         low=0,
         below=1,
         words="a number from 0 to below 1",
         in_sweep="data",
+        overall=True,
+    )
+    split: str = setting(
+        NONE,
+        "Parts by last, last_k, ratio or time; none: by eval_args or files.",
+        optional=True,
+        check=one_of(*KINDS),
+        words="one of last, last_k, ratio, time, none",
+        in_sweep="data",
+        shared_in_comparison=True,
+        written="changed",
+        overall=True,
+    )
+    split_k: int = setting(
+        DEFAULT_K,
+        "split: last_k: how many of each user are tested, and as many validate.",
+        low=1,
+        in_sweep="data",
+        shared_in_comparison=True,
+        written="changed",
+        overall=True,
+    )
+    split_shares: list[float] | None = setting(
+        None,
+        "split: ratio or time: of training, validation and test; null: 0.8,0.1,0.1.",
+        optional=True,
+        listed=True,
+        check=shares_of,
+        words="three shares > 0",
+        in_sweep="data",
+        shared_in_comparison=True,
+        written="changed",
+        overall=True,
+    )
+    split_group: str = setting(
+        DEFAULT_GROUP,
+        "split: ratio: shares of each user's interactions, or of all.",
+        check=one_of("user", "all"),
+        words="one of user, all",
+        in_sweep="data",
+        shared_in_comparison=True,
+        written="changed",
+        overall=True,
+    )
+    split_time: Any = setting(
+        None,
+        "split: time: when testing begins, or validation and testing: 2024-05-01,2024-06-01.",
+        optional=True,
+        listed=True,
+        check=moments_of,
+        words="one or two dates, or numbers as in the column of times",
+        in_sweep="data",
+        shared_in_comparison=True,
+        written="changed",
+        overall=True,
+    )
+    train_on: str = setting(
+        VALID_BEST,
+        "all: then a second model of all parts, for the best epoch's number.",
+        check=one_of(VALID_BEST, ALL_PARTS),
+        words="one of valid_best, all",
+        free_at_resume=True,
+        in_sweep="sweep",
+        shared_in_comparison=True,
+        written="changed",
         overall=True,
     )
     checkpoint_every: int = setting(
@@ -340,15 +445,14 @@ class Ours:
     )
     neg_record: bool = setting(
         False,
-        "Measure the negatives of every epoch: negatives.csv and items.csv in the run's folder.",
+        "Measure the negatives of every epoch: negatives.csv and items.csv.",
         leaves_model_alone=True,
         in_sweep="sweep",
         overall=True,
     )
     neg_record_scores: list[int] | None = setting(
         None,
-        "Epochs, from 1, whose scores of true and false negatives are counted: 1,10,50; "
-        "scores.csv.",
+        "Epochs, from 1, whose scores are counted: 1,10,50; scores.csv.",
         optional=True,
         listed=True,
         check=epochs_of,

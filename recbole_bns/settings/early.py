@@ -29,7 +29,7 @@ from .checks import (
 from .declared import NO_SAMPLER, declared
 from .hints import FLAGS, Chosen
 from .keys import check_keys, drop_removed
-from .properties import PROPERTIES, cell, host_folder, models_of, read_own
+from .properties import PROPERTIES, cell, host_folder, models_of, of_data
 from .words import merge, read_yaml, typed
 
 BUNDLED = "ml-100k"
@@ -106,7 +106,12 @@ def read_words(config_files: Sequence[str] | None, given: Mapping[str, Any]) -> 
 
 
 def check_run(
-    model: Any, dataset: Any, config_files: Sequence[str] | None, given: Mapping[str, Any]
+    model: Any,
+    dataset: Any,
+    config_files: Sequence[str] | None,
+    given: Mapping[str, Any],
+    *,
+    data: bool = True,
 ) -> Asked:
     """Check what was asked of one run, or of the trials of a sweep.
 
@@ -115,6 +120,7 @@ def check_run(
         dataset: likewise.
         config_files: YAML files of the user.
         given: settings of the command line.
+        data: whether the data set is to be there already.
 
     Returns:
         what was asked for.
@@ -129,12 +135,18 @@ def check_run(
     with known.unless_others():
         _check_names(asked.settings)
     _check_values(asked)
-    _check_data(asked)
+    if data:
+        _check_data(asked)
     return asked
 
 
 def check_comparison(
-    model: Any, dataset: Any, config_files: Sequence[str] | None, flags: Mapping[str, Any]
+    model: Any,
+    dataset: Any,
+    config_files: Sequence[str] | None,
+    flags: Mapping[str, Any],
+    *,
+    data: bool = True,
 ) -> Asked:
     """Check what was asked of a comparison: its rows, the settings that they share, the data set.
 
@@ -143,6 +155,7 @@ def check_comparison(
         dataset: see there.
         config_files: see there.
         flags: all others of the command line.
+        data: see there.
 
     Returns:
         what was asked for; no sampler or loss but that of the files.
@@ -161,7 +174,8 @@ def check_comparison(
         if last.sampler != NO_SAMPLER:  # whose refusals begin with the row's name
             _check_keys(_without_parameters(words), asked.model, last)
         _check_values(_of_all_rows(asked))
-    _check_data(asked)
+    if data:
+        _check_data(asked)
     return asked
 
 
@@ -302,10 +316,11 @@ def _check_data(asked: Asked) -> None:
     settings, name = asked.settings, asked.dataset
     if name == BUNDLED and "data_path" not in settings:
         return
-    own = read_own(PROPERTIES / "dataset" / f"{name}.yaml")
+    shipped = [PROPERTIES / "dataset" / f"{name}.yaml"]
     if known.host() is not None:
-        own = {**read_own(host_folder() / "properties" / "dataset" / f"{name}.yaml"), **own}
+        shipped.insert(0, host_folder() / "properties" / "dataset" / f"{name}.yaml")
     default = declared()["data_path"].default
+    own = of_data(name, settings.get("data_path", default), shipped)
     root = settings.get("data_path", own.get("data_path", default))
     parts = settings.get("benchmark_filename", own.get("benchmark_filename"))
     check_parts(parts)

@@ -12,7 +12,7 @@ from .declared import NO_MIXER, OWN_LOSS
 ARGS, LOSS_ARGS, MIXER_ARGS = "neg_sampler_args", "loss_args", "mixer_args"
 
 FLAGS: dict[str, tuple[str, ...]] = {
-    "run": ("out", "result_file", "resume", "config_files"),
+    "run": ("out", "result_file", "resume", "config_files", "data"),
     "compare": ("samplers", "losses", "variants", "seeds", "reference", "record", "jobs"),
     "tune": (
         "num_samples",
@@ -29,7 +29,10 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "predict": ("checkpoint", "users", "exclude"),
     "export": ("format",),
     "report": ("png",),
-    "prepare": ("overwrite",),
+    "prepare": (
+        *("overwrite", "user", "item", "time", "rating", "label"),
+        *("min_rating", "min_user", "min_item"),
+    ),
     "runs": ("sort", "json"),
     "samplers": ("markdown",),
     "losses": ("markdown",),
@@ -50,10 +53,11 @@ _MEANT: dict[str, str] = {
     "weight_l2 regs",
     "weight_decay": "wd decay l2 reg reg_lambda l2_reg l2_weight lambda_reg regularization "
     "regularisation",
+    "WEIGHT_FIELD": "weight_column weight_col weights sample_weight interaction_weight use_weights",
     "use_gpu": "device cuda gpu use_cuda accelerator no_cuda cpu",
     "gpu_id": "gpu_ids gpus cuda_device cuda_visible_devices",
     "neg_sampler": "sampler negative_sampler neg_sampling_strategy sampling strategy method ns",
-    "neg_sample_num": "num_neg n_neg neg_num num_negatives n_negatives num_negs negatives "
+    "neg_sample_num": "num_neg n_neg neg_num num_negatives n_negatives num_negs "
     "negative_num neg_ratio neg_samples num_neg_samples",
     "neg_sampler_args": "args sampler_args neg_args sampler_params neg_sampler_params params "
     "sampler_kwargs",
@@ -61,6 +65,7 @@ _MEANT: dict[str, str] = {
     "loss_args": "loss_params loss_kwargs",
     "mixer": "mix mixing mixup negative_mixer synthetic made_negatives",
     "mixer_args": "mixer_params mixer_kwargs mix_args",
+    "mine": "mined mining mined_positives positive_mining mine_positives soft_positives",
     "loss_similarity": "similarity sim cosine distance normalize normalise",
     "score_similarity": "eval_similarity test_similarity predict_similarity",
     "loss_log_q": "log_q logq logq_correction sampling_correction",
@@ -68,7 +73,7 @@ _MEANT: dict[str, str] = {
     "loss_weight": "posterior_weight term_weight",
     "neg_shared": "shared shared_negatives share_negatives batch_negatives in_batch",
     "seed": "random_seed random_state rng manual_seed",
-    "data_path": "data data_dir dataset_path path root datadir data_root data_folder",
+    "data_path": "data_dir dataset_path path root datadir data_root data_folder",
     "dataset": "data_set data_name ds",
     "model": "model_name backbone net",
     "worker": "workers num_workers n_workers n_jobs",

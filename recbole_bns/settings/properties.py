@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .declared import NO_MIXER, OWN_LOSS
-from .words import read_yaml
+from .words import merge, read_yaml
 
 
 def _find_properties() -> Path:
@@ -53,12 +55,48 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     return read_yaml(path)
 
 
-def cell(sampler: str, loss: str | None, mixer: str | None = None) -> str:
+OWN = ".settings.yaml"
+"""Behind a data set's name: the file beside its data with what must be set to read them."""
+
+
+def of_data(name: str, root: Any, shipped: Sequence[Path]) -> dict[str, Any]:
+    """Settings of a data set: those that lie beside its files, else the shipped ones of its name.
+
+    Data of somebody's own may have the name of a public set, whose settings are not theirs.
+
+    Args:
+        name: of the data set.
+        root: ``data_path``, as far as it is known.
+        shipped: files, later ones win.
+    """
+    if has_own(name, root):
+        return read_own(_beside(name, root))
+    merged: dict[str, Any] = {}
+    for path in shipped:
+        merge(merged, read_own(path))
+    return merged
+
+
+def has_own(name: str, root: Any) -> bool:
+    """Whether settings lie beside a data set's files."""
+    return _beside(name, root).is_file()
+
+
+def _beside(name: str, root: Any) -> Path:
+    return Path(os.path.join(str(root), name)) / f"{name}{OWN}"
+
+
+MINED = "mined"
+"""What names a run with mined positives, whose sampler and loss may be anything."""
+
+
+def cell(sampler: str, loss: str | None, mixer: str | None = None, *, mined: bool = False) -> str:
     """``dns+ssm``, ``rns+kpair+mixgcf``: by what tuned settings, runs and rows of tables go.
 
-    A model's own loss is not named: ``dns``.
+    A model's own loss is not named: ``dns``. With mined positives ``rns+ssm+mined``.
     """
     parts = [sampler]
     parts += [] if loss in (None, OWN_LOSS) else [str(loss)]
     parts += [] if mixer in (None, NO_MIXER) else [str(mixer)]
+    parts += [MINED] if mined else []
     return "+".join(parts)

@@ -9,9 +9,11 @@ import dataclasses
 import inspect
 import json
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from .declared import GROUPS, Spec, allowed_words, having
+from .splits import READ_BY
 
 YAML_HEAD = "# What this package sets beside RecBole's own overall.yaml. Every key can be a flag."
 _COLUMN = 32
@@ -66,6 +68,10 @@ WITH_A_LOSS = (
 """Settings that ``run --help`` only names: of losses over many negatives, and of mixers."""
 
 
+WITH_A_SPLIT = tuple(READ_BY)
+"""The same of ``split``."""
+
+
 def help_lines(width: int = 96) -> list[str]:
     """Lines for ``run --help``: this package's own settings with defaults and meaning."""
     lines = []
@@ -74,13 +80,18 @@ def help_lines(width: int = 96) -> list[str]:
             continue
         for spec in dataclasses.fields(group):
             head, indent = f"  --{spec.name}={spelt(spec)}", " " * 26
-            if spec.name in WITH_A_LOSS:
+            if spec.name in (*WITH_A_LOSS, *WITH_A_SPLIT):
                 continue
             first = f"{head:<26}" if len(head) < 26 else f"{head}\n{indent}"
             text = textwrap.wrap(spec.metadata["help"], width - len(indent))
             lines += (first + f"\n{indent}".join(text)).split("\n")
-    also = textwrap.wrap(", ".join(f"--{name}" for name in WITH_A_LOSS), width - 26)
-    return [*lines, f"{'  with a loss also':<26}{also[0]}", *(" " * 26 + line for line in also[1:])]
+    lines += _only_named("with split also", WITH_A_SPLIT, width)
+    return [*lines, *_only_named("with a loss also", WITH_A_LOSS, width)]
+
+
+def _only_named(title: str, names: Sequence[str], width: int) -> list[str]:
+    text = textwrap.wrap(", ".join(f"--{name}" for name in names), width - 26)
+    return [f"  {title:<24}{text[0]}", *(" " * 26 + line for line in text[1:])]
 
 
 def remarks(spec: Spec) -> str:

@@ -39,6 +39,10 @@ def short_names(keys: Iterable[str]) -> list[str]:
     return [name if names.count(name) == 1 else key for key, name in short.items()]
 
 
+HERE = "{here}"
+"""At the beginning of ``data_path`` in a file of settings: the folder of that file."""
+
+
 _SIXTIETHS = ("tag:yaml.org,2002:str", re.compile(r"^[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?$"))
 
 
@@ -83,6 +87,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             raise UsageError(
                 f"config file '{path}': got the key {key!r}, allowed are names of settings."
             )
+    return _placed(content, Path(path))
+
+
+def _placed(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Settings of a file whose data lie beside it, wherever both have been moved to."""
+    root = content.get("data_path")
+    if isinstance(root, str) and root.startswith(HERE):
+        content["data_path"] = str(path.resolve().parent) + root.removeprefix(HERE)
     return content
 
 

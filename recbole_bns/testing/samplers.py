@@ -22,7 +22,14 @@ from recbole_bns.sampling import (
     parse,
     registry,
 )
-from recbole_bns.sampling.capabilities import HeldOutPairs, Learns, Scores, SideData, of_type
+from recbole_bns.sampling.capabilities import (
+    HeldOutPairs,
+    KnownPairs,
+    Learns,
+    Scores,
+    SideData,
+    of_type,
+)
 
 from .contract import Contract, Variations
 
@@ -119,21 +126,30 @@ class SamplerContract(Contract):
     """Kinds of scorers to try; those that the sampler cannot use are left out."""
     deterministic: ClassVar[bool] = False
     """With one negative a positive, the ids depend on the scores alone."""
+    with_optional: ClassVar[bool] = False
+    """Give it the data, too, that it can do without: known dislikes."""
     device: ClassVar[str] = "cpu"
 
     def make_sampler(self, catalogue: Catalogue, seed: int) -> NegativeSampler:
         """Build the sampler; overwrite it for one that is not registered."""
         cls = registry.get(self.name)
         needs = cls.requirements_of(parse(cls.Params, self.args, "args"))
-        names = [need.name for need in needs if isinstance(need, SideData)]
+        wanted = [need for need in needs if isinstance(need, SideData)]
+        names = [need.name for need in wanted if self.with_optional or not need.optional]
         side = {name: self.side_data(name, catalogue) for name in names}
         made = registry.build(self.name, catalogue, self.args, seed=seed, side=side)
         made.epochs = EPOCHS
         return made
 
     def side_data(self, name: str, catalogue: Catalogue) -> Tensor:
-        """What the sampler asks for: three groups of users, or one held-out item a user."""
+        """What the sampler asks for: groups of users, a held-out item each, or known dislikes.
+
+        Of these users 4, 7, 10, … have up to six, some of which are positives; the others none.
+        """
         users = torch.arange(catalogue.user_num, device=catalogue.device)
+        if name == KnownPairs.name:
+            those = users[4::3].repeat_interleave(6)
+            return torch.stack((those, 1 + (7 * torch.arange(len(those)).to(users)) % 40))
         return torch.stack((users, users + 1)) if name == HeldOutPairs.name else users % 4
 
     def labels(self) -> list[tuple[str, int]]:

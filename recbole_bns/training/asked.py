@@ -25,6 +25,8 @@ class Asked:
     result_file: str | Path | None = None
     per_user: str | Path | None = None
     resume: str | Path | None = None
+    made: Path | None = None
+    """The folder of the run, where it has been made already, with the data in it."""
 
     @property
     def held(self) -> Path | None:

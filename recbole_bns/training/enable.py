@@ -21,12 +21,13 @@ from recbole_bns.adapters.dataset import read_truly
 from recbole_bns.adapters.handover import begin_epoch, hand_over, sampler_of, steps_told
 from recbole_bns.adapters.keys import near_misses
 from recbole_bns.adapters.mends import mend
+from recbole_bns.adapters.mine_settings import mine_params
 from recbole_bns.adapters.models import upgrade
 from recbole_bns.adapters.own_quick_start import mend_quick_start
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, is_sampled
 from recbole_bns.adapters.saved import keep_keyed
-from recbole_bns.adapters.split import PHASES
+from recbole_bns.adapters.split import PHASES, refuse_stock
 from recbole_bns.adapters.tested import generator_is_tested
 from recbole_bns.adapters.wraps import wrap
 from recbole_bns.common.errors import UsageError
@@ -66,7 +67,13 @@ def _create_samplers(original: Any, config: RunConfig, dataset: Any, built_datas
                     f"{key}: got '{config[key]}', which acts only with a neg_sampler; without one "
                     "RecBole trains the model's own loss."
                 )
+        if config["mine"]:
+            getLogger().warning(
+                "mine: it acts only with a neg_sampler; without one RecBole's batches stay as they "
+                "are."
+            )
         return original(config, dataset, built_datasets)
+    refuse_stock(config)
     derive_train_neg_sample_args(config, config.external_config_dict)
     for key in ("valid_ratio", "neg_record"):
         _refuse(config, key, "data_preparation")
@@ -94,6 +101,11 @@ def _get_dataloader(original: Any, config: RunConfig, phase: str) -> Any:
         raise UsageError(
             f"neg_sampler: got '{config['neg_sampler']}', but {config['model']} trains with "
             f"RecBole's {chosen.__name__}, which takes no negatives from a sampler; leave it out."
+        )
+    if mine_params(config) is not None:
+        raise UsageError(
+            f"mine: {config['model']} trains with a loader of its own, {chosen.__name__}, whose "
+            "batches stay as they are; leave it out."
         )
     return chosen
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from recbole.utils import ModelType
+
 from recbole_bns.adapters.acting import check_commands
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.handover import pretrained_file
+from recbole_bns.adapters.loss_settings import chosen_loss
 from recbole_bns.adapters.sampler_settings import parsed_settings
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import count_cores, started_by_torchrun
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
-from recbole_bns.sampling.capabilities import Learns, Pretrained, of_type
-from recbole_bns.settings.declared import NO_SAMPLER, refuse_unread
+from recbole_bns.sampling.capabilities import HeldOutPairs, Learns, Pretrained, of_type
+from recbole_bns.settings.declared import ALL_PARTS, NO_SAMPLER, refuse_unread
 
 AT_LEAST = 4
 """Processes that a machine with fewer cores may still start."""
@@ -41,8 +44,40 @@ def check_run(config: BNSConfig, new: bool = True) -> None:
     if number_of(config) > 1:
         _check_divided(config, number_of(config))
     check_commands(config)
+    _check_all(config)
     if new:
         _check_pretrained(config)
+
+
+def _check_all(config: BNSConfig) -> None:
+    """Make sure that a second model can be trained on all interactions, where that is asked for.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if config["train_on"] != ALL_PARTS:
+        return
+    reason = _why_not_on_all(config)
+    if reason:
+        raise UsageError(f"train_on: got 'all', but {reason}; allowed is valid_best.")
+
+
+def _why_not_on_all(config: BNSConfig) -> str:
+    if number_of(config) > 1:
+        return f"nproc is {number_of(config)}, and it is a training of one process"
+    if config["MODEL_TYPE"] == ModelType.DECISIONTREE:
+        return f"{config['model']} is not trained by epochs"
+    if config["neg_sampler"] == NO_SAMPLER:
+        return ""
+    name, params, _ = parsed_settings(config)
+    choice = chosen_loss(config)
+    weights = choice.weight.requirements() if choice and choice.weight else ()
+    needs = (*get(name).requirements_of(params), *weights)
+    if of_type(needs, HeldOutPairs) is not None:
+        return "prior: oracle reads the labels of the test part, and then there is none"
+    if of_type(needs, Pretrained) is not None:
+        return "the weights of a run on the training part alone (pretrained) are not of all of them"
+    return ""
 
 
 def _check_pretrained(config: RunConfig) -> None:
@@ -173,6 +208,11 @@ def check_alone(config: RunConfig, what: str) -> None:
     """
     check_commands(config)
     refuse_unread(config.variable_config_dict)
+    if config["train_on"] == ALL_PARTS:
+        raise UsageError(
+            f"train_on: got 'all', but {what}, to be compared; allowed is valid_best: train the "
+            "best of them with recbole-bns run --train_on=all."
+        )
     if number_of(config) > 1:
         raise UsageError(f"nproc: got {number_of(config)}, but {what}; allowed is 1.")
     if started_by_torchrun() and os.environ["WORLD_SIZE"] != "1":

@@ -11,21 +11,26 @@ from recbole.data import data_preparation as recbole_data_preparation
 
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
+from recbole_bns.adapters.dislikes import unused
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
 from recbole_bns.adapters.loss_settings import check_loss, chosen_loss, is_shared
 from recbole_bns.adapters.many_negatives import Drawn
+from recbole_bns.adapters.mine_settings import check_mine, mine_params
 from recbole_bns.adapters.mixer_settings import chosen_mixer
 from recbole_bns.adapters.sampler import BNSSampler
 from recbole_bns.adapters.sampler_settings import derive_train_neg_sample_args, parsed_settings
 from recbole_bns.adapters.scorers import check_served, columns_of
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
+from recbole_bns.adapters.weights import check_weighed
+from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
 from recbole_bns.runs.records import RunConfig
-from recbole_bns.sampling import NegativeSampler, build, get
+from recbole_bns.sampling import Catalogue, NegativeSampler, build, get
 from recbole_bns.sampling.capabilities import Negatives, of_type
-from recbole_bns.settings.declared import NO_SAMPLER
+from recbole_bns.sampling.mined import Miner, WithMined, mined_items
+from recbole_bns.settings.declared import ALL_PARTS, NO_SAMPLER
 from recbole_bns.settings.values import epochs_of
 
 from .limits import check_team
@@ -44,6 +49,11 @@ def data_preparation(config: RunConfig, dataset: Any) -> tuple[Any, Any, Any]:
     Returns:
         loaders for training, validation (None where there is no validation part) and test.
     """
+    if config["train_on"] == ALL_PARTS:
+        raise UsageError(
+            "train_on: got 'all', but only recbole-bns run and run_recbole_bns train a second "
+            "time; allowed here is valid_best."
+        )
     made = make_loaders(config, Opened(dataset, split(config, dataset)))
     return made["train"], made.get("valid"), made["test"]
 
@@ -82,7 +92,7 @@ def loaders(config: RunConfig, parts: dict[str, Any]) -> dict[str, Any]:
 def recorder_of(config: RunConfig, parts: dict[str, Any], sampler: BNSSampler) -> NegativeRecorder:
     """What measures the training negatives; it alone is told the held-out labels."""
     return NegativeRecorder(
-        sampler.core.catalogue,
+        sampler.core.catalogue.observed,
         pairs_of([part for phase, part in parts.items() if phase != "train"]),
         sampler.columns,
         epochs_of(config["neg_record_scores"], "neg_record_scores"),
@@ -100,6 +110,7 @@ def stock_loaders(config: RunConfig, opened: Opened) -> dict[str, Any]:
             "neg_record: RecBole's own sampling (neg_sampler: none) is not recorded."
         )
     dataset, parts = opened
+    check_weighed(config, parts["train"])
     nothing = parts["train"].copy(parts["train"].inter_feat[:0])
     dataset.build = lambda: [parts.get(phase, nothing) for phase in PHASES]
     made = dict(zip(PHASES, recbole_data_preparation(config, dataset), strict=True))
@@ -128,12 +139,16 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     """
     if not isinstance(config, BNSConfig):  # which has checked it
         check_loss(config, config.external_config_dict)
+        check_mine(config, config.external_config_dict)
     name, params, num = parsed_settings(config)
     catalogue = catalogue_of(train).to(config["device"])
     check_schedules(params, config["epochs"], "neg_sampler_args")
     start = perf_counter()
     needs = get(name).requirements_of(params)
+    for note in unused(config, needs):
+        getLogger().warning(note)
     side = all_side_data(needs, config, train, catalogue, held_out)
+    miner, catalogue = _mine(config, train, catalogue, held_out)
     core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
     core.epochs = config["epochs"]
@@ -145,7 +160,25 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     num *= (drawn.candidates if drawn else None) or 1
     for note in shortfalls(core, train, num, drawn is not None and drawn.shared):
         getLogger().warning(note)
-    return BNSSampler(core, columns, config, drawn)
+    return BNSSampler(core, columns, config, drawn, miner)
+
+
+def _mine(
+    config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
+) -> tuple[Miner | None, Catalogue]:
+    """What puts mined positives into batches, and whose negatives are none of them."""
+    params = mine_params(config)
+    if params is None:
+        return None, catalogue
+    start = perf_counter()
+    side = all_side_data(params.requirements(), config, train, catalogue, held_out)
+    mined = mined_items(catalogue, params, side)
+    users, items = mined.pairs
+    getLogger().info(
+        f"mine: {len(items)} items may be mined, {len(items.unique())} different ones of "
+        f"{len(users.unique())} users; found in {perf_counter() - start:.1f} s"
+    )
+    return Miner(mined, params.share, current().seed(config["seed"])), WithMined(catalogue, mined)
 
 
 def _drawn(
@@ -158,7 +191,7 @@ def _drawn(
     weigher = None
     if choice.weight is not None:
         needs = choice.weight.requirements()
-        side = all_side_data(needs, config, train, core.catalogue, held_out)
+        side = all_side_data(needs, config, train, core.catalogue.observed, held_out)
         weigher = PosteriorWeight(core.catalogue, choice.weight, seed=config["seed"], side=side)
         weigher = weigher.to(config["device"])
     mixer = chosen_mixer(config)

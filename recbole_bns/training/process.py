@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,19 @@ def end_at_once() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def record(error: Exception) -> None:
+    """Leave the launcher this error, whole: it reads the file of a process that it has ended."""
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    mine = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN) if mine else None
+    try:
+        get_error_handler().record_exception(error)
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, before)
+
+
 def work(job: Job) -> None:
     """Train, as one of the team.
 
@@ -83,8 +97,6 @@ def train_share(asked: Asked, folder: Path, **own: str) -> None:
 
 def main(path: str) -> None:
     """Read a job and do it; an error goes into the launcher's file."""
-    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
     end_at_once()
     try:
         with open(path, "rb") as file:
@@ -96,7 +108,7 @@ def main(path: str) -> None:
     except Exception as error:
         from recbole_bns.adapters.team import PeerLost
 
-        get_error_handler().record_exception(error)
+        record(error)
         if isinstance(error, PeerLost):
             time.sleep(GRACE)
         sys.exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +16,8 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import defaults
 from recbole_bns.losses import available as losses
 from recbole_bns.runs.folder import (
+    ALL,
+    ALL_PLACE,
     CHECKPOINTS,
     RESULT,
     SETTINGS,
@@ -25,7 +28,7 @@ from recbole_bns.runs.folder import (
 from recbole_bns.runs.records import RunConfig, RunResult, Settings
 from recbole_bns.runs.results import read_result, write_copy
 from recbole_bns.sampling import available as samplers
-from recbole_bns.settings.declared import declared, having
+from recbole_bns.settings.declared import ALL_PARTS, declared, having
 from recbole_bns.settings.words import flat
 
 from .state import FILE, PREVIOUS
@@ -52,14 +55,22 @@ def find(config: RunConfig) -> Path | None:
             or locks.is_held(folder)
         ):
             continue
-        done = is_finished(folder, epochs)
-        if done or any((folder / CHECKPOINTS / name).is_file() for name in (FILE, PREVIOUS)):
+        done = is_finished(folder, config)
+        begun = any((folder / CHECKPOINTS / name).is_file() for name in (FILE, PREVIOUS))
+        if begun or is_tested(folder, epochs):
             candidates.append((not done, (folder / SETTINGS).stat().st_mtime, folder))
     return max(candidates)[2] if candidates else None
 
 
-def is_finished(folder: Path, epochs: int) -> bool:
-    """Whether the run came to its end, and has no more epochs to go now."""
+def is_finished(folder: Path, config: RunConfig) -> bool:
+    """Whether the run came to its end, and has nothing more to do now."""
+    if not is_tested(folder, config["epochs"]):
+        return False
+    return config["train_on"] != ALL_PARTS or "all" in (read_result(folder) or {})
+
+
+def is_tested(folder: Path, epochs: int) -> bool:
+    """Whether the run has a result, and has no more epochs to go now."""
     result = read_result(folder)
     if result is None:
         return False
@@ -91,6 +102,12 @@ def check_same(folder: Path, config: RunConfig) -> None:
         raise UsageError(
             f"--resume: the run in '{folder}' has epochs {held['epochs']}, got {config['epochs']}; "
             "allowed are as many or more."
+        )
+
+    if held.get("train_on") == ALL_PARTS != config["train_on"]:
+        raise UsageError(
+            f"--resume: the run in '{folder}' has train_on 'all', got {config['train_on']!r}; "
+            "allowed is 'all': leave it out."
         )
 
 
@@ -139,15 +156,20 @@ def alone(folder: Path) -> AbstractContextManager[None]:
     )
 
 
-def extend(folder: Path, epochs: int) -> None:
-    """Write down how many epochs the run has now, before the first of those that are new.
+def extend(folder: Path, config: RunConfig) -> None:
+    """Write down what the run is to do more than it was, before it does.
 
-    Else they would be forgotten where it is ended once more. The result of the fewer epochs
-    stays, as ``result-<epochs>.json``.
+    Else it would be forgotten where it is ended once more. The result of fewer epochs stays, as
+    ``result-<epochs>.json``; a model of all interactions that came after them goes.
     """
-    held = read_settings(folder)
-    if held["epochs"] == epochs:
+    held, epochs = read_settings(folder), config["epochs"]
+    if config["train_on"] == ALL_PARTS != held.get("train_on"):
+        held["train_on"] = ALL_PARTS
+        put_settings(held, folder)
+    if held["epochs"] == epochs or is_tested(folder, epochs):
         return
+    (folder / CHECKPOINTS / ALL).unlink(missing_ok=True)
+    shutil.rmtree(folder / ALL_PLACE, ignore_errors=True)
     if (folder / RESULT).is_file():
         (folder / RESULT).replace(folder / f"result-{held['epochs']}.json")
     put_settings({**held, "epochs": epochs}, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,18 @@ from recbole.utils import FeatureType, get_model
 from torch import Tensor
 
 from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.dislikes import known_pairs
 from recbole_bns.adapters.mends import quiet
 from recbole_bns.adapters.models import scoring_mode
 from recbole_bns.adapters.scorers import all_scores
 from recbole_bns.adapters.split import pairs_of
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.runs.folder import BEST, LAST, weights_in
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 from recbole_bns.sampling.capabilities import (
     HeldOutPairs,
+    KnownPairs,
     ModelValues,
     Requirement,
     SideData,
@@ -115,7 +119,7 @@ def _from_checkpoint(need: ModelValues, train: Any, catalogue: Catalogue, held: 
     from .trained import load
 
     try:
-        trained = load(need.model)
+        trained = load(_tested(Path(need.model)))
     except UsageError as error:
         raise UsageError(f"{need.setting}: {error}") from error
     theirs = trained.parts["train"]
@@ -137,6 +141,11 @@ def _from_checkpoint(need: ModelValues, train: Any, catalogue: Catalogue, held: 
         )
     scores = _values(trained.model, trained.config, theirs)[users][:, items]
     return _logistic(scores, catalogue.cpu())
+
+
+def _tested(path: Path) -> Path:
+    """Of a run's folder the weights that were tested: those of all interactions know our test."""
+    return (weights_in(path, (BEST, LAST)) or path) if path.is_dir() else path
 
 
 def _places(theirs: list[str], ours: Any) -> Tensor:
@@ -162,8 +171,8 @@ def _logistic(scores: Tensor, catalogue: Catalogue) -> Tensor:
 
 def side_data(
     need: SideData, config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
-) -> Tensor:
-    """What a sampler needs beside the interactions.
+) -> Tensor | None:
+    """What a sampler needs beside the interactions; None where it does without.
 
     Args:
         need: what it is.
@@ -173,9 +182,11 @@ def side_data(
         held_out: validation and test parts.
 
     Raises:
-        UsageError: the data set or the host does not have it.
+        UsageError: the data set or the host does not have it, and it is not optional.
     """
     match need:
+        case KnownPairs():
+            return _told_pairs(need, config, train, catalogue, held_out)
         case HeldOutPairs():
             return pairs_of(held_out)
         case ModelValues():
@@ -193,11 +204,23 @@ def all_side_data(
     held_out: list[Any],
 ) -> dict[str, Tensor]:
     """What :func:`side_data` has for each of some requirements that is one of data, by name."""
-    return {
+    found = {
         need.name: side_data(need, config, train, catalogue, held_out)
         for need in needs
         if isinstance(need, SideData)
     }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _told_pairs(
+    need: KnownPairs, config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
+) -> Tensor | None:
+    """The known dislikes; what is left out of them, and what is doubtful, is logged."""
+    held = pairs_of(held_out) if held_out else torch.zeros(2, 0, dtype=torch.long)
+    pairs, notes = known_pairs(need, config, train, held, catalogue)
+    for note in notes:
+        getLogger().warning(note)
+    return pairs
 
 
 def user_groups(need: UserColumn, train: Any) -> Tensor:

@@ -28,7 +28,7 @@ from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.settings.words import read_yaml
 
 from .asked import Asked
-from .process import GRACE, end_at_once, own_folder, train_share
+from .process import GRACE, end_at_once, own_folder, record, train_share
 from .resume import alone, finished, is_finished
 from .train import train
 
@@ -77,7 +77,7 @@ def _train(asked: Asked, begin: Begin, team: Team) -> RunResult:
     earlier = begun_by(agents, asked)
     config, folder = begin(replace(asked, resume=earlier, out=None) if earlier else asked)
     write_text(folder / AGENTS, json.dumps(sorted(set(agents))))
-    over = is_finished(folder, config["epochs"])
+    over = is_finished(folder, config)
     team.collect((folder.absolute(), over))
     _check_seen(folder, team)
     if over:
@@ -175,8 +175,6 @@ def _one_voice(team: Team) -> Iterator[None]:
         time.sleep(GRACE)
         raise SystemExit(1) from None
     except Exception as error:
-        from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
         team.is_first("word")
-        get_error_handler().record_exception(error)
+        record(error)
         raise

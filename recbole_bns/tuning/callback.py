@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from time import time
 from typing import Any
@@ -77,10 +78,9 @@ class Recorder:
         """The best trial of all that have ended or go on, with its hyper-parameters."""
         metric, bigger = self.plan.metric, self.plan.bigger
         record = best_of(self.records, metric, bigger)
-        best = None if record is None else record.best(metric, bigger)
-        if record is None or best is None:
+        if record is None:
             return []
-        value, epoch = best
+        value, epoch = record.best(metric, bigger) or (math.nan, 0)  # it has one, or is not best
         return [
             f"best so far: {metric} {value:.4f} in epoch {epoch}, trial {record.trial}, with "
             f"{drawn_words(self.plan, record)}"

@@ -15,6 +15,7 @@ from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.threads import AUTO
+from recbole_bns.runs.folder import is_mined
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import serves_any_loss
@@ -249,7 +250,8 @@ def _space(file: Any, config: RunConfig, search: str) -> Space:
     if file:
         space = space_of_file(str(file), model, chosen)
     else:
-        space = default_space(chosen.sampler, model, chosen.loss, chosen.mixer)
+        mined = is_mined(config["mine"])
+        space = default_space(chosen.sampler, model, chosen.loss, chosen.mixer, mined=mined)
     _check_served(space, chosen)
     check_acting(space, config)
     return as_grid(space) if search == "grid" else space
@@ -277,14 +279,16 @@ def default_folder(flags: Mapping[str, Any]) -> Path:
     Raises:
         UsageError: a setting is not allowed.
     """
-    settings = {k: v for k, v in flags.items() if k in ("neg_sampler", "loss", "mixer")}
+    decide = ("neg_sampler", "loss", "mixer", "mine")
+    settings = {k: v for k, v in flags.items() if k.partition(".")[0] in decide}
     names = (flags.get("model"), flags.get("dataset"), flags.get("config_files"))
     recipe = make_recipe(*names, settings)
     return _folder(recipe, recipe.config())
 
 
 def _folder(recipe: Recipe, config: RunConfig) -> Path:
-    what = cell(config["neg_sampler"], loss_name(config), mixer_name(config))
+    chosen = config["neg_sampler"], loss_name(config), mixer_name(config)
+    what = cell(*chosen, mined=is_mined(config["mine"]))
     return Path(f"runs/tune-{recipe.dataset}-{recipe.model}-{what}")
 
 

@@ -19,8 +19,8 @@ from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.files import write_text
 from recbole_bns.common.tables import draw
 from recbole_bns.common.terminal import WIDEST, headed, in_blocks, width_of, wrapped
-from recbole_bns.runs.folder import settings_of
-from recbole_bns.runs.records import RunResult
+from recbole_bns.runs.folder import is_mined, settings_of
+from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import read_result, result_table, with_loss
 from recbole_bns.settings.words import short_names
 from recbole_bns.training.run import run_recbole_bns
@@ -214,6 +214,12 @@ def retrain(plan: Plan) -> RunResult:
     return result
 
 
+def _words_of(config: RunConfig) -> str:
+    """What a trial is trained with, in words."""
+    chosen = config["neg_sampler"], loss_name(config), mixer_name(config)
+    return with_loss(*chosen, mined=is_mined(config["mine"]))
+
+
 def best_yaml(plan: Plan, best: Record) -> str:
     """Every setting of the best trial, for ``--config_files``; what was searched comes first."""
     config = plan.recipe.config(best.found)
@@ -221,7 +227,7 @@ def best_yaml(plan: Plan, best: Record) -> str:
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
     names = {key.partition(".")[0] for key in plan.space}
     searched = {key: values.pop(key) for key in sorted(names & set(values))}
-    of = with_loss(config["neg_sampler"], loss_name(config), mixer_name(config))
+    of = _words_of(config)
     head = (
         f"# Trial {best.trial} of `{plan.command}`, with {of}:\n"
         f"# validation {plan.metric} {value:.4f} in epoch {epoch}. What was searched:\n"
@@ -274,7 +280,7 @@ def trials_csv(plan: Plan, found: Mapping[str, Record]) -> str:
 def markdown(plan: Plan, found: Mapping[str, Record], best: Record, result: RunResult) -> str:
     """The table of trials, the effects, the winner's test and the command that repeats it."""
     config = plan.recipe.config(best.found)
-    of = with_loss(config["neg_sampler"], loss_name(config), mixer_name(config))
+    of = _words_of(config)
     value, epoch = best.best(plan.metric, plan.bigger) or (float("nan"), 0)
     statuses = [record.status for record in found.values()]
     counts = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))

@@ -22,15 +22,17 @@ from typing import TYPE_CHECKING, Any
 from recbole_bns import losses, mixers
 from recbole_bns.adapters.keys import hint_for
 from recbole_bns.adapters.loss_settings import OF_A_LOSS, chosen_loss, posterior_params
+from recbole_bns.adapters.mine_settings import mine_params
 from recbole_bns.adapters.mixer_settings import chosen_mixer
 from recbole_bns.adapters.reads import known_keys
 from recbole_bns.adapters.sampler_settings import sampler_settings
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import as_mapping, defaults, depends_on, idle
 from recbole_bns.sampling import available, get, parse
+from recbole_bns.sampling.mined import MineParams
 from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, having
 from recbole_bns.settings.hints import Chosen
-from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.properties import MINED, PROPERTIES, read_own
 from recbole_bns.settings.words import merge, read_yaml
 
 if TYPE_CHECKING:  # a second to import, which most who read a space do not need
@@ -87,8 +89,10 @@ def round_to(value: float, step: float) -> float:
 Space = dict[str, Dimension]
 
 
-def default_space(sampler: str, model: str, loss: str = OWN_LOSS, mixer: str = NO_MIXER) -> Space:
-    """The space of ``properties/sweep/<sampler>.yaml``, and of loss and mixer beside it.
+def default_space(
+    sampler: str, model: str, loss: str = OWN_LOSS, mixer: str = NO_MIXER, *, mined: bool = False
+) -> Space:
+    """The space of ``properties/sweep/<sampler>.yaml``, and of loss, mixer and mining beside it.
 
     Where RecBole's model has no ``reg_weight`` of its own, its place is taken by ``weight_decay``;
     the number of negatives is left out where the sampler's lists have a length of their own, and
@@ -112,6 +116,8 @@ def default_space(sampler: str, model: str, loss: str = OWN_LOSS, mixer: str = N
             content.pop("neg_sample_num", None)
     if mixer != NO_MIXER:
         content |= read_yaml(_space_beside("mixer", mixer))
+    if mined:
+        content |= read_yaml(_space_beside("mine", MINED))
     return read_space(content, str(path), model, Chosen(sampler, loss, mixer))
 
 
@@ -219,10 +225,10 @@ def _classes_of(head: str, space: Space, chosen: Chosen) -> list[type[Any] | Non
     if head == "mixer_args":
         names = space["mixer"].values if "mixer" in space else (chosen.mixer,)
         return [None if name == NO_MIXER else mixers.get(name).Params for name in names]
-    return [losses.PosteriorParams]
+    return [MineParams if head == "mine" else losses.PosteriorParams]
 
 
-MAPPINGS = ("neg_sampler_args", "loss_args", "loss_weight_args", "mixer_args")
+MAPPINGS = ("neg_sampler_args", "loss_args", "loss_weight_args", "mixer_args", "mine")
 """Settings that hold parameters, which may be searched over."""
 
 
@@ -344,6 +350,8 @@ def _shared_by_trials(
         params = mixer and mixer.params
     elif head == "loss_weight_args":
         params = posterior_params(config)
+    elif head == "mine":  # which any of its parameters switches on
+        params = mine_params(config) or MineParams()
     return None if params is None else (type(params), as_mapping(params))
 
 

@@ -28,11 +28,15 @@ BAD = [
     ("report a -o x", "report: got '-o'; allowed: RUN_DIR, --out, --png."),
     (
         "prepare --form x",
-        "prepare: got '--form'; did you mean '--from'?; allowed: NAME, --from, --out, --overwrite.",
+        "prepare: got '--form'; did you mean '--from'?; allowed: NAME, --from, --out, --overwrite, "
+        "--user, --item, --time, --rating, --label, --weight, --negatives, --min_rating, "
+        "--min_user, --min_item.",
     ),
     (
         "prepare ml-1m ml-100k --from x",
-        "prepare: got 'ml-100k'; allowed: NAME, --from, --out, --overwrite.",
+        "prepare: got 'ml-100k'; allowed: NAME, --from, --out, --overwrite, "
+        "--user, --item, --time, --rating, --label, --weight, --negatives, --min_rating, "
+        "--min_user, --min_item.",
     ),
     ("prepare ml-1m --from", "--from: the value is missing; write --from=VALUE."),
     (
@@ -46,7 +50,8 @@ BAD = [
     (
         "predict --checkpont=x",
         "predict: got '--checkpont'; did you mean '--checkpoint'?; "
-        "allowed: --checkpoint, --users, --k, --exclude, --data_path, --out.",
+        "allowed: --checkpoint, --users, --history, --similar, --k, --only, --never, --exclude, "
+        "--data_path, --out.",
     ),
     (
         "predict x",
@@ -55,7 +60,8 @@ BAD = [
     ),
     (
         "predict --checkpoint x y",
-        "predict: got 'y'; allowed: --checkpoint, --users, --k, --exclude, --data_path, --out.",
+        "predict: got 'y'; allowed: --checkpoint, --users, --history, --similar, --k, --only, "
+        "--never, --exclude, --data_path, --out.",
     ),
     ("predict --checkpoint=x --k=many", "--k: got many, allowed is an integer >= 1."),
     ("predict --checkpoint=x --k=0", "--k: got 0, allowed is an integer >= 1."),
@@ -67,7 +73,7 @@ BAD = [
     ),
     (
         "export --checkpoint=x --format=cvs",
-        "--format: got 'cvs'; did you mean 'csv'?; allowed: npz, csv, parquet.",
+        "--format: got 'cvs'; did you mean 'csv'?; allowed: npz, csv, parquet, safetensors.",
     ),
     ("export --checkpoint=", "--checkpoint: the value is missing; write --checkpoint=VALUE."),
     ("doctor bns", "doctor: got 'bns'; allowed: nothing at all."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recbole_bns import run_recbole_bns
+from recbole_bns import load, run_recbole_bns
 from recbole_bns.cli import main
 from recbole_bns.cli.predict import users_of
 from recbole_bns.common.errors import UsageError
@@ -51,8 +51,8 @@ def test_users_who_are_named_twice_appear_once(moved, capsys):
     assert main(["predict", *words, "--users=u2,u1,u2,u1"]) == 0
     assert "written: a.csv, 4 lines, 2 users" in capsys.readouterr().out
     assert pd.read_csv("a.csv")["user_id"].tolist() == ["u2", "u2", "u1", "u1"]
-    model = trained.load(moved, data_path="there")
-    assert trained.recommend(model, ["u3", "u3"], 4)["user_id"].tolist() == ["u3"] * 4
+    model = load(moved, data_path="there")
+    assert model.recommend(["u3", "u3"], 4)["user_id"].tolist() == ["u3"] * 4
 
 
 @pytest.mark.parametrize("command", ["predict", "export"])

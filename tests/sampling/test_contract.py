@@ -14,6 +14,7 @@ from recbole_bns.testing import SamplerContract
 
 MORE: dict[str, list[dict[str, Any]]] = {
     "pns": [{"exponent": 0}],
+    "given": [{"share": 0.9, "exponent": 0.5}, {"share": 1.0}, {"share": 0.0}],
     "mixed": [{"uniform_share": 0.25}, {"uniform_share": 0.0}, {"uniform_share": 1.0}],
     "dns": [
         {"choice": "linear"},
@@ -57,6 +58,12 @@ MORE: dict[str, list[dict[str, Any]]] = {
 }
 
 
+WITH_KNOWN_DISLIKES: dict[str, list[dict[str, Any]]] = {
+    "bns": [{}, {"cdf": "paper", "given_share": 0.6}, {"candidate_num": "all"}],
+    "bns_plus": [{"prior": "uniform"}],
+}
+
+
 def _is_deterministic(args: dict[str, Any]) -> bool:
     """All negatives are candidates of BNS, and the CDF is not an estimate."""
     return args.get("candidate_num") == "all"
@@ -72,10 +79,16 @@ def _kinds(name: str, args: dict[str, Any]) -> tuple[str, ...]:
 def _contracts() -> dict[str, type[SamplerContract]]:
     classes = {}
     for name in available():
-        for args in [{}, *MORE.get(name, [])]:
+        known = WITH_KNOWN_DISLIKES.get(name, [])
+        cases = [
+            *((args, False) for args in [{}, *MORE.get(name, [])]),
+            *((a, True) for a in known),
+        ]
+        for args, with_known in cases:
             words = [f"{k}_{'array' if isinstance(v, np.ndarray) else v}" for k, v in args.items()]
-            label = "_".join(["Test", name, *words])
+            label = "_".join(["Test", name, *words, *(["known"] if with_known else [])])
             body = {
+                "with_optional": with_known,
                 "name": name,
                 "args": args,
                 "deterministic": _is_deterministic(args),

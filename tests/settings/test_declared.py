@@ -173,11 +173,13 @@ def test_the_sets_hold_what_they_held() -> None:
         "use_gpu",
         "checkpoint_every",
         "threads",
+        "train_on",
     }
     assert set(having("leaves_model_alone")) == {"neg_record", "neg_record_scores"}
     assert set(having("shared_in_comparison")) == {
         "dataset",
         "data_path",
+        "negatives",
         "seed",
         "threads",
         "metrics",
@@ -185,13 +187,26 @@ def test_the_sets_hold_what_they_held() -> None:
         "config_files",
         "out",
         "result_file",
+        "split",
+        "split_k",
+        "split_shares",
+        "split_group",
+        "split_time",
+        "train_on",
     }
-    assert set(having("listed")) == {"topk", "metrics", "neg_record_scores"}
+    assert set(having("listed")) == {
+        "topk",
+        "metrics",
+        "neg_record_scores",
+        "split_shares",
+        "split_time",
+    }
     assert set(having("merged")) == {
         "neg_sampler_args",
         "loss_args",
         "loss_weight_args",
         "mixer_args",
+        "mine",
         "eval_args",
     }
     assert "nproc" in ours()

@@ -15,7 +15,8 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.runs import checkpoint
 from recbole_bns.runs.folder import CHECKPOINTS
 from recbole_bns.sampling.methods.cuco import CuCo
-from recbole_bns.training.trained import load, recommend
+from recbole_bns.training.model import Model
+from recbole_bns.training.trained import load
 
 EARLY: Settings = {"neg_sampler_args.pretrain_epochs": 1}
 
@@ -51,7 +52,7 @@ def test_the_generator_is_tested_where_it_is_asked_for(
     user = trained.users[5]
     scores = tables["item_vectors"] @ tables["user_vectors"][5] + tables["item_bias"]
     scores[0] = -torch.inf
-    best = recommend(trained, [user], k=3, exclude="none")
+    best = Model(trained).recommend([user], k=3, exclude="none")
     assert list(best["item_id"]) == [trained.items[k] for k in scores.topk(3).indices.tolist()]
     assert not isinstance(load(folders["recommender"]).model, TestedGenerator)
 

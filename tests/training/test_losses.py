@@ -20,7 +20,8 @@ from recbole_bns.losses import available as losses
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available as samplers
 from recbole_bns.training.loaders import make_loaders
-from recbole_bns.training.trained import embeddings, load, recommend
+from recbole_bns.training.model import Model
+from recbole_bns.training.trained import load
 from recbole_bns.training.trainer import TrainerMixin
 
 pytestmark = pytest.mark.filterwarnings(
@@ -167,8 +168,10 @@ def test_evaluation_predict_and_export_compare_alike(
     given |= {"score_similarity": scored, "learning_rate": 0.02, "epochs": 3}
     result = run_recbole_bns(model, "tiny", None, given, out=tmp_path / "run")
     trained = load(tmp_path / "run")
-    vectors = embeddings(trained)
-    users, items = (torch.from_numpy(vectors[name][1]) for name in ("users", "items"))
+    served = Model(trained)
+    users, items = (
+        torch.from_numpy(table.to_numpy()) for table in (served.user_vectors, served.item_vectors)
+    )
     assert (abs(float(users.norm(dim=1).std())) < 1e-5) is (scored == "cosine")
     products = users @ items.T
     with torch.no_grad():
@@ -178,11 +181,11 @@ def test_evaluation_predict_and_export_compare_alike(
         ranked = trained.model.full_sort_predict(Interaction(rows)).view(40, -1)[:, 1:]
     torch.testing.assert_close(products, ranked, rtol=1e-5, atol=1e-6)
 
-    table = recommend(trained, k=5, exclude="none")
-    for number, user in enumerate(vectors["users"][0]):
+    table = served.recommend(k=5, exclude="none")
+    for number, user in enumerate(served.users):
         mine = table[table["user_id"] == user]
         best = products[number].topk(5)
-        assert list(mine["item_id"]) == [vectors["items"][0][place] for place in best.indices]
+        assert list(mine["item_id"]) == [served.items[place] for place in best.indices]
         assert list(mine["score"]) == pytest.approx(best.values.tolist(), abs=1e-5)
 
     hits, recalls = trained.parts, []

@@ -92,9 +92,13 @@ def test_the_folder_holds_what_the_run_wrote(done):
     assert files - events == {
         ".lock",
         "settings.yaml",
+        "commands.csv",
         "run.log",
         "epochs.csv",
+        "groups.csv",
+        "users.npz",
         "result.json",
+        "README.md",
         "checkpoints/best.pt",
         "checkpoints/resume.pt",
     }

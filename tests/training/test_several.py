@@ -5,7 +5,6 @@ Most tests fork their processes, which costs no import; the last ones start them
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked_team import numbers, nursery
 from test_resume import ARGS, assert_same, outcome
 from test_resume import SAMPLERS as ALL
 from tiny import ROOT, Settings, alive, build_model, prepare, start
@@ -50,27 +50,22 @@ SRNS = {"neg_sampler": "srns", **ARGS["srns"], "neg_sampler_args.warmup_epochs":
 Step = Callable[..., Any]
 
 
-def forked_entry(job: Path) -> tuple[Any, list[str]]:
-    """A function in the place of a command: its processes have the memory, and patches, of this."""
-    return main_of_process, [str(job)]
-
-
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Processes are forked; their numbers; none may be left."""
-    config, fork, started = several.launch_config, os.fork, []
+    """Processes are forks with the memory, and patches, of this one; their numbers; none left."""
+    started: list[int] = []
+    start = several._run
 
-    def counted() -> int:
-        number = fork()
-        started.extend([number] if number else [])
-        if not number:  # what is thrown away there may wait for threads that a fork has not
-            gc.disable()
-        return number
+    def run_forked(size: int, scratch: Path, folder: Path) -> None:
+        with nursery(scratch, main_of_process) as words, monkeypatch.context() as patch:
+            patch.setattr(several, "entrypoint", lambda job: (sys.executable, [*words, str(job)]))
+            try:
+                start(size, scratch, folder)
+            finally:
+                started.extend(numbers(scratch))
 
-    monkeypatch.setattr(os, "fork", counted)
-    monkeypatch.setattr(several, "entrypoint", forked_entry)
     monkeypatch.setattr(several, "EVERY", 0.02)
-    monkeypatch.setattr(several, "launch_config", lambda *args: config(*args, start_method="fork"))
+    monkeypatch.setattr(several, "_run", run_forked)
     yield started
     assert started
     for number in started:
@@ -214,11 +209,14 @@ def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, fork
     assert names == {
         ".lock",
         "checkpoints",
+        "commands.csv",
         "epochs.csv",
+        "groups.csv",
         "result.json",
         "run.log",
         "settings.yaml",
         "tensorboard",
+        "users.npz",
     }
     assert len((tmp_path / "run" / "epochs.csv").read_text().splitlines()) == 3
     (entry,) = [

@@ -22,7 +22,7 @@ from recbole_bns import UsageError
 from recbole_bns.adapters.team import PeerLost, Team, name_of_team
 from recbole_bns.common import processes
 from recbole_bns.common.processes import package_path
-from recbole_bns.training import torchrun
+from recbole_bns.training import process, torchrun
 from recbole_bns.training.asked import Asked
 from recbole_bns.training.limits import check_alone, check_run
 from recbole_bns.training.run import run_recbole_bns
@@ -151,6 +151,23 @@ def test_processes_started_anew_never_meet_those_before(first_comes):
         names = {future.result() for future in (early, *others)}
     assert len(before) == len(names) == 1
     assert before != names
+
+
+def test_a_signal_leaves_no_torn_file_of_an_error(tmp_path, monkeypatch):
+    """The launcher ends the others when one has failed, and reads what they have written."""
+    file = tmp_path / "error.json"
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
+    dump = json.dump
+
+    def dump_meanwhile(*args: Any, **more: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        dump(*args, **more)
+
+    monkeypatch.setattr(json, "dump", dump_meanwhile)
+    before = signal.getsignal(signal.SIGTERM)
+    process.record(PeerLost("nobody is there"))
+    assert "nobody is there" in json.loads(file.read_text())["message"]["message"]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_one_that_never_comes_is_given_up():

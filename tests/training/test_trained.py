@@ -14,7 +14,7 @@ import pytest
 import torch
 from recbole.model.general_recommender import BPR
 
-from recbole_bns import UsageError, __version__
+from recbole_bns import Model, UsageError, __version__
 from recbole_bns.cli import main
 from recbole_bns.runs import checkpoint
 from recbole_bns.training import trained as serve
@@ -47,7 +47,7 @@ def touched(data_path: Path) -> dict[str, set[str]]:
 @pytest.mark.parametrize("model", ["BPR", "LightGCN", "NeuMF"])
 def test_recommendations_are_the_best_untouched_items(folders, data_path, model):
     trained = serve.load(folders[model])
-    table = serve.recommend(trained, k=7)
+    table = Model(trained).recommend(k=7)
     assert list(table.columns) == ["user_id", "item_id", "rank", "score"]
     assert table["user_id"].nunique() == 40
     dataset = trained.parts["train"]
@@ -72,7 +72,7 @@ def test_what_is_excluded(folders, data_path):
     trained = serve.load(folders["BPR"])
     seen = touched(data_path)["u3"]
     every, train, none = (
-        set(serve.recommend(trained, ["u3"], 60, exclude)["item_id"])
+        set(Model(trained).recommend(["u3"], 60, exclude=exclude)["item_id"])
         for exclude in ("all", "train", "none")
     )
     assert not every & seen
@@ -81,10 +81,13 @@ def test_what_is_excluded(folders, data_path):
     assert len(none) == 60
 
 
+SAVED = "--out=recommendations.csv"
+
+
 def test_the_command_line(folders, in_tmp, capsys):
     run = str(folders["BPR"])
     Path("who.txt").write_text("u5\n\nu2\n", encoding="utf-8")
-    assert main(["predict", f"--checkpoint={run}", "--users=who.txt", "--k=3"]) == 0
+    assert main(["predict", f"--checkpoint={run}", "--users=who.txt", "--k=3", SAVED]) == 0
     assert "written: recommendations.csv, 6 lines, 2 users" in capsys.readouterr().out
     table = pd.read_csv("recommendations.csv")
     assert table["user_id"].tolist() == ["u5"] * 3 + ["u2"] * 3
@@ -126,7 +129,7 @@ def test_products_of_exported_vectors_are_the_scores(folders, in_tmp, model, kin
             table = read(f"vectors/{name}.{kind}").set_index(f"{name[:-1]}_id")
             arrays[name] = {key: row.to_numpy() for key, row in table.iterrows()}
     assert (len(arrays["users"]), len(arrays["items"])) == (40, 60)
-    table = serve.recommend(serve.load(folders[model]), ["u7", "u11"], 10)
+    table = Model(serve.load(folders[model])).recommend(["u7", "u11"], 10)
     for row in table.itertuples():
         product = float(arrays["users"][row.user_id] @ arrays["items"][row.item_id])
         assert product == pytest.approx(row.score, rel=1e-4, abs=1e-6)
@@ -149,8 +152,9 @@ def test_a_model_that_scores_by_more_than_ids_is_refused(data_path, in_tmp, caps
     run_recbole_bns("FM", "tiny", None, given, out="fm")
     assert main(["predict", "--checkpoint=fm"]) == 2
     assert capsys.readouterr().err == (
-        "recbole-bns: model: FM scores by an item sequence or features too, which predict does not "
-        "serve; allowed are models that score by user and item, such as BPR, LightGCN, NeuMF.\n"
+        "recbole-bns: model: FM scores by features of each interaction, which ids of users and "
+        "items do not name; allowed are models that score by user and item, such as BPR, LightGCN, "
+        "NeuMF, and sequential ones, such as SASRec, GRU4Rec.\n"
     )
 
 
@@ -172,7 +176,7 @@ def test_a_model_of_the_users_own_is_served_with_its_class(folders, data_path, t
     assert type(trained.model) is Mine
     best = checkpoint.load(tmp_path / "mine" / "checkpoints" / "best.pt")["state_dict"]
     assert torch.equal(trained.model.item_embedding.weight, best["item_embedding.weight"])
-    assert len(serve.recommend(trained, ["u1"], 5)) == 5
+    assert len(Model(trained).recommend(["u1"], 5)) == 5
     with pytest.raises(UsageError, match="model: got 'Mine'"):
         serve.load(tmp_path / "mine")
 
@@ -226,7 +230,7 @@ def test_a_data_set_that_was_changed_since_is_told_apart(data_path, in_tmp, caps
         "neg_sampler": "rns",
     }
     run_recbole_bns("BPR", "tiny", None, given, out="run")
-    before = serve.recommend(serve.load("run"))
+    before = Model(serve.load("run")).recommend()
     file = Path("data/tiny/tiny.inter")
     head, *rows = file.read_text(encoding="utf-8").splitlines()
     if change == "order":
@@ -248,7 +252,7 @@ def test_a_data_set_that_was_changed_since_is_told_apart(data_path, in_tmp, caps
     with pytest.raises(UsageError, match=r"stood in another order .*, or begin a new run\."):
         run_recbole_bns(config_dict={"epochs": 3}, resume="run")
     file.write_bytes(kept)
-    pd.testing.assert_frame_equal(serve.recommend(serve.load("run")), before)
+    pd.testing.assert_frame_equal(Model(serve.load("run")).recommend(), before)
     assert run_recbole_bns(config_dict={"epochs": 3}, resume="run")["epochs"] == 3
 
 
@@ -281,7 +285,7 @@ def test_without_pyarrow_parquet_is_a_sentence_before_anything_is_read(monkeypat
 
 def test_an_unknown_kind_of_exclusion_is_refused_in_python_too(folders):
     with pytest.raises(UsageError, match="--exclude: got 'some', allowed: all, train, none"):
-        serve.recommend(serve.load(folders["BPR"]), ["u1"], exclude="some")
+        Model(serve.load(folders["BPR"])).recommend(["u1"], exclude="some")
 
 
 @pytest.mark.parametrize("command", ["predict", "export"])
@@ -306,7 +310,7 @@ def test_a_signal_leaves_what_was_there_and_nothing_half_written(
 
 
 def test_a_user_who_is_named_twice_is_served_once(folders):
-    table = serve.recommend(serve.load(folders["BPR"]), ["u3", "u1", "u3"], 2)
+    table = Model(serve.load(folders["BPR"])).recommend(["u3", "u1", "u3"], 2)
     assert table["user_id"].tolist() == ["u3", "u3", "u1", "u1"]
 
 
@@ -314,9 +318,9 @@ def test_data_that_have_moved_are_found_where_they_are_said_to_be(data_path, in_
     shutil.copytree(data_path / "tiny", "here/tiny")
     given = {"data_path": "here", "use_gpu": False, "epochs": 1, "show_progress": False}
     run_recbole_bns("BPR", "tiny", None, given, out="run")
-    before = serve.recommend(serve.load("run"))
+    before = Model(serve.load("run")).recommend()
     Path("here").rename("there")
     with pytest.raises(UsageError):
         serve.load("run")
-    after = serve.recommend(serve.load("run", data_path="there"))
+    after = Model(serve.load("run", data_path="there")).recommend()
     pd.testing.assert_frame_equal(after, before)

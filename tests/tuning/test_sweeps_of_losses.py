@@ -249,3 +249,21 @@ def test_the_mixer_itself_may_be_searched_over(settings: Settings, tmp_path: Pat
 def test_there_is_no_space_without_a_mixer() -> None:
     with pytest.raises(UsageError, match="no space for the mixer 'dnes'; did you mean"):
         default_space("rns", "BPR", "kpair", "dnes")
+
+
+def test_mined_positives_are_searched_over(settings: Settings, tmp_path: Path) -> None:
+    own = set(default_space("dns", "BPR", mined=True)) - set(default_space("dns", "BPR"))
+    assert own == {"mine.share", "mine.items", "mine.exponent"}
+    file = tmp_path / "space.yaml"
+    file.write_text("mine: {share: {choice: [0, 0.3]}, items: {choice: [5]}}", encoding="utf-8")
+    plan = plan_of(settings, f"--sweep={file}")
+    assert set(plan.space) == {"mine.share", "mine.items"}
+    assert plan.recipe.config({"mine": {"share": 0.3, "items": 5}})["mine"]["share"] == 0.3
+    for text, sentence in (
+        ("mine.shares: {choice: [1]}", "mine.shares: no such parameter; did you mean 'share'?"),
+        ("mine.share: {choice: [2]}", "mine.share: got 2.0, allowed is a number >= 0 and <= 1"),
+    ):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError) as error:
+            plan_of(settings, f"--sweep={file}")
+        assert sentence in str(error.value)

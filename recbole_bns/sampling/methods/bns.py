@@ -26,6 +26,16 @@ compiled loop does what the choice depends on (:func:`..kernels.counts.score_unt
 ``cdf: estimated`` the scores of ``cdf_items`` reference items, whatever the catalogue's size; with
 a flat likelihood m scores.
 
+*Known dislikes* (items shown to the user and not taken: ``<data set>.neg``, or the file that
+``negatives`` names) are what no other sampler can use for what they are: a prior of certainty, P =
+0 and unbias = 1 whatever F, so that the risk is ``-lambda · info(l)``, the least that an item of
+its score can have. Of the m candidates each is, with probability ``given_share``, one of the user's
+known dislikes in place of a uniform item (0.2 is one of five: among thousands of items uniform
+draws would hardly meet them; with ``candidate_num: all`` they are candidates anyway). Which one is
+taken the criterion decides as ever: a known dislike that teaches little loses to an item that
+teaches much. Users without any have uniform candidates alone, and so have warm-up epochs; without
+such a file no bit changes.
+
 ``cdf: estimated``: with R reference items, drawn anew in every step, the candidate counts itself
 and its other n - 1 negatives by their share among the references; with all items it is the exact
 F. Of candidates that are certain to be false negatives (P = 1) none is chosen while another can be.
@@ -52,7 +62,7 @@ from torch import Tensor, nn
 from recbole_bns.common.params import Above, Schedule, changed, param
 
 from ..candidates import ProposingSampler, gathered, usable
-from ..capabilities import ALL, Requirement, Scores, negatives_by
+from ..capabilities import ALL, KnownPairs, Requirement, Scores, negatives_by
 from ..cdf import (
     can_stop,
     choices_and_counts,
@@ -61,6 +71,7 @@ from ..cdf import (
     scores_and_references,
 )
 from ..kernels.counts import Rule
+from ..known import KnownNegatives
 from ..priors.build import build_prior, is_learned, needs_of
 from ..priors.pairs import PairTable, probability
 from ..registry import register
@@ -145,6 +156,13 @@ class BNSParams:
     replacement: bool = param(
         False, "draw candidates with replacement", when={"candidate_num": Above(1)}
     )
+    given_share: float = param(
+        0.2,
+        "share of known dislikes among the candidates, where there are any",
+        low=0,
+        high=1,
+        when={"candidate_num": Above(1)},
+    )
 
 
 @dataclass(frozen=True)
@@ -191,13 +209,16 @@ class BayesianSampler(ProposingSampler):
         """Look the prior up once; the data beside the interactions are not kept."""
         super().setup()
         self.prior = build_prior(self.params, self.catalogue, self.side)
+        pairs = self.side.get(KnownPairs.name)
+        self.known = None if pairs is None else KnownNegatives(self.catalogue, pairs)
         self.side = {}
 
     @classmethod
     def requirements_of(cls, params: BNSParams) -> tuple[Requirement, ...]:
-        """Scores after the warm-up, and what the prior needs."""
+        """Scores after the warm-up, what the prior needs, and known dislikes if there are any."""
         scores = Scores(since=params.warmup_epochs)
-        return (scores, *negatives_by(params), *needs_of(params.prior))
+        known = KnownPairs(optional=True)
+        return (scores, *negatives_by(params), *needs_of(params.prior), known)
 
     @classmethod
     def side_data(cls, params: BNSParams) -> tuple[str, ...]:
@@ -208,6 +229,14 @@ class BayesianSampler(ProposingSampler):
     def label(self) -> str:
         """The name; with the oracle prior one that warns."""
         return f"{self.name} (oracle: sees test labels)" if self._oracle else self.name
+
+    def draw_candidates(self, users: Tensor, k: int, distinct: bool) -> Tensor:
+        """Uniform ones, a share of them replaced by known dislikes; see the module's text."""
+        drawn = super().draw_candidates(users, k, distinct)
+        share = self.params.given_share
+        if self.known is None or not share or self.params.candidate_num == 1:
+            return drawn
+        return self.known.among(users, drawn, share, self.generator, distinct=distinct)
 
     def pick(self, candidates: Tensor, users: Tensor, items: Tensor, scorer: Scorer) -> Tensor:
         """The best by the criterion; see :meth:`ProposingSampler.pick`."""
@@ -224,6 +253,8 @@ class BayesianSampler(ProposingSampler):
         gains = self.params.criterion == "gain"
         if not (gains and isinstance(self.prior, PairTable) and isinstance(scorer, FactorScorer)):
             return None
+        if self.known is not None:  # whose certainty the loop does not know
+            return None
         gamma, scale = map(self._now, (self.params.gamma, self.params.prior_scale))
         return self.prior.greatest_gain(candidates, users, items, scorer, gamma, scale)
 
@@ -237,6 +268,8 @@ class BayesianSampler(ProposingSampler):
         """
         flat = candidates.flatten(1)
         if self.params.cdf == "estimated" or not can_stop(scorer, flat):
+            return None
+        if self.known is not None and self.params.cdf == "paper":  # F = 1 and P = 0 is 1/2 there
             return None
         priors = self.prior_of(users, flat)
         rule = Rule(
@@ -310,6 +343,7 @@ class BayesianSampler(ProposingSampler):
         """
         prior = self.prior_of(users, candidates)
         unbias = 1 - prior if cdf is None else unbiasedness(cdf.view_as(scores), prior)
+        unbias = self.certain(unbias, users, candidates)
         value = self._value(scores, unbias, users, items, scorer)
         return value.masked_fill(scores == float("-inf"), float("inf")).argmin(2)
 
@@ -331,9 +365,17 @@ class BayesianSampler(ProposingSampler):
         """Prior of candidates ``(B, ...)`` of users (B,) in the running epoch, the same shape."""
         value: Tensor = self.prior(users, candidates)
         scale = self._now(self.params.prior_scale)
-        if not is_learned(self.params.prior) and scale == 1:
+        if is_learned(self.params.prior) or scale != 1:
+            value = probability(value, scale)
+        if self.known is None:
             return value
-        return probability(value, scale)
+        return value.masked_fill(self.known.holds(users, candidates), 0.0)
+
+    def certain(self, unbias: Tensor, users: Tensor, items: Tensor) -> Tensor:
+        """The posterior of items (B, ...) of users (B,), 1 for a known dislike: the same shape."""
+        if self.known is None:
+            return unbias
+        return unbias.masked_fill(self.known.holds(users, items), 1.0)
 
     @property
     def lambda_now(self) -> float:

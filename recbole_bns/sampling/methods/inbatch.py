@@ -92,6 +92,7 @@ class InBatch(NegativeSampler, SharedList):
     idea = "the positives of the batch's other rows, so popular items more often"
     paper = "Chen et al., KDD 2017"
     only_shared = True
+    of_batch = True
     least_rows = 2
 
     def setup(self) -> None:

@@ -70,6 +70,7 @@ class Mixed(NegativeSampler, SharedList):
     name = "mixed"
     idea = "a share of uniform negatives, the rest positives of the batch's other rows"
     paper = "Yang et al., WWW 2020 Companion"
+    of_batch = True
     Params = MixedParams
 
     def setup(self) -> None:

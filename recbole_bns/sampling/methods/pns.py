@@ -1,7 +1,8 @@
 """PNS: popular items are drawn more often.
 
 ``p(j | u) ∝ r_j ** a`` over the user's non-positives, r_j the interactions of item j in the
-*training* part, a = 0.75. Static: built once, one draw a negative, O(log nnz).
+*training* part (the sum of their weights, where they have some), a = 0.75. Static: built once, one
+draw a negative, O(log nnz).
 
 Where we differ: RecBole's own popularity sampler counts the training, validation and test parts
 together (a leak) and has a = 1. Items without training interactions are never drawn; a user whose
@@ -39,9 +40,9 @@ class PNSParams:
     )
 
 
-def popularity_weights(item_counts: Tensor, exponent: float) -> Tensor:
+def popularity_weights(popularity: Tensor, exponent: float) -> Tensor:
     """``r_j ** exponent`` for each item (I,), float64; 1 for every item when the exponent is 0."""
-    return item_counts.double() ** exponent
+    return popularity.double() ** exponent
 
 
 @register
@@ -55,7 +56,7 @@ class PNS(NegativeSampler, SharedList):
 
     def setup(self) -> None:
         """Weigh the items once."""
-        weights = popularity_weights(self.catalogue.item_counts, self.params.exponent)
+        weights = popularity_weights(self.catalogue.item_weights, self.params.exponent)
         self.weighted = WeightedProposal(self.catalogue, weights)
 
     def sample(self, users: Tensor, items: Tensor, n: int, scorer: Scorer | None) -> Tensor:

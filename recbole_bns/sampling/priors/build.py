@@ -62,7 +62,7 @@ def build_prior(params: Any, catalogue: Catalogue, side: Mapping[str, Tensor]) -
     Returns:
         a module that maps users (B,) and candidates (B, ...) to values like the candidates.
     """
-    prior = params.prior
+    prior, catalogue = params.prior, catalogue.observed
     if is_model(prior):
         return PairTable(side[ModelValues.name].to(catalogue.device))
     if not isinstance(prior, str) or prior.endswith(".npy"):
@@ -76,7 +76,7 @@ def build_prior(params: Any, catalogue: Catalogue, side: Mapping[str, Tensor]) -
     if prior == "oracle":
         return OraclePrior(side[HeldOutPairs.name], catalogue.user_num, catalogue.item_num)
     if prior == "popularity":
-        return TablePrior(popularity_prior(catalogue.item_counts).unsqueeze(0))
+        return TablePrior(popularity_prior(catalogue.item_weights).unsqueeze(0))
     if prior == "uniform":
         return TablePrior(uniform_prior(catalogue.item_num).to(catalogue.device).unsqueeze(0))
     groups = side[UserColumn(column=prior).name].to(catalogue.device)

@@ -7,6 +7,7 @@ summed when it is asked for, from the few items that predict it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 from zipfile import BadZipFile
@@ -33,6 +34,8 @@ DENSE_TO = 10_000
 NEIGHBOURS = 200
 """Items that predict one, beyond :data:`DENSE_TO` and for item kNN."""
 USERS_AT_ONCE = 2048
+VALUES_AT_ONCE = 1 << 23
+"""Values that :func:`all_values` gives in a block."""
 
 
 def probability(value: Tensor, scale: float) -> Tensor:
@@ -222,13 +225,43 @@ def dense_values(catalogue: Catalogue, weights: Tensor) -> Tensor:
 
 def neighbour_values(catalogue: Catalogue, neighbours: Neighbours) -> Tensor:
     """The same from the neighbours' weights."""
+    return _values(catalogue, _matrix(neighbours)).to(catalogue.device)
+
+
+def _matrix(neighbours: Neighbours) -> Any:
+    """The weights as a SciPy CSR matrix (I, I)."""
     from scipy.sparse import csr_matrix
 
     ids, weights = (part.cpu().numpy() for part in neighbours)
-    columns = np.repeat(np.arange(len(ids)), ids.shape[1])
-    size = catalogue.item_num
-    matrix = csr_matrix((weights.ravel(), (ids.ravel(), columns)), shape=(size, size))
-    return _values(catalogue, matrix).to(catalogue.device)
+    size = len(ids)
+    columns = np.repeat(np.arange(size), ids.shape[1])
+    return csr_matrix((weights.ravel(), (ids.ravel(), columns)), shape=(size, size))
+
+
+def all_values(prior: nn.Module, catalogue: Catalogue) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every value of a prior, block by block: users (B,) and the values (B, I) float32 of each.
+
+    Args:
+        prior: of :func:`.build.build_prior`.
+        catalogue: the training interactions.
+    """
+    values = _sums(prior) if isinstance(prior, NeighbourPairs) else prior
+    items = torch.arange(catalogue.item_num, device=catalogue.device)
+    everyone = torch.arange(catalogue.user_num, device=catalogue.device)
+    for users in everyone.split(max(VALUES_AT_ONCE // len(items), 1)):
+        yield users, values(users, items.expand(len(users), -1)).float()
+
+
+def _sums(prior: NeighbourPairs) -> Callable[[Tensor, Tensor], Tensor]:
+    """What ``prior`` gives for all items in order, as one product a block."""
+    matrix = interactions(prior.catalogue)
+    weights = _matrix(Neighbours(prior.ids, prior.weights))
+
+    def values(users: Tensor, items: Tensor) -> Tensor:
+        rows = matrix[users.cpu().numpy()] @ weights
+        return torch.from_numpy(rows.toarray()).to(users.device)
+
+    return values
 
 
 def _values(catalogue: Catalogue, weights: Any) -> Tensor:

@@ -22,9 +22,9 @@ ORACLE = (0.04, 0.64)
 """``(label - 0.2) ** 2`` for label 0 and 1: Table IV of the BNS paper."""
 
 
-def popularity_prior(item_counts: Tensor) -> Tensor:
+def popularity_prior(popularity: Tensor) -> Tensor:
     """``pop_l / N`` for each item (I,): its share of the training interactions (Eq. 17)."""
-    return item_counts.double() / item_counts.sum().clamp(min=1)
+    return popularity.double() / popularity.sum().clamp(min=1)
 
 
 def uniform_prior(item_num: int) -> Tensor:
@@ -52,7 +52,7 @@ def group_prior(catalogue: Catalogue, groups: Tensor) -> Tensor:
     known = counts[1:] if size > 1 else counts
     delta = (counts - known.mean(0)) / known.amax(0).clamp(min=1)
     delta[0] = 0
-    return (popularity_prior(catalogue.item_counts) * (1 + delta)).clamp(0, 1)
+    return (popularity_prior(catalogue.item_weights) * (1 + delta)).clamp(0, 1)
 
 
 def own_prior(source: Any, catalogue: Catalogue) -> Tensor:

@@ -32,6 +32,10 @@ COLUMNS = (
 )
 """Of ``negatives.csv``. epoch counts from 1; ``negatives`` were drawn, ``scored`` of them scored;
 popularity is training interactions, hardness a ratio, all others are shares or means in [-1, 1]."""
+WHEN_MINED = ("mined", "mined_held_out")
+"""More columns of a run with mined positives: how many there were, and the share of them that the
+user chose in the held-out parts."""
+_COUNTS = ("epoch", "negatives", "scored", "mined")
 
 
 class RecordFolder:
@@ -63,8 +67,9 @@ class RecordFolder:
 
     def negatives(self, row: Mapping[str, float]) -> None:
         """Add the measures of an epoch."""
-        counts = {name: int(row.get(name, 0)) for name in ("epoch", "negatives", "scored")}
-        self._add("negatives", [{**{n: row.get(n) for n in COLUMNS}, **counts}])
+        columns = COLUMNS + (WHEN_MINED if WHEN_MINED[0] in row else ())
+        counts = {name: int(row.get(name, 0)) for name in _COUNTS if name in columns}
+        self._add("negatives", [{**{n: row.get(n) for n in columns}, **counts}])
 
     def scores(self, epoch: int, counted: Histogram) -> None:
         """Add the histogram of an epoch: a line a bin."""

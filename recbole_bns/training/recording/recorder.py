@@ -27,7 +27,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.sampling import Catalogue, Scorer
 
 from . import quality
-from .files import RecordFolder
+from .files import WHEN_MINED, RecordFolder
 
 MANY = 1 << 20
 """Negatives of an epoch that are looked at where a positive meets many: 16 MiB."""
@@ -49,6 +49,8 @@ class Seen:
     """``(B, n)`` each; 0 where a loss leaves a term out."""
     scored: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     """Users (b,), ids (b, n) and scores (b, 1 + n), the positive's first."""
+    mined: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """Users (m,) and mined positives (m,) of each batch, where positives are mined."""
     sampling: float = 0.0
     """Seconds spent sampling; on a GPU those that the CPU spent."""
     recording: float = 0.0
@@ -124,6 +126,10 @@ class NegativeRecorder:
         finally:
             self._seen.sampling += perf_counter() - start
 
+    def see_mined(self, users: Tensor, items: Tensor) -> None:
+        """Take note of the mined positives (m,) of users (m,) in a batch."""
+        self._seen.mined.append((users, items))
+
     def see_many(
         self, users: Tensor, items: Tensor, ids: Tensor, left_out: Any, rows: Any = None
     ) -> None:
@@ -185,6 +191,7 @@ class NegativeRecorder:
         seen, self._seen = self._seen, Seen()
         with torch.no_grad():
             row = {"epoch": float(epoch), **self._drawn(seen), **self._scored(seen)}
+            row |= self._mined(seen)
         row["sampling_share"] = seen.sampling / seconds
         row["recording_share"] = (seen.recording + perf_counter() - start) / seconds
         self.rows.append(row)
@@ -214,6 +221,15 @@ class NegativeRecorder:
             "repeated": quality.repeated_share(keys, catalogue.user_num * catalogue.item_num),
             "coverage": quality.coverage(draws),
         }
+
+    def _mined(self, seen: Seen) -> dict[str, float]:
+        """How many of the mined positives are ones indeed; nothing where none is mined."""
+        if not seen.mined:
+            return {}
+        users, items = (torch.cat(parts) for parts in zip(*seen.mined, strict=True))
+        is_held_out = self.held_out.is_positive(users, items)
+        values = float(len(items)), quality.mean(is_held_out)
+        return dict(zip(WHEN_MINED, values, strict=True))
 
     def _scored(self, seen: Seen) -> dict[str, float]:
         """Measures that need scores."""

@@ -1,0 +1,220 @@
+"""Mined positives, the mirror of a false negative: what is likely one becomes a positive.
+
+What a user does not know yet and a prior calls a likely false negative is not only spared, it is
+trained on: with probability ``share`` a row's positive i makes way for an item l of the user's K
+best by the prior P, drawn with
+
+    p(l | u) = P_ul ** exponent / sum over the K best k of P_uk ** exponent
+
+P is the value of a prior of BNS (:mod:`.priors`), below 0 taken as 0 and otherwise as it is: a
+factor would not change the law, and a clip would make the best alike. The K best are those of the
+greatest P > 0 among the items that the user has no training interaction with; of equals the smaller
+id comes first. They are at most half of those items, so that everybody keeps a negative; a user
+with none keeps all positives.
+
+What may be mined of a user is no negative of that user (:class:`WithMined`), in no row: else one
+batch would push away what another one draws near. So a shared list masks it and no sampler draws
+it, while popularity, priors and histories stay those of the training interactions.
+
+Draws come from a stream of their own, by seed, epoch and position, so that nothing else is drawn
+otherwise, and nothing need be kept for a run to go on. Cost: a table of K ids and K numbers a user,
+made once from all values of the prior; a batch looks 2 K numbers a row up.
+
+Source: this project; others have found positives in communities of the interaction graph.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recbole_bns.common.errors import UsageError
+from recbole_bns.common.params import Schedule, changed, param
+
+from .capabilities import Requirement
+from .catalogue import Catalogue
+from .methods.bns import BNSParams
+from .priors.build import build_prior, needs_of
+from .priors.pairs import all_values
+from .priors.tables import WHERE as OF_SAMPLERS
+from .streams import new_key, uniforms
+
+WHERE = "mine.prior"
+"""The setting that asks for a prior, for sentences."""
+
+
+@dataclass(frozen=True)
+class MineParams:
+    """Parameters of mined positives; those that begin with ``prior`` are BNS's."""
+
+    prior: str | Mapping[str, object] = param(
+        "ease",
+        "ease, itemknn, popularity, a column of .user, a .npy or .npz file, a checkpoint (.pt), or "
+        "{model: a non-iterative RecBole model}",
+        mapping=True,
+    )
+    prior_l2: float = changed(BNSParams, "prior_l2", 300.0)
+    prior_items: int = changed(BNSParams, "prior_items", 0)
+    share: float | Schedule = param(
+        0.5,
+        "share of the positives that make way; 0: nothing is mined",
+        low=0,
+        high=1,
+        schedule=True,
+    )
+    items: int = param(10, "K, the user's best by the prior that are drawn from", low=1)
+    exponent: float = param(2.0, "of P in the law of a draw; 0: each of the K alike", low=0)
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The data beside the interactions that the prior needs."""
+        return tuple(replace(need, setting=WHERE) for need in needs_of(self.prior))
+
+
+class Mined(NamedTuple):
+    """The items that may be mined of each user, and the law of a draw."""
+
+    ids: Tensor
+    """``(U, K)`` int64, the best first; 0 where a user has fewer."""
+    cumulative: Tensor
+    """``(U, K)`` float32: the probability of this or an earlier one; 0 where a user has none."""
+
+    @property
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """Users (N,) and items (N,) of all that may be mined."""
+        users, place = self.ids.nonzero(as_tuple=True)
+        return users, self.ids[users, place]
+
+
+def best_items(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The items of the k greatest values above 0, the greatest first, of equals the smaller id.
+
+    Args:
+        values: ``(B, I)`` float32; item 0 and values up to 0 are passed over.
+        k: at most I.
+
+    Returns:
+        ``(B, k)`` int64 ids, 0 for none, and ``(B, k)`` their values, 0 for none.
+    """
+    size = values.shape[1]
+    values = values.nan_to_num(0.0).clamp(min=0) + 0.0  # a zero with a sign has other bits
+    values[:, 0] = 0
+    behind = torch.arange(size - 1, -1, -1, device=values.device)
+    keys = (values.view(torch.int32).long() << 31) + behind  # bits of floats >= 0 are in order
+    ids = keys.topk(k).indices
+    found = values.gather(1, ids)
+    return ids.masked_fill(found <= 0, 0), found
+
+
+def law(values: Tensor, exponent: float) -> Tensor:
+    """Cumulative probabilities ∝ ``value ** exponent``, for values (B, K) >= 0, the greatest first.
+
+    Returns:
+        ``(B, K)`` float32; a row's last that has a value is 1 exactly; a row without any is 0.
+    """
+    first = values[:, :1].double()
+    weights = (values / first.where(first > 0, 1.0)) ** exponent
+    total = weights.masked_fill(values <= 0, 0).cumsum(1)
+    return (total / total[:, -1:].where(total[:, -1:] > 0, 1.0)).float()
+
+
+def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Tensor]) -> Mined:
+    """What may be mined of each user; see the module's text.
+
+    Args:
+        catalogue: the training interactions; nothing else decides but the prior.
+        params: of the mined positives.
+        side: the data that the prior asks for, by name.
+
+    Raises:
+        UsageError: a file that is no prior.
+    """
+    try:
+        prior = build_prior(params, catalogue, side)
+    except UsageError as error:
+        raise UsageError(str(error).replace(OF_SAMPLERS, WHERE)) from error
+    k = min(params.items, catalogue.item_num - 1)
+    found = []
+    for users, values in all_values(prior, catalogue):
+        ids, best = best_items(values.masked_fill(catalogue.positive_mask(users), 0), k)
+        half = (catalogue.negative_num[users] // 2).unsqueeze(1)
+        beyond = torch.arange(k, device=half.device) >= half
+        beyond |= (users == 0).unsqueeze(1)  # the padding
+        best = best.masked_fill(beyond, 0)
+        found.append(Mined(ids.masked_fill(beyond, 0), law(best, params.exponent)))
+    return Mined(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+class WithMined(Catalogue):
+    """The training interactions together with what may be mined: no negative is among them.
+
+    How often an item occurs is that of the training interactions alone, :attr:`observed`.
+
+    Args:
+        observed: the training interactions.
+        mined: what may be mined.
+    """
+
+    def __init__(self, observed: Catalogue, mined: Mined) -> None:
+        users, items = mined.pairs
+        super().__init__(
+            torch.cat((observed.owners, users)),
+            torch.cat((observed.positives.long(), items)),
+            observed.user_num,
+            observed.item_num,
+            bitmap=observed.bitmap is not None,
+        )
+        self.item_counts = observed.item_counts
+        self._observed = observed
+
+    @property
+    def observed(self) -> Catalogue:
+        """The training interactions alone."""
+        return self._observed
+
+
+APART = 1_000_003
+"""Between the seeds of two epochs' numbers: more than there are epochs."""
+
+
+class Miner:
+    """Puts mined positives into batches.
+
+    Args:
+        mined: what may be mined.
+        share: of the positives that make way.
+        seed: of the draws.
+    """
+
+    def __init__(self, mined: Mined, share: float | Schedule, seed: int) -> None:
+        self.mined, self.share = mined, share
+        self._seed = zlib.crc32(f"mined {seed}".encode())
+        self.begin_epoch(0)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Begin the draws of epoch ``epoch`` (0-based)."""
+        source = torch.Generator().manual_seed(self._seed * APART + epoch)
+        self._key, self._drawn = new_key(source).to(self.mined.ids.device), 0
+        self._share = self.share.at(epoch) if isinstance(self.share, Schedule) else self.share
+
+    def replace(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """The positives of the epoch's next batch.
+
+        Args:
+            users: ``(B,)``.
+            items: ``(B,)`` their positives.
+
+        Returns:
+            ``(B,)`` positives, and ``(B,)`` bool: which of them are mined.
+        """
+        first, self._drawn = self._drawn, self._drawn + 2 * len(users)
+        positions = torch.arange(first, self._drawn, device=users.device)
+        coin, draw = uniforms(self._key, positions).view(2, -1)
+        cumulative = self.mined.cumulative[users]
+        is_mined = (coin < self._share) & (cumulative[:, -1] > 0)
+        place = (cumulative <= draw.unsqueeze(1)).sum(1).clamp(max=cumulative.shape[1] - 1)
+        return torch.where(is_mined, self.mined.ids[users, place], items), is_mined
