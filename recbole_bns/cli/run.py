@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from recbole_bns.common.processes import (
     shown_of_the_first,
     started_by_torchrun,
 )
+from recbole_bns.common.terminal import headed, width_of
 
 from .begin import begin_run
 from .own_data import add_data, taken
@@ -84,7 +86,8 @@ def command(words: Sequence[str]) -> int:
         result = run_recbole_bns(
             model, dataset, files, flags, out=out, result_file=result_file, resume=resume
         )
-        print(result_table(result))
+        text = result_table(result)
+        print(headed(text, width_of(sys.stdout)) if sys.stdout.isatty() else text)
     return 0
 
 

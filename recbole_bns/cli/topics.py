@@ -10,6 +10,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from recbole_bns.common.errors import UsageError
@@ -56,6 +57,8 @@ def page(topic: str, width: int, commands: Mapping[str, Any]) -> str:
         return "\n".join(all_settings(width))
     owner, _, last = name.rpartition(".")
     found = [text for text in _meanings(name, owner, last, width) if text]
+    if not found and known.others_register():
+        found = list(_of_others(name))
     if not found:
         raise _unknown(topic, name, commands)
     return "\n\n".join(found)
@@ -132,6 +135,13 @@ def _facts(facts: Mapping[str, str], width: int) -> list[str]:
         if text
         for line in wrapped(text, width, first=f"  {name}".ljust(column), later=" " * column)
     ]
+
+
+def _of_others(name: str) -> Iterator[str]:
+    """Pages of what other packages have registered, which takes the seconds of an import."""
+    for each in KINDS.values():
+        if name in import_module(each.package).available():
+            yield pages(listed(each, [name]))
 
 
 def _gone(name: str, width: int) -> Iterator[str]:

@@ -84,11 +84,15 @@ class Display:
         if self._lines:
             print(f"{self.title}: {text}", file=self._stream, flush=True)
 
-    def _above(self, text: str, later: str = "  ") -> None:
-        """Say something above the bar, in lines that fit."""
+    def _above(self, *lines: str) -> None:
+        """Say something above the bar."""
         if self._screen:
-            width = min(width_of(self._stream), WIDEST)
-            Bar.write("\n".join(wrapped(text, width, later=later)), file=self._stream)
+            Bar.write("\n".join(lines), file=self._stream)
+
+    @property
+    def _width(self) -> int:
+        """Columns of what is said beside the bar."""
+        return min(width_of(self._stream), WIDEST) if self._screen else WIDEST
 
 
 D = TypeVar("D", bound=Display)
@@ -175,16 +179,9 @@ class RunsProgress(Display):
         rest = spent / (self.done - self._before) * (self.runs - self.done)
         elapsed, left = duration(spent), duration(rest)
         self._line(f"{self.done} of {self.runs} runs, {text}; {elapsed} elapsed, about {left} left")
-        self._above(text)
-        for each in more:
-            self._further(each)
-
-    def _further(self, text: str) -> None:
-        """A line that belongs to the one before, indented, nowhere wider than :data:`WIDEST`."""
-        if self._lines:
-            lines = wrapped(text, WIDEST, first="  ", later="    ")
-            print("\n".join(lines), file=self._stream, flush=True)
-        elif self._screen:
-            width = min(width_of(self._stream), WIDEST)
-            lines = wrapped(text, width, first="  ", later="    ")
-            Bar.write("\n".join(lines), file=self._stream)
+        further = [
+            line for each in more for line in wrapped(each, self._width, first="  ", later="    ")
+        ]
+        self._above(*wrapped(text, self._width), *further)
+        if self._lines and further:
+            print("\n".join(further), file=self._stream, flush=True)

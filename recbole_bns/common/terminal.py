@@ -72,6 +72,12 @@ def wrapped(text: str, width: int, *, first: str = "", later: str = "  ") -> lis
     )
 
 
+def headed(text: str, width: int) -> str:
+    """A text whose first line is wrapped; what comes after it, tables and paths, stays as it is."""
+    first, *others = text.split("\n")
+    return "\n".join([*wrapped(first, width), *others])
+
+
 def table(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
     """Lines of a table; the first column begins at the left, all others end at the right."""
     cells = [[str(cell) for cell in row] for row in (heads, *rows)]

@@ -18,7 +18,7 @@ from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.files import write_text
 from recbole_bns.common.tables import draw
-from recbole_bns.common.terminal import WIDEST, in_blocks, width_of, wrapped
+from recbole_bns.common.terminal import WIDEST, headed, in_blocks, width_of, wrapped
 from recbole_bns.runs.folder import is_mined, settings_of
 from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import read_result, result_table, with_loss
@@ -183,13 +183,9 @@ def screen(
         f"The winner, trial {best.trial}, {plan.metric} {value:.4f} in validation in epoch "
         f"{epoch}: {drawn_words(plan, best)}"
     )
-    test = [
-        line
-        for text in result_table(result).split("\n")
-        for line in (wrapped(text, width) if len(text) > width else [text])
-    ]
-    parts = [wrapped(title, width), in_blocks(rows, heads, width), wrapped(winner, width), test]
-    return "\n\n".join("\n".join(part) for part in parts)
+    parts = [wrapped(title, width), in_blocks(rows, heads, width), wrapped(winner, width)]
+    test = headed(result_table(result), width)  # paths stay whole, to be copied
+    return "\n\n".join(["\n".join(part) for part in parts] + [test])
 
 
 def retrain(plan: Plan) -> RunResult:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from screens import fits
 
+from recbole_bns import UsageError, losses
 from recbole_bns.cli import COMMANDS, main
 from recbole_bns.cli.topics import page
+from recbole_bns.losses import registry
+from recbole_bns.settings import known
 from recbole_bns.settings.declared import declared, having
 
 
@@ -111,3 +114,12 @@ def test_an_unknown_topic_is_refused_with_the_nearest(topic, near, capsys):
     assert err.startswith(f"recbole-bns: help: got '{topic}'")
     assert near in err
     assert err.count("\n") == 1
+
+
+def test_what_another_package_registers_has_a_page(monkeypatch):
+    theirs = type("Theirs", (losses.get("bpr"),), {"name": "theirs", "idea": "their own idea"})
+    monkeypatch.setitem(registry._registry.classes, "theirs", theirs)
+    with pytest.raises(UsageError):
+        said("theirs")
+    monkeypatch.setattr(known, "others_register", lambda: True)
+    assert said("theirs")[0] == "theirs: their own idea"

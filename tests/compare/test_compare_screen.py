@@ -100,38 +100,34 @@ def both_streams(monkeypatch: pytest.MonkeyPatch) -> Screen:
 def test_a_comparison_on_a_terminal(settings, in_tmp, in_process, monkeypatch):
     terminal = both_streams(monkeypatch)
     settings = {**settings, "show_progress": True}
-    words = ["compare", *words_of(settings, "--epochs=1", "--out=cmp", "--jobs=2")]
-    more = [word.replace("--seeds=2", "--seeds=3") for word in words]
+    words = ["compare", *words_of(settings, "--epochs=1", "--out=cmp", "--jobs=2", "--seeds=1")]
     assert main(words) == 0
     lines = terminal.drawn()
     assert fits(lines, 100)
     text = "\n".join(lines)
     assert lines[-1] == "all tables: cmp/compare.md"
-    assert "  runs     4 (2 rows x 2 seeds), of which none is finished" in lines
+    assert "  runs     2 (2 rows x 1 seed), of which none is finished" in lines
     assert "  rows     rns (reference), dns" in lines
     assert "  time     unknown until the first run ends" in lines
     assert "  results  cmp" in lines
     assert any(line.startswith("  at once  2 runs of ") for line in lines)
-    assert "dns with seed 2: ndcg@5 " in text
-    assert any("of 4 runs" in line and "about" in line for line in lines)
+    assert "dns with seed 1: ndcg@5 " in text
+    assert any("of 2 runs" in line and "about" in line for line in lines)
     assert "time left unknown until the first run ends" in text
-    headline = next(line for line in lines if line.startswith("NDCG@5"))
-    assert "±" in headline
-    assert "| " not in headline, "Markdown is for the file"
+    place = next(place for place, line in enumerate(lines) if line.startswith("test "))
+    assert lines[place + 2].startswith("NDCG@5 ")
+    assert "| " not in lines[place + 2], "Markdown is for the file"
     assert "| rns " in Path("cmp/compare.md").read_text(encoding="utf-8")
 
-    terminal.seek(0)
-    terminal.truncate()
-    assert main(more) == 0
-    lines = terminal.drawn()
-    assert "  runs     6 (2 rows x 3 seeds), of which 4 are finished" in lines
-    assert any(line.startswith("  time     about 00:") for line in lines)
-    terminal.seek(0)
-    terminal.truncate()
-    assert main(more) == 0
-    lines = terminal.drawn()
-    assert "  runs     6 (2 rows x 3 seeds), of which 6 are finished" in lines
-    assert not [line for line in lines if line.startswith("  time ")]
+    again = [word.replace("--samplers=rns,dns", "--samplers=rns,dns,pns") for word in words]
+    for there, told in ((2, True), (3, False)):
+        terminal.seek(0)
+        terminal.truncate()
+        assert main(again) == 0
+        lines = terminal.drawn()
+        assert f"  runs     3 (3 rows x 1 seed), of which {there} are finished" in lines
+        about = [line for line in lines if line.startswith("  time     about 00:")]
+        assert bool(about) is told, "nothing takes time where nothing is left to do"
 
 
 def test_elsewhere_the_plan_is_plain_lines_and_the_markdown_is_printed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import struct
 import sys
 
@@ -116,7 +115,7 @@ def test_progress_that_is_not_shown_says_nothing():
 
 def test_the_width_is_that_of_the_terminal_itself(clock, monkeypatch):
     """A pseudo-terminal, which is made narrower meanwhile."""
-    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    pty, fcntl, termios = map(pytest.importorskip, ("pty", "fcntl", "termios"))
     monkeypatch.delenv("COLUMNS", raising=False)
     reader, writer = pty.openpty()
 

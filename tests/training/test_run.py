@@ -560,7 +560,9 @@ def test_the_script_writes_into_its_run_folder_only(data_path, in_tmp):
     assert result["neg_sampler_args"]["candidate_num"] == 3
     assert f"{result['test_result']['ndcg@20']:.4f}" in done.stdout
     assert str(folder.relative_to(in_tmp)) in done.stdout
-    assert len(done.stderr.splitlines()) == 2, "more than a line an epoch"
+    device, *epochs = done.stderr.splitlines()
+    assert device.startswith("BPR on tiny with bns: on the CPU with ")
+    assert len(epochs) == 2, "more than a line an epoch"
     assert not files_of(data_path) - {f"tiny/tiny.{part}" for part in ("inter", "user", "item")}
 
 
