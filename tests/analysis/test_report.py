@@ -239,6 +239,8 @@ needs_browser = pytest.mark.skipif(
 
 
 @needs_browser
+@pytest.mark.slow
+@pytest.mark.process
 def test_a_browser_draws_every_figure_and_complains_of_nothing(
     folders: list[Path], tmp_path: Path
 ) -> None:
@@ -259,6 +261,8 @@ def test_a_browser_draws_every_figure_and_complains_of_nothing(
 
 
 @needs_browser
+@pytest.mark.slow
+@pytest.mark.process
 def test_the_browser_test_hears_a_complaint(tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
     page.write_text("<script>nothing.at.all()</script>", encoding="utf-8")
