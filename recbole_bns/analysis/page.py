@@ -325,22 +325,17 @@ def groups_of(data: str, runs: Sequence[RunData], kind: str) -> Numbers | None:
     return Numbers(title, [kind, *table.columns], lines, note_of(runs, kind))
 
 
-def _of_one_comparison(runs: Sequence[RunData]) -> bool:
-    """Whether one comparison has all of the runs, and so their tests."""
-    first = runs[0].comparison
-    return first is not None and all(run.comparison is first for run in runs)
-
-
 def tests_here(data: str, runs: Sequence[RunData]) -> Numbers | None:
-    """Tests between the rows of one data set that no comparison has tested: a line a row.
+    """Tests between the rows of one data set whose runs are of no comparison: a line a row.
 
     Returns:
         None where there is none.
     """
-    if len({run.label for run in runs}) < 2 or _of_one_comparison(runs):
+    alone = [run for run in runs if run.comparison is None]
+    if len({run.label for run in alone}) < 2:
         return None
-    reference = reference_of(runs)
-    tests = tests_between(runs, reference)
+    reference = reference_of(alone)
+    tests = tests_between(alone, reference)
     if tests.empty:
         return None
     brackets = _IN_BRACKETS.format(users=_users(tests))

@@ -101,7 +101,11 @@ def test_rows_that_no_comparison_has_tested_are_tested_over_users(tmp_path: Path
     first, second = sorted(table.xs("ndcg@20", level="metric")["p_t"])
     holm = sorted(table.xs("ndcg@20", level="metric")["p_t_holm"])
     assert holm == pytest.approx(sorted([min(2 * first, 1), min(max(2 * first, second), 1)]))
-    shown = page.tests_here("tiny", runs)
+    for row, more in (("rns", RNS), ("pns", {**DNS, "neg_sampler": "pns"})):
+        add_users(write_compared(tmp_path / "c", row, 1, **more), [0.5, 0.25])
+    write_comparison(tmp_path / "c", ["rns", "pns"], "rns")  # has its own
+    compared = analysis.read_runs([tmp_path / "c"])
+    shown = page.tests_here("tiny", [*compared, *runs])
     assert shown is not None
     assert [line.name for line in shown.rows] == ["bns", "dns"]
     assert "over 30 users" in shown.note
