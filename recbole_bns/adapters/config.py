@@ -1,8 +1,8 @@
 """Settings: RecBole's ``Config`` with our layers, checked keys and no ``eval`` of what users type.
 
 Order, later wins: RecBole's files, our overall, model, data set, sampler, loss, mixer, tuned, the
-user's files, the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work
-everywhere.
+preset, the user's files, the dict, the command line. Dotted keys
+(``neg_sampler_args.candidate_num``) work everywhere.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from recbole_bns.mixers import get as get_mixer
 from recbole_bns.settings.checks import check_ranges
 from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared
 from recbole_bns.settings.hints import Chosen
+from recbole_bns.settings.presets import preset_of
 from recbole_bns.settings.properties import PROPERTIES, cell, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
@@ -128,7 +129,8 @@ class BNSConfig(Config):
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
-        given = self.external_config_dict
+        preset = preset_of(self.external_config_dict)
+        given = {**preset, **self.external_config_dict}
         chosen = _chosen(given, {"neg_sampler": declared()["neg_sampler"].default})
         self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
@@ -149,6 +151,7 @@ class BNSConfig(Config):
         if given.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))
             known["tuned_file"] = f"properties/{tuned.relative_to(own).as_posix()}"
+        merge(known, preset)
         known["neg_sampler"], known["loss"], known["mixer"] = sampler, loss, mixer
         if loss != OWN_LOSS and known.get("loss_type"):
             known["loss_type"] = "BPR"  # by which RecBole's sequential models ask for negatives

@@ -62,8 +62,10 @@ WITH_A_LOSS = (
     "loss_mask",
     "loss_weight",
     "loss_weight_args",
+    "mine",
+    "preset",
 )
-"""Settings that ``run --help`` only names: of losses over many negatives, and of mixers."""
+"""Settings that ``run --help`` only names: of losses over many negatives, mixers, and mining."""
 
 
 def help_lines(width: int = 96) -> list[str]:
@@ -80,7 +82,7 @@ def help_lines(width: int = 96) -> list[str]:
             text = textwrap.wrap(spec.metadata["help"], width - len(indent))
             lines += (first + f"\n{indent}".join(text)).split("\n")
     also = textwrap.wrap(", ".join(f"--{name}" for name in WITH_A_LOSS), width - 26)
-    return [*lines, f"{'  with a loss also':<26}{also[0]}", *(" " * 26 + line for line in also[1:])]
+    return [*lines, f"{'  and also':<26}{also[0]}", *(" " * 26 + line for line in also[1:])]
 
 
 def _remarks(spec: Spec) -> str:
