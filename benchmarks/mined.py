@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from torch import nn
 
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.mends import quiet
@@ -32,7 +33,8 @@ from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runner.run import run_all
 from recbole_bns.sampling.mined import MineParams
 from recbole_bns.sampling.priors.build import build_prior
-from recbole_bns.sampling.priors.pairs import all_values
+from recbole_bns.sampling.priors.item_models import ease
+from recbole_bns.sampling.priors.pairs import PairTable, all_values, dense_values
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "results" / "mined"
@@ -92,7 +94,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "MF bpr mined": {**BPR, **MINE},
 }
 EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
-"""Rows that are no training: the prior itself, by its L2."""
+"""Rows that are no training: EASE by its L2, solved whole."""
+PRIOR = {"prior, L2 60": 60.0, "prior, L2 200": 200.0, "prior, L2 300": 300.0}
+"""The prior as it mines: beyond 10,000 items EASE on the 200 nearest of each."""
+EVERY = [*EASE, *PRIOR, *ROWS]
 
 
 def read(dataset: str) -> list[dict[str, Any]]:
@@ -168,19 +173,23 @@ def run(dataset: str, data_path: str, rows: list[str], at_once: int) -> None:
 
 
 def rank(dataset: str, data_path: str, row: str) -> None:
-    """Evaluate EASE's values as they are; the formulas are those of RecBole's NDCG and recall."""
+    """Evaluate a prior's values as they are, by the formulas of RecBole's NDCG and recall."""
     settings = {**COMMON, "data_path": data_path, "neg_sampler": "rns", "train_batch_size": 2048}
     config = BNSConfig("BPR", dataset, None, settings)
     with quiet():
         parts = open_data(config).parts
     began = perf_counter()
     catalogue, held = catalogue_of(parts["train"]), catalogue_of(parts["valid"])
-    params = MineParams(prior="ease", prior_l2=EASE[row])
+    l2 = (EASE | PRIOR)[row]
+    if row in EASE:
+        prior: nn.Module = PairTable(dense_values(catalogue, ease(catalogue, l2)))
+    else:
+        prior = build_prior(MineParams(prior="ease", prior_l2=l2), catalogue, {})
     cut = 20
     discount = 1 / torch.arange(2, cut + 2).double().log2()
     ideal = discount.cumsum(0)
     sums, number = torch.zeros(2, dtype=torch.float64), 0
-    for users, values in all_values(build_prior(params, catalogue, {}), catalogue):
+    for users, values in all_values(prior, catalogue):
         wanted = held.indptr.diff()[users]
         values = values.masked_fill(catalogue.positive_mask(users), -torch.inf)
         values[:, 0] = -torch.inf
@@ -191,8 +200,7 @@ def rank(dataset: str, data_path: str, row: str) -> None:
         sums += torch.stack((ndcg.sum(), recall.sum()))
         number += int(has.sum())
     found = dict(zip(METRICS, (round(float(v) / number, 6) for v in sums), strict=True))
-    own = {"mine.prior": "ease", "mine.prior_l2": EASE[row]}
-    line = {"row": row, "dataset": dataset, "model": "EASE", "settings": own}
+    line = {"row": row, "dataset": dataset, "model": "EASE", "settings": {"l2": l2}}
     line |= {"evaluations": [[1, found]], "epochs": 1}
     add({**line, "seconds": round(perf_counter() - began, 1)})
     print(f"{row}: {words(line | {'seconds': perf_counter() - began})}")
@@ -211,7 +219,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", choices=DATA, default=DATA[0])
     parser.add_argument("--data_path")
-    parser.add_argument("--rows", nargs="+", choices=[*EASE, *ROWS], default=[*EASE, *ROWS])
+    parser.add_argument("--rows", nargs="+", choices=EVERY, default=EVERY)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--table", action="store_true", help="show what has been found")
     options = parser.parse_args()
@@ -221,7 +229,7 @@ def main() -> int:
         return 0
     done = {line["row"] for line in read(options.dataset)}
     for row in options.rows:
-        if row in EASE and row not in done:
+        if row not in ROWS and row not in done:
             rank(options.dataset, options.data_path, row)
     rows = [row for row in options.rows if row in ROWS]
     run(options.dataset, options.data_path, rows, options.jobs)
