@@ -1,8 +1,8 @@
 """Settings: RecBole's ``Config`` with our layers, checked keys and no ``eval`` of what users type.
 
 Order, later wins: RecBole's files, our overall, model, data set, sampler, loss, mixer, tuned, the
-user's files, the dict, the command line. Dotted keys (``neg_sampler_args.candidate_num``) work
-everywhere.
+preset, the user's files, the dict, the command line. Dotted keys
+(``neg_sampler_args.candidate_num``) work everywhere.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from recbole_bns.settings.declared import (
     declared,
 )
 from recbole_bns.settings.hints import Chosen
+from recbole_bns.settings.presets import preset_of
 from recbole_bns.settings.properties import OWN, PROPERTIES, cell, has_own, of_data, read_own
 from recbole_bns.settings.words import merge, read_yaml, typed
 
@@ -133,10 +134,12 @@ class BNSConfig(Config):
         return settings
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
-        given = self.external_config_dict
-        root = given.get("data_path", declared()["data_path"].default)
+        written = self.external_config_dict
+        root = written.get("data_path", declared()["data_path"].default)
         owned = has_own(dataset, root)  # not the public data set of that name
         super()._load_internal_config_dict(model, model_class, OWN if owned else dataset)
+        preset = preset_of(written)
+        given = {**preset, **written}
         chosen = _chosen(given, {"neg_sampler": declared()["neg_sampler"].default})
         self.remarks += check_keys(self.files, self.variable_config_dict, model_class, chosen)
         known = self.internal_config_dict
@@ -159,6 +162,7 @@ class BNSConfig(Config):
         if given.get("tuned", known.get("tuned")) and tuned.is_file():
             merge(known, read_own(tuned))
             known["tuned_file"] = f"properties/{tuned.relative_to(own).as_posix()}"
+        merge(known, preset)
         known["neg_sampler"], known["loss"], known["mixer"] = sampler, loss, mixer
         if loss != OWN_LOSS and known.get("loss_type"):
             known["loss_type"] = "BPR"  # by which RecBole's sequential models ask for negatives

@@ -97,6 +97,8 @@ class RunResult(TypedDict):
     mixer_args: NotRequired[Settings]
     mine: NotRequired[Settings]
     """All parameters of mined positives; only where there are any."""
+    preset: NotRequired[str]
+    """Only where one was asked for."""
     tuned_file: str | None
     seed: int
     versions: dict[str, str]

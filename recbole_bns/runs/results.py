@@ -207,6 +207,8 @@ def result_of(
         result = cast(RunResult, {**result, **loss})
     if mine is not None:
         result["mine"] = mine
+    if config["preset"]:
+        result["preset"] = config["preset"]
     idle = getattr(config, "idle", [])
     if idle:
         result["idle"] = idle

@@ -317,6 +317,17 @@ class Ours:
         written="changed",
         overall=True,
     )
+    preset: str | None = setting(
+        None,
+        "Settings that go together, over tuned ones: a file of properties/preset/, as mined-ssm.",
+        like="",
+        optional=True,
+        text=True,
+        words="the name of a preset",
+        in_sweep="sweep",
+        written="never",
+        overall=True,
+    )
     tuned: bool = setting(
         True,
         "Use properties/tuned/<dataset>/<Model>/<sampler+loss+mixer>.yaml if there is one.",

@@ -29,6 +29,7 @@ from .checks import (
 from .declared import NO_SAMPLER, declared
 from .hints import FLAGS, Chosen
 from .keys import check_keys, drop_removed
+from .presets import over_preset
 from .properties import PROPERTIES, cell, host_folder, models_of, of_data
 from .words import merge, read_yaml, typed
 
@@ -45,7 +46,7 @@ class Asked(NamedTuple):
     model: str
     dataset: str
     settings: Mapping[str, Any]
-    """Of the user, files and words merged."""
+    """Of the user, files and words merged, over those of a preset."""
 
     @property
     def chosen(self) -> Chosen:
@@ -83,7 +84,8 @@ class Words(NamedTuple):
         merged: dict[str, Any] = {}
         for content in self.files.values():
             merge(merged, content)
-        settings = drop_removed(merge(merged, self.given), known.removed_parameters)
+        written = drop_removed(merge(merged, self.given), known.removed_parameters)
+        settings = over_preset(written)
         model = model or settings.get("model") or "LightGCN"
         dataset = dataset or settings.get("dataset") or BUNDLED
         return Asked(str(model), str(dataset), settings)

@@ -66,6 +66,7 @@ _MEANT: dict[str, str] = {
     "mixer": "mix mixing mixup negative_mixer synthetic made_negatives",
     "mixer_args": "mixer_params mixer_kwargs mix_args",
     "mine": "mined mining mined_positives positive_mining mine_positives soft_positives",
+    "preset": "recipe profile presets",
     "loss_similarity": "similarity sim cosine distance normalize normalise",
     "score_similarity": "eval_similarity test_similarity predict_similarity",
     "loss_log_q": "log_q logq logq_correction sampling_correction",

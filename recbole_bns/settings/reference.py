@@ -64,8 +64,10 @@ WITH_A_LOSS = (
     "loss_mask",
     "loss_weight",
     "loss_weight_args",
+    "mine",
+    "preset",
 )
-"""Settings that ``run --help`` only names: of losses over many negatives, and of mixers."""
+"""Settings that ``run --help`` only names: of losses over many negatives, mixers, and mining."""
 
 
 WITH_A_SPLIT = tuple(READ_BY)
@@ -86,7 +88,7 @@ def help_lines(width: int = 96) -> list[str]:
             text = textwrap.wrap(spec.metadata["help"], width - len(indent))
             lines += (first + f"\n{indent}".join(text)).split("\n")
     lines += _only_named("with split also", WITH_A_SPLIT, width)
-    return [*lines, *_only_named("with a loss also", WITH_A_LOSS, width)]
+    return [*lines, *_only_named("and also", WITH_A_LOSS, width)]
 
 
 def _only_named(title: str, names: Sequence[str], width: int) -> list[str]:

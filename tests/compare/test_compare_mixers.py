@@ -71,3 +71,16 @@ def test_a_report_names_the_mixers_parameters(settings: Settings) -> None:
     report.losses = {"rns+kpair": "kpair"}
     assert report._parameters("rns+kpair") == {"m": 5, "dens.gamma": 0.3}
     assert report._names("rns+kpair") == ["rns+kpair+dens"]
+
+
+def test_a_variant_has_mined_positives_of_its_own(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "variants.yaml"
+    text = "mined: {neg_sampler: rns, mine: {share: 0.3}}\nplain: {neg_sampler: rns}"
+    file.write_text(text, encoding="utf-8")
+    words = [f"--variants={file}", "--samplers=plain,mined", "--losses=ssm"]
+    plan = plan_of(settings, *words, "--mined+ssm.mine.items=4")
+    found = {row: plan.resolved(row).get("mine") for row in plan.samplers}
+    assert found == {"plain+ssm": None, "mined+ssm": {"share": 0.3, "items": 4}}
+    everywhere = plan_of(settings, "--mine.share=0.2")
+    rows = {row: everywhere.resolved(row).get("mine") for row in everywhere.samplers}
+    assert rows == {"rns": {"share": 0.2}, "dns": {"share": 0.2}}

@@ -248,3 +248,14 @@ def test_mining_can_be_switched_off_again(make: Make, share: Any) -> None:
     train = prepare(make("BPR", neg_sampler="rns", **given))[0]
     assert train.miner is None
     assert not isinstance(train._sampler.core.catalogue, WithMined)
+
+
+def test_a_loader_that_would_not_mine_is_refused(make: Make) -> None:
+    from recbole_bns.training.enable import _get_dataloader
+
+    config = make("BPR", neg_sampler="rns", **MINE)
+    theirs = type("Theirs", (), {"__module__": "elsewhere"})
+    with pytest.raises(UsageError, match="mine: BPR trains with a loader of its own, Theirs"):
+        _get_dataloader(lambda config, phase: theirs, config, "train")
+    plain = make("BPR", neg_sampler="rns")
+    assert _get_dataloader(lambda config, phase: theirs, plain, "train") is theirs

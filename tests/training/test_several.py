@@ -648,3 +648,13 @@ def test_the_command_line_trains_and_goes_on(settings, in_tmp, capfd):
     assert "LightGCN on tiny with srns, seed 2020: 2 epochs" in shown.out
     assert main(["run", "--resume=a", "--epochs=4"]) == 0
     assert json.loads(Path("a/result.json").read_text())["epochs"] == 4
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_each_process_mines_positives_of_its_own_rows(settings, tmp_path, forked):
+    """The weights are compared after every epoch; the draws of the processes differ."""
+    own = {"neg_sampler": "rns", "mine.share": 0.5, "mine.prior_l2": 20}
+    result = run({**settings, **own}, tmp_path / "run", epochs=2)
+    assert (result["epochs"], result["nproc"]) == (2, 2)
+    assert result["mine"]["share"] == 0.5

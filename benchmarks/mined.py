@@ -1,0 +1,240 @@
+"""Mined positives against plain training and EASE, on validation data cut from training alone.
+
+    python benchmarks/mined.py --dataset amazon-tools-ahns --data_path DATA
+    python benchmarks/mined.py --table
+
+Every row of ROWS is trained once (seed 0, a random tenth of the training part for validation; the
+test part is never looked at) and leaves a line of results/mined/<data>.jsonl with all evaluations;
+the same command goes on with what the file lacks. Vectors are compared by their cosine in training
+and in evaluation, as the loss is meant. ``--table`` prints what the files hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from recbole_bns.adapters.config import BNSConfig
+from recbole_bns.adapters.mends import quiet
+from recbole_bns.adapters.split import catalogue_of, open_data
+from recbole_bns.common.locks import alone
+from recbole_bns.runner import journal
+from recbole_bns.runner.jobs import VALIDATE, Job
+from recbole_bns.runner.pool import LocalProcesses
+from recbole_bns.runner.run import run_all
+from recbole_bns.sampling.mined import MineParams
+from recbole_bns.sampling.priors.build import build_prior
+from recbole_bns.sampling.priors.item_models import ease
+from recbole_bns.sampling.priors.pairs import PairTable, all_values, dense_values
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "results" / "mined"
+DATA = ("amazon-tools-ahns", "amazon-beauty-dens")
+METRICS = ("ndcg@20", "recall@20")
+COMMON: dict[str, Any] = {
+    "tuned": False,
+    "show_progress": False,
+    "use_gpu": False,
+    "seed": 0,
+    "valid_ratio": 0.1,
+    "metrics": ["NDCG", "Recall"],
+    "topk": [20],
+    "valid_metric": "NDCG@20",
+    "benchmark_filename": ["train", "test"],
+    "load_col": {"inter": ["user_id", "item_id"]},
+    "eval_args": {"mode": "full"},
+}
+SSM: dict[str, Any] = {
+    "neg_sampler": "rns",
+    "loss": "ssm",
+    "loss_args.temperature": 0.2,
+    "neg_shared": True,
+    "neg_sample_num": 1024,
+    "embedding_size": 64,
+    "learning_rate": 0.005,
+    "reg_weight": 0.001,
+    "train_batch_size": 2048,
+    "epochs": 40,
+    "eval_step": 4,
+    "stopping_step": 3,
+}
+MINE: dict[str, Any] = {
+    "mine.prior": "ease",
+    "mine.prior_l2": 200,
+    "mine.share": 0.5,
+    "mine.items": 10,
+    "mine.exponent": 2,
+}
+GCN = {"model": "LightGCN", "n_layers": 2, **SSM}
+MF = {"model": "BPR", **SSM}
+BPR = {key: v for key, v in MF.items() if not key.startswith(("loss", "neg_s"))}
+BPR |= {"neg_sampler": "rns"}
+SHARP = {"loss_args.temperature": 0.15, "neg_sample_num": 2048}
+ROWS: dict[str, dict[str, Any]] = {
+    "LightGCN": GCN,
+    "LightGCN mined": {**GCN, **MINE},
+    "LightGCN sharp": {**GCN, **SHARP},
+    "LightGCN sharp mined": {**GCN, **SHARP, **MINE},
+    "MF": MF,
+    "MF mined": {**MF, **MINE},
+    "LightGCN mined, share .3": {**GCN, **MINE, "mine.share": 0.3},
+    "LightGCN mined, K 20, e 1": {**GCN, **MINE, "mine.items": 20, "mine.exponent": 1},
+    "LightGCN mined, L2 60": {**GCN, **MINE, "mine.prior_l2": 60},
+    "LightGCN mined, itemknn": {**GCN, **MINE, "mine.prior": "itemknn", "mine.prior_l2": 300},
+    "MF bpr": BPR,
+    "MF bpr mined": {**BPR, **MINE},
+}
+EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
+"""Rows that are no training: EASE by its L2, solved whole."""
+PRIOR = {"prior, L2 60": 60.0, "prior, L2 200": 200.0, "prior, L2 300": 300.0}
+"""The prior as it mines: beyond 10,000 items EASE on the 200 nearest of each."""
+EVERY = [*EASE, *PRIOR, *ROWS]
+
+
+def read(dataset: str) -> list[dict[str, Any]]:
+    """The lines of a data set."""
+    file = FOLDER / f"{dataset}.jsonl"
+    if not file.is_file():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def add(line: Mapping[str, Any]) -> None:
+    """Write the line of a trial."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / f"{line['dataset']}.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(line) + "\n")
+
+
+def tell(job: Job, record: Mapping[str, Any]) -> str:
+    """Keep what a trial came to, and say it."""
+    if record["status"] != journal.DONE:
+        return f"{job.name} FAILED: {record['error']}"
+    result = record["result"]
+    line = {"row": job.name, "dataset": job.dataset, "model": job.model, **record}
+    line = {key: line[key] for key in ("row", "dataset", "model", "settings")}
+    line["evaluations"] = [
+        [epoch, {name: round(value, 6) for name, value in metrics.items()}]
+        for epoch, metrics in result["evaluations"]
+    ]
+    line |= {"epochs": result["epochs"], "seconds": round(result["seconds"], 1)}
+    add(line)
+    shutil.rmtree(job.folder, ignore_errors=True)
+    job.journal.unlink()
+    return f"{job.name}: {words(line)}"
+
+
+def best(line: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
+    """Epoch and metrics of the evaluation that would be chosen."""
+    return max(line["evaluations"], key=lambda each: each[1][METRICS[0]])
+
+
+def words(line: Mapping[str, Any]) -> str:
+    """The best evaluation of a trial."""
+    epoch, metrics = best(line)
+    values = " / ".join(f"{metrics[name]:.4f}" for name in METRICS)
+    return f"{values}, epoch {epoch} of {line['epochs']}, {line['seconds']:.0f} s"
+
+
+def run(dataset: str, data_path: str, rows: list[str], at_once: int) -> None:
+    """Train the rows that the file lacks."""
+    folder = ROOT / "runs" / "mined" / dataset
+    for place in (folder, FOLDER):
+        place.mkdir(parents=True, exist_ok=True)
+    done = {line["row"] for line in read(dataset)}
+    jobs = []
+    for row in rows:
+        own = {key: value for key, value in ROWS[row].items() if key != "model"}
+        if row not in done:
+            jobs.append(
+                Job(
+                    name=row,
+                    model=ROWS[row]["model"],
+                    dataset=dataset,
+                    config_files=None,
+                    settings={**COMMON, "data_path": data_path, **own},
+                    folder=folder / row.replace(" ", "-").replace(",", ""),
+                    epochs=own["epochs"],
+                    record={"settings": own},
+                    task=VALIDATE,
+                )
+            )
+    with alone(folder, f"another look is at work on {dataset}; wait for it."):
+        run_all(jobs, LocalProcesses(), at_once, title=f"mined {dataset}", tell=tell)
+
+
+def rank(dataset: str, data_path: str, row: str) -> None:
+    """Evaluate a prior's values as they are, by the formulas of RecBole's NDCG and recall."""
+    settings = {**COMMON, "data_path": data_path, "neg_sampler": "rns", "train_batch_size": 2048}
+    config = BNSConfig("BPR", dataset, None, settings)
+    with quiet():
+        parts = open_data(config).parts
+    began = perf_counter()
+    catalogue, held = catalogue_of(parts["train"]), catalogue_of(parts["valid"])
+    l2 = (EASE | PRIOR)[row]
+    if row in EASE:
+        prior: nn.Module = PairTable(dense_values(catalogue, ease(catalogue, l2)))
+    else:
+        prior = build_prior(MineParams(prior="ease", prior_l2=l2), catalogue, {})
+    cut = 20
+    discount = 1 / torch.arange(2, cut + 2).double().log2()
+    ideal = discount.cumsum(0)
+    sums, number = torch.zeros(2, dtype=torch.float64), 0
+    for users, values in all_values(prior, catalogue):
+        wanted = held.indptr.diff()[users]
+        values = values.masked_fill(catalogue.positive_mask(users), -torch.inf)
+        values[:, 0] = -torch.inf
+        hits = held.is_positive(users.unsqueeze(1), values.topk(cut).indices).double()
+        has = wanted > 0
+        ndcg = (hits @ discount)[has] / ideal[wanted[has].clamp(max=cut) - 1]
+        recall = hits.sum(1)[has] / wanted[has]
+        sums += torch.stack((ndcg.sum(), recall.sum()))
+        number += int(has.sum())
+    found = dict(zip(METRICS, (round(float(v) / number, 6) for v in sums), strict=True))
+    line = {"row": row, "dataset": dataset, "model": "EASE", "settings": {"l2": l2}}
+    line |= {"evaluations": [[1, found]], "epochs": 1}
+    add({**line, "seconds": round(perf_counter() - began, 1)})
+    print(f"{row}: {words(line | {'seconds': perf_counter() - began})}")
+
+
+def table() -> str:
+    """What has been found, a line a trial."""
+    lines = [f"{'data':<20}{'row':<28}ndcg@20 / recall@20 on validation"]
+    for dataset in DATA:
+        lines += [f"{dataset:<20}{line['row']:<28}{words(line)}" for line in read(dataset)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Train, or show."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dataset", choices=DATA, default=DATA[0])
+    parser.add_argument("--data_path")
+    parser.add_argument("--rows", nargs="+", choices=EVERY, default=EVERY)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    parser.add_argument("--table", action="store_true", help="show what has been found")
+    options = parser.parse_args()
+    sys.argv = sys.argv[:1]
+    if options.table:
+        print(table())
+        return 0
+    done = {line["row"] for line in read(options.dataset)}
+    for row in options.rows:
+        if row not in ROWS and row not in done:
+            rank(options.dataset, options.data_path, row)
+    rows = [row for row in options.rows if row in ROWS]
+    run(options.dataset, options.data_path, rows, options.jobs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Presets: under what the user writes, over what is tuned, with any model that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import Settings
+
+from recbole_bns import UsageError, run_recbole_bns
+from recbole_bns.runs.folder import read_settings
+from recbole_bns.settings.presets import over_preset, preset_of, presets
+from recbole_bns.settings.properties import PROPERTIES
+
+Make = Callable[..., Any]
+NAME = "mined-ssm"
+
+
+@pytest.mark.parametrize("model", ["BPR", "LightGCN"])
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_comes_to_what_its_file_says(make: Make, model: str, name: str) -> None:
+    own = {"epochs", "train_batch_size", "embedding_size"}  # the maker's
+    config = make(model, preset=name)
+    for key, value in preset_of({"preset": name}).items():
+        if key not in own:
+            found = config[key]
+            assert (value.items() <= found.items()) if isinstance(value, dict) else found == value
+
+
+def test_the_user_counts_more_and_a_preset_more_than_what_is_tuned(make: Make) -> None:
+    file = PROPERTIES / "tuned" / "ml-1m" / "BPR" / "rns.yaml"
+    assert file.is_file()
+    for given, share, rate in (
+        ({}, 0.5, 0.005),
+        ({"mine.share": 0.2, "learning_rate": 0.1}, 0.2, 0.1),
+    ):
+        config = make("BPR", preset=NAME, loss="model", dataset="ml-1m", **given)
+        assert config["tuned_file"] == "properties/tuned/ml-1m/BPR/rns.yaml"
+        assert (config["mine"]["share"], config["learning_rate"]) == (share, rate)
+        assert config["mine"]["items"] == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (True, 2048, {"temperature": 0.15})),
+        ({"loss": "SSM"}, (True, 2048, {"temperature": 0.15})),
+        ({"loss": "model"}, (False, 1, {})),
+        ({"loss": "gbce"}, (False, 64, None)),
+        ({"neg_sampler": "dns"}, (False, 64, {"temperature": 0.15})),
+    ],
+    ids=str,
+)
+def test_what_was_meant_for_another_loss_or_sampler_is_left_out(
+    make: Make, given: Settings, expected: tuple[Any, ...]
+) -> None:
+    config = make("BPR", preset=NAME, **given)
+    assert (config["neg_shared"], config["neg_sample_num"]) == expected[:2]
+    if expected[2] is not None:
+        args = config["loss_args"]
+        assert {key: args[key] for key in expected[2]} == expected[2]
+    assert config["mine"]["prior"] == "ease"
+
+
+def test_one_that_is_not_there_is_refused_and_the_names_are_said(make: Make) -> None:
+    with pytest.raises(UsageError, match="preset: got 'mined-smm'; did you mean 'mined-ssm'"):
+        make("BPR", preset="mined-smm")
+    assert over_preset({"seed": 3}) == {"seed": 3}
+
+
+def test_a_run_with_a_preset_says_so_and_is_repeated_by_its_settings(
+    settings: Settings, tmp_path: Path
+) -> None:
+    given = {**settings, "neg_sample_num": 9, "epochs": 1, "preset": NAME}
+    result = run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
+    assert (result["preset"], result["mine"]["items"]) == (NAME, 10)
+    assert "preset" not in read_settings(tmp_path / "run")
+    file = str(tmp_path / "run" / "settings.yaml")
+    again = run_recbole_bns(config_file_list=[file], out=tmp_path / "again")
+    assert again["test_result"] == result["test_result"]
