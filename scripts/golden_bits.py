@@ -124,7 +124,6 @@ LEFT_OUT = {
     "loss",
     "prior_calibration",
     "given_share",
-    "negatives",
 }  # prior_calibration: a parameter that has gone; loss, given_share: younger than the hashes
 
 

@@ -22,7 +22,7 @@ from recbole_bns.adapters import reads
 from recbole_bns.cli import losses, mixers, samplers
 from recbole_bns.cli.listing import Facts
 from recbole_bns.common.registry import REGISTRIES, Registry
-from recbole_bns.sampling.capabilities import serves_any_loss
+from recbole_bns.sampling.capabilities import serves_any_data, serves_any_loss
 from recbole_bns.settings.properties import host_folder, models_of
 from recbole_bns.training import run as run  # and with it every room that has a registry
 
@@ -36,7 +36,8 @@ def kinds() -> dict[str, Any]:
     rooms = [each for each in REGISTRIES if each.package.startswith(OURS)]
     found = {registry.setting: kind(registry) for registry in rooms}
     for name, entry in found["neg_sampler"]["classes"].items():
-        entry["any_loss"] = serves_any_loss(_registry("neg_sampler").get(name))
+        cls = _registry("neg_sampler").get(name)
+        entry["any_loss"] = serves_any_loss(cls) and serves_any_data(cls)
     for name, entry in found["mixer"]["classes"].items():
         mixer = _registry("mixer").get(name)
         entry |= {"sampler": mixer.sampler, "loss": mixer.loss}

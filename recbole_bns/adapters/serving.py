@@ -30,7 +30,9 @@ from .split import everything
 from .vectors import alike, has_queries, query_vectors
 
 Rows = Callable[[Tensor], Tensor]
-"""Scores (S, J) of the rows (S,) that are asked for, of items that were named before."""
+"""Scores (S, J) of the rows (S,) that are asked for, of items that were named before.
+
+Who asks may write in them; they hold until the next ones are asked for."""
 PAIRS_AT_ONCE = 1 << 22
 """Scores that a model is asked for in one call."""
 PRODUCTS_AT_ONCE = 1 << 24
@@ -90,7 +92,8 @@ class ByUser(Served):
     def __init__(self, model: Any, parts: dict[str, Any], device: torch.device) -> None:
         super().__init__(model, parts, device)
         with torch.no_grad(), scoring_mode(model):
-            self._vectors = evaluated_vectors(model)
+            found = evaluated_vectors(model)
+        self._vectors = None if found is None else (found[0].detach(), found[1].detach())
 
     def at_once(self, columns: int) -> int:
         """More where they are products; whole rows where the model gives no other."""
@@ -107,13 +110,21 @@ class ByUser(Served):
         """A product of vectors, or the model's own scores."""
         columns = items.to(self.device)
         if self._vectors is not None:
-            users, table = self._vectors
-            chosen = table[columns].T.contiguous()
-            return lambda who: users[who.to(self.device)] @ chosen
+            return self._products(*self._vectors, columns)
         scorer = self._scorer()
         if isinstance(scorer, PairScorer):
             return lambda who: scorer.block(who.to(self.device), columns)
         return lambda who: scorer.catalogue(who.to(self.device))[:, columns]
+
+    def _products(self, users: Tensor, items: Tensor, columns: Tensor) -> Rows:
+        """In one buffer, until the next rows are asked for: new memory would cost as much."""
+        chosen = items[columns].T.contiguous()
+        buffer = chosen.new_empty(self.at_once(max(len(columns), 1)), len(columns))
+
+        def scores(who: Tensor) -> Tensor:
+            return torch.mm(users[who.to(self.device)], chosen, out=buffer[: len(who)])
+
+        return scores
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """A product of vectors, or the model's own scores, some at a time."""

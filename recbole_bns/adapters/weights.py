@@ -1,8 +1,9 @@
 """Weights of interactions in a RecBole data set: who trains with them, and who is refused.
 
 The loader gives every batch a column :data:`ROW_WEIGHT`: its rows' weights over their mean, so that
-the loss stays a mean, equal weights change no bit, and of several processes each knows the mean of
-the whole batch. Losses multiply each row's term by it; L2 terms are not weighed.
+the loss stays a mean, and of several processes each knows the mean of the whole batch. Losses
+multiply each row's term by it; L2 terms are not weighed. Where all interactions have the same
+weight there is no such column, and no bit differs from a data set without weights.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ ROW_WEIGHT = "recbole_bns_row_weight"
 
 
 def weights_of(dataset: Any) -> Tensor | None:
-    """``(N,)`` the weight of each interaction of a data set; None where there are none."""
+    """``(N,)`` the weight of each interaction of a data set; None where all have the same."""
     name = weight_field(dataset.config)
     if name is None or name not in dataset.inter_feat:
         return None
     weights: Tensor = dataset.inter_feat[name]
-    return weights
+    return weights if len(weights) and bool((weights != weights[0]).any()) else None
 
 
 def check_weighed(config: RunConfig, train: Any) -> None:

@@ -62,6 +62,8 @@ def picture(chart: Chart) -> Any:
     lines: dict[str, Any] = {}
     for axes, panel in zip(grid, panels, strict=False):
         table = chart.table[chart.table["panel"] == panel]
+        if chart.order:
+            axes.xaxis.update_units(list(chart.order))
         if chart.z:
             _surface(figure, axes, table, chart)
         else:

@@ -29,6 +29,7 @@ class Chart:
         columns: panels side by side.
         markers: False for smooth curves.
         lines: False for points that no line joins.
+        order: of the words on the horizontal axis, where it has no numbers.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Chart:
     columns: int = 2
     markers: bool = True
     lines: bool = True
+    order: tuple[str, ...] = ()
 
     @property
     def panels(self) -> list[str]:
@@ -95,8 +97,9 @@ class Charts:
     missing: list[str] = field(default_factory=list)
 
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8A8A")
-"""Okabe and Ito's palette without black and yellow, which one of the themes would swallow."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#C76B9C", "#B57C00", "#3A94C9", "#8A8A8A")
+"""After Okabe and Ito's palette, without black and yellow, which one of the themes would swallow;
+the light ones are darker, so that each has a contrast of 3 to both backgrounds."""
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 

@@ -9,10 +9,21 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from recbole_bns.runs import groups
+
 from .chart import Chart, Charts, side_by_side
 from .folders import RunData
 from .rows import by_data
-from .tables import by_epoch, histograms, popularity_groups, sweep_table
+from .tables import (
+    by_epoch,
+    chosen_metrics,
+    drawn_by_group,
+    group_metrics,
+    group_sizes,
+    histograms,
+    popularity_groups,
+    sweep_table,
+)
 from .theory import density_table, posterior_table
 
 
@@ -59,8 +70,8 @@ def learning(runs: Sequence[RunData]) -> Chart | None:
     return Chart(
         "learning",
         "Learning curves",
-        ("Lower" if loss else "Higher") + " is better; on the left a curve that rises early learns "
-        "from few epochs, on the right from little time; seconds are of training alone."
+        ("Lower" if loss else "Higher") + " is better; a curve that rises early learns from few "
+        "epochs, or in little time; seconds are of training alone."
         + " Values of different losses cannot be compared."
         * several,
         pd.concat(panels, ignore_index=True),
@@ -175,6 +186,76 @@ def popularity(runs: Sequence[RunData]) -> Chart | None:
     )
 
 
+TRAINING = "training interactions"
+"""The series that shares of groups are held against."""
+
+
+def item_groups(runs: Sequence[RunData]) -> Chart | None:
+    """Test metrics, recommendations and negatives by popularity of the items."""
+    names = chosen_metrics(runs, "items")
+    if not names:
+        return None
+    table, sizes = group_metrics(runs), group_sizes(runs, "items")
+    table = table[table["kind"] == "items"]
+    parts = {name: table[table["metric"] == name] for name in names}
+    axes = {name: f"{name} (0 to 1)" for name in names}
+    share = next((name for name in names if name.startswith("share")), "")
+    training = pd.DataFrame(
+        {
+            "run": TRAINING,
+            "group": sizes.index,
+            "value": sizes["interactions"] / sizes["interactions"].sum(),
+        }
+    )
+    lists = "recommended places" + share.replace("share@", ", first ")
+    parts[lists] = pd.concat([parts.pop(share), training])
+    drawn = drawn_by_group(runs)
+    if not drawn.empty:
+        parts["negatives drawn"] = pd.concat([drawn, training])
+    shares = dict.fromkeys((lists, "negatives drawn"), "share (of all groups: 1)")
+    return Chart(
+        "item_groups",
+        "Popular and unpopular items",
+        "A sampler that serves the whole catalogue keeps recall and NDCG up from head to tail; "
+        "where places or negatives lie above the training interactions, the group is recommended, "
+        "or pushed down, more than its popularity explains.",
+        _by_group(parts),
+        "items by popularity",
+        {**axes, **shares},
+        order=groups.ITEMS,
+    )
+
+
+def user_groups(runs: Sequence[RunData]) -> Chart | None:
+    """Test metrics by activity of the users."""
+    names = chosen_metrics(runs, "users")
+    if not names:
+        return None
+    table = group_metrics(runs)
+    table = table[table["kind"] == "users"]
+    return Chart(
+        "user_groups",
+        "More and less active users",
+        "A level curve serves all users alike; recall often falls with activity, for a long list "
+        "of test items does not fit into a short one of recommendations.",
+        _by_group({name: table[table["metric"] == name] for name in names}),
+        "users by training interactions",
+        {name: f"{name} on test (0 to 1)" for name in names},
+        order=groups.USERS,
+    )
+
+
+def _by_group(parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """A panel for each of the tables, whose columns are run, group and value."""
+    tables = [
+        pd.DataFrame(
+            {"panel": panel, "series": part["run"], "x": part["group"], "y": part["value"]}
+        )
+        for panel, part in parts.items()
+    ]
+    return pd.concat(tables, ignore_index=True).dropna()
+
+
 def sweep(runs: Sequence[RunData]) -> Chart | None:
     """NDCG against lambda and the number of candidates (BNS's Fig. 5)."""
     table = sweep_table(runs)
@@ -254,6 +335,7 @@ def theory() -> Chart:
 
 
 _RECORD = "the runs were not recorded; record them with --neg_record=True."
+_OF_OLD = "the runs are of an earlier version, which left no groups.csv, or rank no lists."
 MAKERS: tuple[tuple[Callable[[Sequence[RunData]], Chart | None], str], ...] = (
     (learning, "Learning curves: the runs have no epochs.csv."),
     (true_negatives, f"TNR and INF: {_RECORD}"),
@@ -261,6 +343,8 @@ MAKERS: tuple[tuple[Callable[[Sequence[RunData]], Chart | None], str], ...] = (
     (hardness, f"Hardness: {_RECORD}"),
     (drawn, f"What is drawn: {_RECORD}"),
     (popularity, f"Popularity of negatives and recommendations: {_RECORD}"),
+    (item_groups, f"Popular and unpopular items: {_OF_OLD}"),
+    (user_groups, f"More and less active users: {_OF_OLD}"),
     (sweep, "Sweep: no two runs differ in lambda or candidate_num alone."),
     (trials, "Trials: none of the folders is one of recbole-bns tune."),
 )

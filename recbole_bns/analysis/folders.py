@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,9 @@ import pandas as pd
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import beside
 from recbole_bns.datasets.check import digest
+from recbole_bns.runs.commands import COMMANDS
 from recbole_bns.runs.folder import RESULT, SETTINGS, no_runs
-from recbole_bns.runs.results import label_of
+from recbole_bns.runs.results import PER_USER, Values, label_of, load
 from recbole_bns.settings.properties import cell
 from recbole_bns.settings.words import read_yaml, short_names
 
@@ -44,6 +46,8 @@ OF_TABLES = {
     "negatives": ("epoch",),
     "scores": ("epoch", "low", "high", "true_negatives", "false_negatives"),
     "items": ("popularity", "drawn", "recommended"),
+    "groups": ("kind", "group", "members", "interactions", "least", "most", "metric", "value"),
+    Path(COMMANDS).stem: ("date", "command"),
 }
 """Tables that a run may have left, and the columns that each must have."""
 
@@ -78,8 +82,8 @@ class RunData:
         settings: the content of ``settings.yaml``.
         name: of its row in a comparison, else of its sampler and, behind a +, its loss.
         label: what tables and legends call it; runs that differ in the seed alone share it.
-        tables: ``epochs``, ``negatives``, ``scores`` and ``items``, those that are there; of the
-            winner of a sweep also ``trials``.
+        tables: ``epochs``, ``negatives``, ``scores``, ``items``, ``groups`` and ``commands``, those
+            that are there; of the winner of a sweep also ``trials``.
         data: what headings call its data; runs with the same test part share it.
         digest: of the data set's files, None where it was not recorded.
         row: its row in its comparison, "" where it is of none.
@@ -96,6 +100,20 @@ class RunData:
     digest: str | None = None
     row: str = ""
     comparison: Comparison | None = None
+
+
+def per_user(run: RunData) -> Values | None:
+    """Test metrics of every user, where the run left them in its folder or beside it.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    for path in (run.folder / PER_USER, beside(Path(os.path.abspath(run.folder)), ".npz")):
+        if path.is_file():
+            with _reading(f"the users' metrics in '{path}'"):
+                values = load(path)
+                return {"users": values.pop("users"), **values}
+    return None
 
 
 def read_folders(paths: Iterable[str | Path]) -> list[RunData]:
@@ -166,7 +184,15 @@ def _reading(what: str) -> Iterator[None]:
     """Turn what goes wrong while files of a folder are read into one sentence."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        BadZipFile,
+    ) as error:
         missing = isinstance(error, KeyError)
         reason = f"it lacks {error}" if missing else " ".join(str(error).split()).rstrip(".")
         raise UsageError(

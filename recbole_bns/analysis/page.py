@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,8 +21,10 @@ from recbole_bns.common.tables import spread
 from .chart import Chart, Charts
 from .figures import charts_of
 from .folders import Comparison, RunData
+from .groups import KINDS, group_lines, note_of
 from .rows import by_data
-from .tables import metrics_table, settings_table, versions_of
+from .tables import commands_table, metrics_table, settings_table, versions_of
+from .tests import reference_of, tests_between
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -76,6 +78,8 @@ class Page:
         charts: that are shown, and what cannot be.
         comparisons: folders, and the commands that made them.
         tests: tables of tests.
+        groups: tables of metrics by groups of items or users.
+        commands: that worked at the runs, a line a command; none where nothing is known.
     """
 
     subject: str
@@ -87,6 +91,8 @@ class Page:
     charts: Charts
     comparisons: Sequence[tuple[str, str]] = ()
     tests: Sequence[Numbers] = ()
+    groups: Sequence[Numbers] = ()
+    commands: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def html(self) -> str:
         """The page as HTML."""
@@ -96,19 +102,23 @@ class Page:
             runs=self.runs,
             written=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
             command=self.command,
-            contents=contents_of(self.charts, bool(self.tests), bool(missing)),
-            settings={
-                "columns": list(self.settings.columns),
-                "rows": self.settings.to_numpy().tolist(),
-            },
+            contents=contents_of(self.charts, bool(self.tests), bool(missing), bool(self.groups)),
+            settings=_plain(self.settings),
+            commands=_plain(self.commands),
             comparisons=self.comparisons,
             versions=", ".join(f"{name} {version}" for name, version in self.versions.items()),
             metrics=self.metrics,
             tests=self.tests,
-            figures=[{"of": chart, "drawn": drawn(chart)} for chart in self.charts.found],
+            groups=self.groups,
+            figures=[drawn(chart) for chart in self.charts.found],
             missing=missing,
             plotly=plotly_script(),
         )
+
+
+def _plain(table: pd.DataFrame) -> dict[str, Any]:
+    """A table as the template takes it."""
+    return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}
 
 
 def write_report(
@@ -165,7 +175,17 @@ def page(runs: Sequence[RunData], charts: Charts, command: str = "") -> str:
         metrics=[metrics_of(data, table) for data, table in by_data(runs).items()],
         charts=charts,
         comparisons=[(shown(each.folder), each.command) for each in comparisons],
-        tests=[table for each in comparisons if (table := tests_of(each, runs))],
+        tests=[
+            *(table for each in comparisons if (table := tests_of(each, runs))),
+            *(table for data, of in by_data(runs).items() if (table := tests_here(data, of))),
+        ],
+        groups=[
+            table
+            for data, of in by_data(runs).items()
+            for kind in KINDS
+            if (table := groups_of(data if len(by_data(runs)) > 1 else "", of, kind))
+        ],
+        commands=commands_table(runs),
     ).html()
 
 
@@ -196,37 +216,50 @@ def subject_of(runs: Sequence[RunData]) -> str:
     return ", ".join(dict.fromkeys(f"{run.result['model']} on {run.data}" for run in runs))
 
 
-def contents_of(charts: Charts, tests: bool, missing: bool) -> list[Section]:
+def contents_of(charts: Charts, tests: bool, missing: bool, groups: bool = False) -> list[Section]:
     """The headings of the page in order.
 
     Args:
         charts: that are shown.
-        tests: whether there are tests of a comparison.
+        tests: whether there are tests.
         missing: whether something is not shown.
+        groups: whether there are metrics by groups.
     """
     return [
         Section("runs", "What was run"),
         Section("metrics", "Test metrics"),
         *([Section("tests", "Tests")] if tests else []),
+        *([Section("groups", "Metrics by groups")] if groups else []),
         *(Section(chart.name, chart.title) for chart in charts.found),
         *([Section("missing", "What is not shown")] if missing else []),
     ]
 
 
-def drawn(chart: Chart) -> Markup:
-    """The HTML of a chart, which Plotly's script on the page draws."""
+def drawn(chart: Chart) -> dict[str, Any]:
+    """A chart as the template takes it; Plotly's script on the page draws its panels."""
     from markupsafe import Markup
 
-    from .in_browser import figure
+    from .in_browser import legend, panels
 
-    html = figure(chart).to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"figure-{chart.name}",
-        default_width="100%",
-        config={"responsive": True, "displaylogo": False},
-    )
-    return Markup(html)
+    shown = [
+        {
+            "title": panel.title,
+            "words": panel.words,
+            "html": Markup(
+                panel.figure.to_html(
+                    full_html=False,
+                    include_plotlyjs=False,
+                    div_id=f"figure-{chart.name}-{number}",
+                    default_width="100%",
+                    default_height=f"{panel.height}px",
+                    config={"displaylogo": False},
+                )
+            ),
+        }
+        for number, panel in enumerate(panels(chart), 1)
+    ]
+    columns = min(chart.columns, len(shown))
+    return {"of": chart, "columns": columns, "legend": legend(chart), "panels": shown}
 
 
 def metrics_of(data: str, runs: Sequence[RunData]) -> Numbers:
@@ -269,6 +302,50 @@ def shown(folder: Path) -> str:
     return str(folder.relative_to(here) if below else folder)
 
 
+def groups_of(data: str, runs: Sequence[RunData], kind: str) -> Numbers | None:
+    """Metrics of groups of items or users of one data set: a line a metric and group.
+
+    Args:
+        data: what to call it; "" where there is no other.
+        runs: of it.
+        kind: ``items`` or ``users``.
+
+    Returns:
+        None where the runs left none.
+    """
+    table = group_lines(runs, kind)
+    if table.empty:
+        return None
+    lines = []
+    for name, values in table.iterrows():
+        best = math.nan if "share" in str(name) else _best(str(name), values)
+        cells = [Cell("" if math.isnan(v) else f"{v:.4f}", v == best) for v in values]
+        lines.append(Line(str(name), cells))
+    title = ": ".join(filter(None, (data, KINDS[kind])))
+    return Numbers(title, [kind, *table.columns], lines, note_of(runs, kind))
+
+
+def tests_here(data: str, runs: Sequence[RunData]) -> Numbers | None:
+    """Tests between the rows of one data set whose runs are of no comparison: a line a row.
+
+    Returns:
+        None where there is none.
+    """
+    alone = [run for run in runs if run.comparison is None]
+    if len({run.label for run in alone}) < 2:
+        return None
+    reference = reference_of(alone)
+    tests = tests_between(alone, reference)
+    if tests.empty:
+        return None
+    brackets = _IN_BRACKETS.format(users=_users(tests))
+    note = (
+        f"Difference of the means to {reference} over common seeds; {brackets} over the rows of "
+        "this table, from the metrics of every user in the folders of the runs."
+    )
+    return _tests_table(data, tests, note)
+
+
 def comparisons_of(runs: Sequence[RunData]) -> list[Comparison]:
     """The comparisons that the runs are of, each once."""
     comparisons = {run.comparison.folder: run.comparison for run in runs if run.comparison}
@@ -285,20 +362,35 @@ def tests_of(comparison: Comparison, runs: Sequence[RunData]) -> Numbers | None:
     tests = comparison.tests[comparison.tests["sampler"].isin(here)]
     if tests.empty or comparison.reference not in here:
         return None
+    where = shown(comparison.folder)
+    brackets = _IN_BRACKETS.format(users=_users(tests))
+    note = (
+        f"Difference of the means to {comparison.reference}; {brackets} over the rows of the "
+        f"comparison, as compare.json in {where} has them."
+    )
+    return _tests_table(where, tests, note)
+
+
+_IN_BRACKETS = (
+    "in brackets the p-values of a paired t-test and of Wilcoxon's signed-rank test over {users} "
+    "users, two-sided, Holm-corrected"
+)
+
+
+def _users(tests: pd.DataFrame) -> str:
+    """How many users the tests are over: ``943``, or ``943/940``."""
+    return "/".join(dict.fromkeys(f"{count:.0f}" for count in tests["users"].dropna()))
+
+
+def _tests_table(title: str, tests: pd.DataFrame, note: str) -> Numbers:
+    """Tests, with columns of ``Comparison.tests``: a line a row, a column a metric."""
     metrics = list(dict.fromkeys(tests["metric"]))
     cells = {(test.sampler, test.metric): Cell(test_text(test)) for test in tests.itertuples()}
     lines = [
         Line(row, [cells.get((row, metric), Cell("")) for metric in metrics])
         for row in dict.fromkeys(tests["sampler"])
     ]
-    where = shown(comparison.folder)
-    users = "/".join(dict.fromkeys(f"{count:.0f}" for count in tests["users"].dropna()))
-    note = (
-        f"Difference of the means to {comparison.reference}; in brackets the p-values of a paired "
-        f"t-test and of Wilcoxon's signed-rank test over {users} users, two-sided, Holm-corrected "
-        f"over the rows of the comparison, as compare.json in {where} has them."
-    )
-    return Numbers(where, ["row", *metrics], lines, note)
+    return Numbers(title, ["row", *metrics], lines, note)
 
 
 def test_text(test: Any) -> str:

@@ -53,6 +53,7 @@ OF_NO_RESULT = frozenset(
         "use_gpu",
         "gpu_id",
         "worker",
+        "threads",
         "state",
         "reproducibility",
         "show_progress",

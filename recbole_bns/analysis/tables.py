@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from recbole_bns.runs.groups import ITEMS, item_groups
 from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 from recbole_bns.settings.properties import cell
 
@@ -77,6 +79,25 @@ def metrics_table(runs: Sequence[RunData]) -> pd.DataFrame:
     seeds = table.groupby([*keys, "seed"], sort=False)["value"].mean().reset_index()
     grouped = seeds.groupby(keys, sort=False)["value"]
     return grouped.agg(["mean", "std", "count"]).reset_index()
+
+
+def commands_table(runs: Sequence[RunData]) -> pd.DataFrame:
+    """Commands that worked at the runs: run, seed, begun, command; those of Python have none.
+
+    Runs of a comparison are left out: its own command made them.
+    """
+    lines = [
+        {
+            "run": run.label,
+            "seed": run.result["seed"],
+            "begun": str(line["date"])[:16],
+            "command": line["command"] or "(called from Python)",
+        }
+        for run in runs
+        if "commands" in run.tables and run.comparison is None
+        for line in run.tables["commands"].fillna("").to_dict("records")
+    ]
+    return pd.DataFrame(lines)
 
 
 def versions_of(runs: Sequence[RunData]) -> dict[str, str]:
@@ -158,6 +179,64 @@ def popularity_groups(runs: Sequence[RunData]) -> pd.DataFrame:
             columns = {"data": data, "run": label, "kind": kind, "group": share.index}
             shares.append(pd.DataFrame({**columns, "share": share.to_numpy()}))
     return _joined(shares)
+
+
+def group_metrics(runs: Sequence[RunData]) -> pd.DataFrame:
+    """What ``groups.csv`` says, averaged over seeds: data, run, kind, group, metric, value."""
+    means = []
+    for (data, label), seeds in by_row(runs).items():
+        tables = [run.tables["groups"] for run in seeds if "groups" in run.tables]
+        if tables:
+            keys = ["kind", "group", "metric"]
+            mean = pd.concat(tables).groupby(keys, sort=False)["value"].mean().reset_index()
+            means.append(mean.assign(data=data, run=label))
+    return _joined(means)
+
+
+def group_sizes(runs: Sequence[RunData], kind: str) -> pd.DataFrame:
+    """Of the first run with ``groups.csv``, a line a group: members, interactions, least, most.
+
+    Args:
+        runs: of one data set.
+        kind: ``items`` or ``users``.
+    """
+    for _, _, table in _firsts(runs, "groups"):
+        lines = table[table["kind"] == kind].drop_duplicates("group").set_index("group")
+        return lines[["members", "interactions", "least", "most"]].astype(int)
+    return pd.DataFrame()
+
+
+def drawn_by_group(runs: Sequence[RunData]) -> pd.DataFrame:
+    """Shares of negatives drawn from head, mid and tail: data, run, group, value.
+
+    Of each row a seed: the first that was recorded.
+    """
+    shares = []
+    for data, label, table in _firsts(runs, "items"):
+        group = item_groups(table["popularity"].to_numpy())
+        drawn = np.bincount(group, weights=table["drawn"].to_numpy(), minlength=len(ITEMS))
+        columns = {"data": data, "run": label, "group": ITEMS, "value": drawn / max(drawn.sum(), 1)}
+        shares.append(pd.DataFrame(columns))
+    return _joined(shares)
+
+
+def chosen_metrics(runs: Sequence[RunData], kind: str) -> list[str]:
+    """Metrics of groups that are shown: with the cut of the validation metric where they have it.
+
+    Args:
+        runs: of one data set.
+        kind: ``items`` or ``users``.
+    """
+    table = group_metrics(runs)
+    if table.empty:
+        return []
+    known = list(dict.fromkeys(table[table["kind"] == kind]["metric"]))
+    cut = runs[0].result["valid_metric"].partition("@")[2]
+    cuts = [name.partition("@")[2] for name in known]
+    cut = cut if cut in cuts else (cuts or [""])[-1]
+    at = [name for name in known if name.partition("@")[2] == cut]
+    liked = [name for name in at if name.partition("@")[0] in {"recall", "ndcg", "share"}]
+    return liked or at[:2]
 
 
 def sweep_table(runs: Sequence[RunData]) -> pd.DataFrame:

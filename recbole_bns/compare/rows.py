@@ -18,7 +18,7 @@ from recbole_bns import mixers, sampling
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.params import defaults
 from recbole_bns.runs.records import Settings
-from recbole_bns.sampling.capabilities import serves_any_loss
+from recbole_bns.sampling.capabilities import serves_any_data, serves_any_loss
 from recbole_bns.settings.checks import check_losses, check_samplers, words_of
 from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared, having
 from recbole_bns.settings.properties import cell
@@ -80,6 +80,7 @@ def read_rows(
     mixed = str(mixer or NO_MIXER).lower() != NO_MIXER
     if samplers is None and not variants:
         rows = [row for row in rows if not _lacking(row) and not (mixed and _has_lists(row))]
+        rows = [row for row in rows if serves_any_data(sampling.get(row.sampler))]
     found: dict[str, Row] = {}
     for row in rows:
         if lacking := _lacking(row):

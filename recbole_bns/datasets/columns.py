@@ -98,7 +98,7 @@ def check_columns(config: Any, headers: Mapping[str, Mapping[Path, Columns]]) ->
     _check_types(config, path, by_name)
     _check_filters(config, headers)
     _check_labels(config, path, by_name)
-    check_weight_column(config, path, by_name)
+    check_weight_column(config, path, {c.name: c for c in columns})
     if config["benchmark_filename"] and _is_sequential(config):
         _check_history(config, path, columns)
 

@@ -29,7 +29,7 @@ def check_weight_column(config: Any, path: Path, columns: Mapping[str, Column]) 
     Args:
         config: a ``Config``.
         path: of the interactions.
-        columns: those of it that are loaded, by name.
+        columns: of its header, by name.
 
     Raises:
         UsageError: it is not.
@@ -40,7 +40,7 @@ def check_weight_column(config: Any, path: Path, columns: Mapping[str, Column]) 
     if name not in columns:
         if name != declared()["WEIGHT_FIELD"].default:
             raise UsageError(
-                f"WEIGHT_FIELD: got '{name}', which is no loaded column of {path}"
+                f"WEIGHT_FIELD: got '{name}', which is no column of {path}"
                 f"{nearest(name, columns)}; allowed are {', '.join(columns)}, or {NO_WEIGHT}."
             )
         return

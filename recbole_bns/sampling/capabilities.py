@@ -400,3 +400,9 @@ class Asking(Resumable):
 def serves_any_loss(cls: type[Asking]) -> bool:
     """Whether a sampler trains with its default parameters where no loss over many is set."""
     return of_type(cls.requirements_of(cls.Params()), OneList) is None
+
+
+def serves_any_data(cls: type[Asking]) -> bool:
+    """Whether a sampler trains with its default parameters where there are no known dislikes."""
+    known = of_type(cls.requirements_of(cls.Params()), KnownPairs)
+    return known is None or known.optional

@@ -39,7 +39,7 @@ class Kind(NamedTuple):
     """What the setting may be without naming a class."""
     classes: Mapping[str, Mapping[str, Any]]
     """Name -> ``params``, ``removed``, ``said`` (idea, paper, module, facts); of samplers
-    ``any_loss``, of mixers ``sampler``, ``loss``.
+    ``any_loss`` (and any data), of mixers ``sampler``, ``loss``.
     """
 
     @property

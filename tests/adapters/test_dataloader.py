@@ -532,6 +532,8 @@ def test_only_the_oracle_is_given_held_out_pairs(make, monkeypatch, name, args):
         assert held_out is None
         assert "oracle" not in train._sampler.core.label
     expected = {"user:occupation"} if args.get("prior") == "occupation" else set()
+    told = given.pop("known_negatives", None)
+    assert (told is not None) == (name == "given"), "only where there is a file"
     assert set(given) == expected
     for groups in given.values():
         assert len(groups.unique()) == 4, "3 occupations and the padding"

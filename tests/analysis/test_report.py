@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -239,6 +240,8 @@ needs_browser = pytest.mark.skipif(
 
 
 @needs_browser
+@pytest.mark.slow
+@pytest.mark.process
 def test_a_browser_draws_every_figure_and_complains_of_nothing(
     folders: list[Path], tmp_path: Path
 ) -> None:
@@ -258,7 +261,44 @@ def test_a_browser_draws_every_figure_and_complains_of_nothing(
         assert all(f">{name}<" in inside for name in chart.series)
 
 
+MEASURE = """<style>body { width: 358px !important; margin: 0 !important; }</style><script>
+setTimeout(() => {
+  const wide = box => box.getBoundingClientRect().width;
+  const panels = [...document.querySelectorAll('.panel')];
+  const plots = panels.map(panel => wide(panel.querySelector('.main-svg')) - wide(panel));
+  const page = Math.max(...[...document.body.querySelectorAll('body *')].filter(
+    each => !each.closest('table, svg, .svg-container')).map(wide));
+  const button = document.querySelector('.legend button');
+  button.click();
+  setTimeout(() => document.title = JSON.stringify({
+    plots: Math.max(...plots), page, lefts: [...new Set(panels.map(p => p.offsetLeft))].length,
+    panels: panels.length, shown: document.querySelector('.js-plotly-plot').data[0].visible,
+    pressed: button.getAttribute('aria-pressed')}), 500);
+}, 1500);</script>"""
+
+
 @needs_browser
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_telephone_shows_a_panel_a_row_and_scrolls_tables_alone(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    analysis.write_report(analysis.read_runs(folders), page)
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("</body></html>", f"{MEASURE}</body></html>"), encoding="utf-8")
+    dom, console = dump(page, tmp_path)
+    assert console == []
+    found = json.loads(html.unescape(dom.split("<title>")[1].split("</title>")[0]))
+    assert found["plots"] < 1  # Plotly rounds to whole pixels
+    assert found["page"] <= 358
+    assert (found["lefts"], found["panels"] > 10) == (1, True)
+    assert (found["shown"], found["pressed"]) == (False, "false")
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.process
 def test_the_browser_test_hears_a_complaint(tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
     page.write_text("<script>nothing.at.all()</script>", encoding="utf-8")

@@ -14,6 +14,7 @@ from recbole_bns.sampling import CandidateSampler, FactorScorer, NegativeSampler
 from recbole_bns.sampling.capabilities import (
     EpochNumber,
     HeldOutPairs,
+    KnownPairs,
     Learns,
     ModelValues,
     Negatives,
@@ -34,6 +35,7 @@ OURS: list[tuple[str, dict[str, Any], set[type[Requirement]]]] = [
     ("pns", {}, {Negatives}),
     ("inbatch", {}, {Negatives}),
     ("mixed", {}, {Negatives}),
+    ("given", {}, {Negatives, KnownPairs}),
     ("all", {}, {Negatives, OneList}),
     ("dns", {}, {Scores, Negatives}),
     ("ahns", {}, {Scores, Negatives}),
@@ -48,14 +50,14 @@ OURS: list[tuple[str, dict[str, Any], set[type[Requirement]]]] = [
     ("rns_as", {"pretrained": "runs/one"}, {Vectors, Learns, Negatives, Pretrained}),
     ("advir", {}, {Vectors, Learns, Negatives, Perturbed}),
     ("advir", {"perturbation": 0.0}, {Vectors, Learns, Negatives}),
-    ("bns", {}, {Scores, Negatives}),
-    ("bns", {"candidate_num": "all"}, {Scores}),
-    ("bns", {"prior": "occupation"}, {Scores, Negatives, UserColumn}),
-    ("bns", {"prior": "oracle"}, {Scores, Negatives, HeldOutPairs}),
-    ("bns", {"prior": "mine.npy"}, {Scores, Negatives}),
-    ("bns", {"prior": np.ones(3)}, {Scores, Negatives}),
-    ("bns_plus", {"prior": "run/best.pt"}, {Scores, Negatives, ModelValues}),
-    ("bns_plus", {"prior": {"model": "EASE"}}, {Scores, Negatives, ModelValues}),
+    ("bns", {}, {Scores, Negatives, KnownPairs}),
+    ("bns", {"candidate_num": "all"}, {Scores, KnownPairs}),
+    ("bns", {"prior": "occupation"}, {Scores, Negatives, UserColumn, KnownPairs}),
+    ("bns", {"prior": "oracle"}, {Scores, Negatives, HeldOutPairs, KnownPairs}),
+    ("bns", {"prior": "mine.npy"}, {Scores, Negatives, KnownPairs}),
+    ("bns", {"prior": np.ones(3)}, {Scores, Negatives, KnownPairs}),
+    ("bns_plus", {"prior": "run/best.pt"}, {Scores, Negatives, ModelValues, KnownPairs}),
+    ("bns_plus", {"prior": {"model": "EASE"}}, {Scores, Negatives, ModelValues, KnownPairs}),
 ]
 
 

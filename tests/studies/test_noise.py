@@ -15,7 +15,7 @@ from tiny import Settings
 
 from recbole_bns import UsageError, run_recbole_bns
 from recbole_bns.analysis.as_pictures import picture
-from recbole_bns.analysis.in_browser import figure
+from recbole_bns.analysis.in_browser import panels
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.common.params import parse
@@ -241,7 +241,8 @@ def test_bands_are_drawn_around_lines() -> None:
     level = chart.table[chart.table["series"] == "rns, nothing planted"]
     assert level["x"].tolist() == [0.0, 1.0]
     assert level["y"].tolist() == pytest.approx([0.3, 0.3])
-    bands = [trace for trace in figure(chart).data if trace.fill == "toself"]
+    (panel,) = panels(chart)
+    bands = [trace for trace in panel.figure.data if trace.fill == "toself"]
     assert [trace.name for trace in bands] == [f"{name}: band" for name in chart.series]
     epochs = figures.epochs(records)
     assert epochs is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Settings
+from tiny import LOSS, Settings
 
 from recbole_bns import losses, run_recbole_bns, sampling
 from recbole_bns.adapters.models import make_model
@@ -41,7 +41,11 @@ def trained(settings: Settings, folder: Path, model: str, **given: Any) -> float
 @pytest.mark.parametrize("model", ["BPR", "LightGCN"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_trains(settings: Settings, tmp_path: Path, sampler: str, model: str) -> None:
-    assert 0 < trained(settings, tmp_path / "run", model, neg_sampler=sampler) < 1
+    assert (
+        0
+        < trained(settings, tmp_path / "run", model, neg_sampler=sampler, **LOSS.get(sampler, {}))
+        < 1
+    )
 
 
 @pytest.mark.parametrize("loss", sorted(losses.available()))
@@ -53,7 +57,7 @@ def test_every_loss_trains(settings: Settings, tmp_path: Path, loss: str) -> Non
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - LEARNED))
 def test_nothing_waits_in_a_step(make: Make, sampler: str, model: str) -> None:
     """RecBole's loop reads each loss; what is ours draws, computes and steps without a wait."""
-    config = make(model, neg_sampler=sampler, use_gpu=True, gpu_id="0")
+    config = make(model, neg_sampler=sampler, use_gpu=True, gpu_id="0", **LOSS.get(sampler, {}))
     train = make_loaders(config, open_data(config))["train"]
     net = make_model(config, train._dataset)
     train.get_model(net)

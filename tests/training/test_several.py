@@ -212,6 +212,7 @@ def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, fork
         "commands.csv",
         "epochs.csv",
         "groups.csv",
+        "README.md",
         "result.json",
         "run.log",
         "settings.yaml",
