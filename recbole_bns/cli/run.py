@@ -23,7 +23,7 @@ SETTINGS = """\
                           bns, bns_plus, dns, cuco, srns, aobpr, ahns, rns, pns, inbatch, mixed,
                           given, all, irgan, rns_as, advir; none: RecBole's own
 
-settings of this package (docs/settings.md has all, and how each is treated):
+settings of this package (recbole-bns help NAME has all of one, docs/settings.md of all):
 """
 
 EXAMPLES = """\

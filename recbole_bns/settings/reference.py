@@ -12,6 +12,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from recbole_bns.common.terminal import cut
+
 from .declared import GROUPS, Spec, allowed_words, having
 from .splits import READ_BY
 
@@ -75,7 +77,10 @@ WITH_A_SPLIT = tuple(READ_BY)
 
 
 def help_lines(width: int = 96) -> list[str]:
-    """Lines for ``run --help``: this package's own settings with defaults and meaning."""
+    """Lines for ``run --help``: this package's own settings with defaults and meaning, one each.
+
+    What does not fit is left out; ``help NAME`` has all of it.
+    """
     lines = []
     for group in GROUPS:
         if not getattr(group, "OURS", False):
@@ -85,8 +90,7 @@ def help_lines(width: int = 96) -> list[str]:
             if spec.name in (*WITH_A_LOSS, *WITH_A_SPLIT):
                 continue
             first = f"{head:<26}" if len(head) < 26 else f"{head}\n{indent}"
-            text = textwrap.wrap(spec.metadata["help"], width - len(indent))
-            lines += (first + f"\n{indent}".join(text)).split("\n")
+            lines += (first + cut(spec.metadata["help"], width - len(indent))).split("\n")
     lines += _only_named("with split also", WITH_A_SPLIT, width)
     return [*lines, *_only_named("and also", WITH_A_LOSS, width)]
 

@@ -40,7 +40,7 @@ def test_a_list_has_a_line_each_that_fits(command, width, capsys, monkeypatch):
 
 def test_what_a_draw_costs_and_needs():
     by_name = {name: samplers.facts(cls) for name, cls in available().items()}
-    nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "all"), "nothing")
+    nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "all", "given"), "nothing")
     vectors = dict.fromkeys(("aobpr", "irgan", "rns_as", "advir"), "user and item vectors")
     needs = {name: facts["needs from the model"] for name, facts in by_name.items()}
     assert needs == dict.fromkeys(available(), "scores") | nothing | vectors
