@@ -405,3 +405,15 @@ def test_blocks_and_masks_against_a_loop(at_once, k):
         for rank, (score, column) in enumerate(sorted(free, reverse=True)[:k], 1):
             wanted.append((user, column, rank, score))
     assert list(zip(*(part.tolist() for part in found), strict=True)) == wanted
+
+
+def test_a_user_without_a_history_is_named_or_left_out(model, monkeypatch, caplog):
+    served = model("SASRec")
+    monkeypatch.setattr(served._served, "without_history", lambda exclude: torch.tensor([3]))
+    user = served.users[2]
+    with pytest.raises(UsageError, match=f"--users: '{user}' has a single interaction"):
+        served.recommend(["u1", user])
+    with pytest.raises(UsageError, match=f"--users: '{user}' has a single interaction"):
+        served.score([user], ["i1"])
+    assert user not in set(served.recommend(k=1)["user_id"])
+    assert f"1 users, such as '{user}', have a single interaction" in caplog.text
