@@ -64,6 +64,8 @@ WITH_A_LOSS = (
     "loss_weight_args",
 )
 """Settings that ``run --help`` only names: of losses over many negatives, and of mixers."""
+OF_DATA = ("negatives", "WEIGHT_FIELD")
+"""The same: of what the data have beside the interactions."""
 
 
 def help_lines(width: int = 96) -> list[str]:
@@ -74,12 +76,13 @@ def help_lines(width: int = 96) -> list[str]:
             continue
         for spec in dataclasses.fields(group):
             head, indent = f"  --{spec.name}={spelt(spec)}", " " * 26
-            if spec.name in WITH_A_LOSS:
+            if spec.name in (*WITH_A_LOSS, *OF_DATA):
                 continue
             first = f"{head:<26}" if len(head) < 26 else f"{head}\n{indent}"
             text = textwrap.wrap(spec.metadata["help"], width - len(indent))
             lines += (first + f"\n{indent}".join(text)).split("\n")
-    also = textwrap.wrap(", ".join(f"--{name}" for name in WITH_A_LOSS), width - 26)
+    named = [", ".join(f"--{name}" for name in names) for names in (WITH_A_LOSS, OF_DATA)]
+    also = textwrap.wrap("; with your data ".join(named), width - 26)
     return [*lines, f"{'  with a loss also':<26}{also[0]}", *(" " * 26 + line for line in also[1:])]
 
 

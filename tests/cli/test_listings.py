@@ -21,7 +21,7 @@ def test_samplers_lists_every_sampler_with_its_parameters(capsys, monkeypatch):
         _, idea, needs, parameters, paper = rows[name]
         assert idea == cls.idea
         assert paper == cls.paper
-        nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "all"), "nothing")
+        nothing = dict.fromkeys(("rns", "pns", "inbatch", "mixed", "given", "all"), "nothing")
         vectors = dict.fromkeys(("aobpr", "irgan", "rns_as", "advir"), "user and item vectors")
         assert needs == {**nothing, **vectors}.get(name, "scores")
         for key, value in defaults(cls.Params).items():
