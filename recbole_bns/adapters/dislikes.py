@@ -14,7 +14,7 @@ from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, get
 from recbole_bns.sampling.capabilities import KnownPairs, of_type
 
-from .sampler_settings import is_sampled, parsed_settings, sampler_settings
+from .sampler_settings import is_sampled, parsed_settings
 
 
 def check_known_pairs(config: RunConfig) -> None:
@@ -72,10 +72,14 @@ def _missing(need: KnownPairs, config: RunConfig, reason: str) -> UsageError:
 
 
 def _no_file(config: RunConfig) -> Iterator[str]:
-    args = sampler_settings(config)[1]
-    if args.get("given_share"):
+    given, known = (
+        (getattr(config, layer, None) or {}).get("neg_sampler_args") or {}
+        for layer in ("external_config_dict", "internal_config_dict")
+    )
+    share = given.get("given_share")
+    if share and share != known.get("given_share"):  # a run's settings hold the default, too
         yield (
-            f"neg_sampler_args.given_share: got {args['given_share']}, but the data set has no "
+            f"neg_sampler_args.given_share: got {share}, but the data set has no "
             f"known dislikes ({default_path(config)}, or what negatives names): no effect here."
         )
 

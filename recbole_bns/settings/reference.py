@@ -74,6 +74,8 @@ WITH_A_LOSS = (
 
 WITH_A_SPLIT = tuple(READ_BY)
 """The same of ``split``."""
+OF_DATA = ("negatives", "WEIGHT_FIELD")
+"""The same: of what the data have beside the interactions."""
 
 
 def help_lines(width: int = 96) -> list[str]:
@@ -87,11 +89,12 @@ def help_lines(width: int = 96) -> list[str]:
             continue
         for spec in dataclasses.fields(group):
             head, indent = f"  --{spec.name}={spelt(spec)}", " " * 26
-            if spec.name in (*WITH_A_LOSS, *WITH_A_SPLIT):
+            if spec.name in (*WITH_A_LOSS, *WITH_A_SPLIT, *OF_DATA):
                 continue
             first = f"{head:<26}" if len(head) < 26 else f"{head}\n{indent}"
             lines += (first + cut(spec.metadata["help"], width - len(indent))).split("\n")
     lines += _only_named("with split also", WITH_A_SPLIT, width)
+    lines += _only_named("with your data", OF_DATA, width)
     return [*lines, *_only_named("and also", WITH_A_LOSS, width)]
 
 
