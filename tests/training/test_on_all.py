@@ -27,7 +27,7 @@ from recbole_bns.training.trainer import TrainerMixin
 EPOCHS = 4
 OWN: Settings = {
     "neg_sampler": "dns",
-    "learning_rate": 0.05,
+    "learning_rate": 1.0,
     "epochs": EPOCHS,
     "split": "time",
     "split_shares": [0.8, 0.1, 0.1],
