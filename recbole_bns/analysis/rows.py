@@ -67,6 +67,7 @@ OF_NO_RESULT = frozenset(
         "dataloaders_save_path",
         "checkpoint_dir",
         "checkpoint_every",
+        "train_on",
         "tuned",
         "loss_decimal_place",
         "metrics",
