@@ -19,6 +19,7 @@ from recbole_bns.common.params import defaults
 from recbole_bns.sampling.registry import get
 from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 from recbole_bns.settings.properties import PROPERTIES, read_own
+from recbole_bns.settings.splits import READ_BY
 from recbole_bns.settings.words import flat, short_names
 
 from .folders import RunData, read_folders
@@ -30,6 +31,8 @@ OF_DATA = frozenset(
         "dataset",
         "benchmark_filename",
         "eval_args",
+        "split",
+        *READ_BY,
         "repeatable",
         "threshold",
         "val_interval",
@@ -65,6 +68,7 @@ OF_NO_RESULT = frozenset(
         "dataloaders_save_path",
         "checkpoint_dir",
         "checkpoint_every",
+        "train_on",
         "tuned",
         "loss_decimal_place",
         "metrics",

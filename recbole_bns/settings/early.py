@@ -275,7 +275,9 @@ def _check_keys(words: Words, model: str, chosen: Chosen) -> None:
 def _named(kind: known.Kind, settings: Mapping[str, Any]) -> str | None:
     """The class that settings name; None where they name none."""
     value = settings.get(kind.setting)
-    if value is None or str(value).lower() in (*kind.beside, NO_SAMPLER):
+    if value is None or (kind.beside and not value):  # of a loss or a mixer: none
+        return None
+    if str(value).lower() in (*kind.beside, NO_SAMPLER):
         return None
     return str(value).lower()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tiny import LOSS
 
@@ -399,6 +399,9 @@ NAMES = sorted(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(sampler="rns", key="benchmark_filename", value=False)
+@example(sampler="rns", key="loss", value=False)
+@example(sampler="rns", key="split_time", value=[2, 1])
 @given(sampler=st.sampled_from([*available(), "none"]), key=st.sampled_from(NAMES), value=VALUES)
 def test_each_setting_acts_or_is_refused_or_is_named(
     data_path: Path, sampler: str, key: str, value: Any
