@@ -230,7 +230,7 @@ def _digest_of_own(run: RunData) -> str | None:
     root, name = Path(str(run.settings.get("data_path", ""))), str(run.result["dataset"])
     if run.folder.resolve() not in root.parents or not (root / name).is_dir():
         return None
-    return digest({"data_path": root / name, "dataset": name})
+    return digest({"data_path": root / name, "dataset": name, "negatives": None})
 
 
 def _tables(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:

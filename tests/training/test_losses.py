@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from test_resume import Killed, assert_same, die_at
-from tiny import WITH_FEATURES, Settings, build_model, prepare, run_quickly
+from tiny import LOSS, WITH_FEATURES, Settings, build_model, prepare, run_quickly
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
 from recbole_bns.adapters.acting import remarks
@@ -111,6 +111,7 @@ CELLS = [
 @pytest.mark.parametrize(("sampler", "shared"), CELLS)
 def test_every_sampler_draws_for_a_loss(make: Make, sampler: str, shared: bool) -> None:
     given = {"loss": "ssm", "neg_sample_num": 6, "epochs": 1, **FEW.get(sampler, {})}
+    given = {**LOSS.get(sampler, {}), **given}
     config = make("BPR", neg_sampler=sampler, neg_shared=shared, **given)
     train = prepare(config)[0]
     train.get_model(build_model(config, train))
@@ -236,7 +237,7 @@ REFUSED: list[tuple[str, str]] = [
     (
         "--loss=ssm --neg_sampler=dns --loss_log_q=both",
         "loss_log_q: neg_sampler 'dns' does not know how likely its draws are; allowed with it is "
-        "none (inbatch, mixed, pns, rns know).",
+        "none (given, inbatch, mixed, pns, rns know).",
     ),
     (
         "--model=SASRec --loss=slk --neg_sampler=rns",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from test_resume import Killed, assert_same, die_at
-from tiny import Settings, build_model, prepare, run_fresh
+from tiny import LOSS, Settings, build_model, prepare, run_fresh
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
 from recbole_bns.adapters.models import make_model
@@ -71,6 +71,7 @@ def test_every_mixer_trains_by_its_name_alone(make: Make, model: str, mixer: str
 
 def of_cross(sampler: str, mixer: str, loss: str) -> Settings:
     return {
+        **LOSS.get(sampler, {}),
         "neg_sampler": sampler,
         "mixer": mixer,
         "loss": loss,

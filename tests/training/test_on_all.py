@@ -19,9 +19,10 @@ from recbole_bns.cli import main
 from recbole_bns.runs import checkpoint
 from recbole_bns.training.limits import check_alone, check_run
 from recbole_bns.training.loaders import loaders
+from recbole_bns.training.model import Model
 from recbole_bns.training.run import run_recbole_bns
 from recbole_bns.training.train import make_trainer
-from recbole_bns.training.trained import load, recommend
+from recbole_bns.training.trained import load
 from recbole_bns.training.trainer import TrainerMixin
 
 EPOCHS = 4
@@ -204,7 +205,7 @@ def test_predict_and_load_take_it_and_say_so(
         {"train"},
         SIZE,
     )
-    table = recommend(model, ["u3", "u7"])
+    table = Model(model).recommend(["u3", "u7"])
     assert live.splitlines()[1].split(",")[:2] == table.iloc[0, :2].tolist()
     assert main(["export", f"--checkpoint={whole}", "--out=vectors"]) == 0
     assert "trained on all interactions" in capsys.readouterr().out
@@ -227,7 +228,7 @@ def test_nobody_is_recommended_what_was_left_out_of_the_test(whole: Path) -> Non
         )
     }
     assert len(has) == SIZE
-    table = recommend(model, k=63)
+    table = Model(model).recommend(k=63)
     assert not has & set(zip(table["user_id"], table["item_id"], strict=True))
 
 
