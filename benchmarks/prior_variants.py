@@ -20,11 +20,10 @@ from recbole_bns.sampling import Catalogue, Scorer
 from recbole_bns.sampling.methods.ahns import AHNS, AHNSParams
 from recbole_bns.sampling.methods.bns import BayesianSampler, BNSPlusParams
 from recbole_bns.sampling.methods.dns import DNS, DNSParams
-from recbole_bns.sampling.methods.pns import popularity_weights
 from recbole_bns.sampling.methods.srns import SRNS, SRNSParams
 from recbole_bns.sampling.priors.pairs import PairTable, learned, probability
 from recbole_bns.sampling.registry import register
-from recbole_bns.sampling.weighted import WeightedProposal
+from recbole_bns.sampling.weighted import WeightedProposal, popularity_weights
 
 
 @dataclass(frozen=True)

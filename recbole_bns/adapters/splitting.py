@@ -32,7 +32,8 @@ def put_into(final: dict[str, Any], given: Mapping[str, Any]) -> None:
     """
     if final.get("split_time") is not None:
         final["split_time"] = plain_moments(final["split_time"])
-    final["split"] = final.get("split") or NONE  # of None, too
+    if final.get("split") is None:
+        final["split"] = NONE
     chosen = _chosen(final)
     if chosen is None:
         return

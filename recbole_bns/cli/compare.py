@@ -23,16 +23,15 @@ def parser() -> Parser:
     """The flags of ``compare`` that are no settings, and its help."""
     made = Parser(
         "compare",
-        "Train samplers and losses side by side, with several seeds; tables with paired tests.\n"
-        "--KEY=VALUE as in run, for all rows; --dns.KEY, --ssm.KEY for parameters of a sampler, a\n"
-        "loss, --dns+ssm.KEY for one row; Recall, Precision, NDCG at 5, 10, 20 unless given.",
+        "Train samplers and losses side by side, with several seeds; Recall, Precision, NDCG\n"
+        "at 5, 10, 20. --KEY=VALUE as in run; --dns.KEY, --ssm.KEY, --dns+ssm.KEY: those rows.",
         AFTER,
         usage=False,
     )
     made.add("--model", "as in run", metavar="NAME")
     made.add("--dataset", "as in run", metavar="NAME")
     add_data(made)
-    made.add("--config_files", "settings from YAML files F", nargs="+", metavar="F")
+    made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
     made.add("--samplers", "which (default: all), or rows: rns,all+ssm", metavar="A,B,C")
     made.add("--losses", "crossed with them: dns+ssm (default: the model's own)", metavar="A,B,C")
     made.add(

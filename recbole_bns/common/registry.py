@@ -58,7 +58,7 @@ class Registry(Generic[T]):
         if not self.loaded:
             self._load()
             self.loaded = True
-        return dict(sorted(self.classes.items()))
+        return dict(self.classes)
 
     def _load(self) -> None:
         import_module(self.package)

@@ -22,6 +22,11 @@ MASS_BITS = 40
 """Real weights become integers below ``2**40``: a relative error of at most 1e-12 an item."""
 
 
+def popularity_weights(popularity: Tensor, exponent: float) -> Tensor:
+    """``r_j ** exponent`` for each item (I,), float64; 1 for every item when the exponent is 0."""
+    return popularity.double() ** exponent
+
+
 @final
 class WeightedProposal(Draws):
     """Draws over a user's negatives with probability proportional to item weights.

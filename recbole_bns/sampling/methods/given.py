@@ -35,8 +35,7 @@ from ..known import KnownNegatives
 from ..proposals import Draws
 from ..registry import register
 from ..scoring import Scorer
-from ..weighted import WeightedProposal
-from .pns import popularity_weights
+from ..weighted import WeightedProposal, popularity_weights
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ..base import NegativeSampler
 from ..registry import register
 from ..scoring import Scorer
 from ..shared import SharedList
-from ..weighted import WeightedProposal
+from ..weighted import WeightedProposal, popularity_weights
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,6 @@ class PNSParams:
     exponent: float = param(
         0.75, "power of the training popularity; 0 is uniform", low=0.0, high=10.0
     )
-
-
-def popularity_weights(popularity: Tensor, exponent: float) -> Tensor:
-    """``r_j ** exponent`` for each item (I,), float64; 1 for every item when the exponent is 0."""
-    return popularity.double() ** exponent
 
 
 @register

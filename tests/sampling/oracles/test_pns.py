@@ -9,7 +9,7 @@ import torch
 from toys import POPULARITY, POSITIVES, assert_law, random_case, toy_catalogue
 
 from recbole_bns.sampling import Catalogue, SharedList, build
-from recbole_bns.sampling.methods.pns import popularity_weights
+from recbole_bns.sampling.weighted import popularity_weights
 
 
 def slow_law(counts: list[int], taken: set[int], exponent: float) -> list[float]:
