@@ -50,6 +50,11 @@ SRNS = {"neg_sampler": "srns", **ARGS["srns"], "neg_sampler_args.warmup_epochs":
 Step = Callable[..., Any]
 
 
+def slow_but(quick: set[str]) -> list[Any]:
+    """All samplers; of the others the default run has the same mechanism in the quick ones."""
+    return [pytest.param(s, marks=() if s in quick else pytest.mark.slow) for s in SAMPLERS]
+
+
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Processes are forks with the memory, and patches, of this one; their numbers; none left."""
@@ -200,7 +205,7 @@ def make_config(settings: Settings, model: str = "BPR", **more: Any) -> Any:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", slow_but({"srns", "rns", "bns_plus", "given", "all"}))
 def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, forked, sampler):
     own = {**settings, "neg_sampler": sampler, **ARGS.get(sampler, {})}
     result = run(own, tmp_path / "run", epochs=2)
@@ -333,10 +338,7 @@ def test_metrics_are_those_of_one_process_to_the_last_bit(settings, tmp_path, fo
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(
-    "sampler",
-    [pytest.param(s, marks=() if s in {"srns", "aobpr"} else pytest.mark.slow) for s in SAMPLERS],
-)
+@pytest.mark.parametrize("sampler", slow_but({"srns"}))
 def test_a_dead_process_ends_the_run_which_goes_on_bit_for_bit(
     settings, tmp_path, forked, monkeypatch, sampler
 ):
