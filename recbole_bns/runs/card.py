@@ -117,7 +117,7 @@ def card_of(result: RunResult, settings: Settings, facts: Facts) -> str:
         dataset=result["dataset"],
         version=result["versions"]["recbole-bns"],
         sampler=with_loss(result["neg_sampler_label"], result.get("loss"), result.get("mixer")),
-        data=_list(_data(settings, facts)),
+        data=_list(_data(result, settings, facts)),
         rows=_rows(facts),
         training=_list(_training(result, settings)),
         results=_results(result, facts),
@@ -136,15 +136,20 @@ def _list(entries: Mapping[str, str]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in entries.items())
 
 
-def _data(settings: Settings, facts: Facts) -> dict[str, str]:
-    asked = {"split": settings.get("split"), "train_on": settings.get("train_on")}
+def _data(result: RunResult, settings: Settings, facts: Facts) -> dict[str, str]:
+    asked = {name: settings.get(name) for name in ("split", "train_on")}
+    evaluated = dict(settings.get("eval_args") or {})
+    if asked["split"] not in (None, "none"):  # what RecBole was told in its place says nothing
+        evaluated = {name: evaluated[name] for name in ("mode",) if name in evaluated}
+    future = {"what it could know": result["split"]["sentence"]} if "split" in result else {}
     return {
         "users": f"{facts.users:,}",
         "items": f"{facts.items:,}",
         "interactions": f"{sum(facts.rows.values()):,}"
         + (", each an item and the list of what came before it" if facts.lists else ""),
         **{name: f"`{value}`" for name, value in asked.items() if value is not None},
-        "evaluation": _code(settings.get("eval_args")),
+        **future,
+        "evaluation": _code(evaluated),
     }
 
 

@@ -92,6 +92,18 @@ def test_it_promises_what_the_model_can(run, served, vectors):
             compile(python, "card", "exec")
 
 
+def test_a_split_by_name_is_said_in_the_place_of_what_recbole_was_told(run):
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    result["split"] = {"sentence": "split time: it knows nothing."}
+    facts = Facts(1, 1, {"train": 3}, False, ("u", "i"), True, True, {})
+    eval_args = {"split": {"LS": "valid_and_test"}, "mode": {"valid": "full", "test": "full"}}
+    text = card_of(result, {"split": "time", "eval_args": eval_args}, facts)
+    assert "it knows nothing" in text
+    assert "LS" not in text
+    assert '"mode"' in text
+    assert "LS" in card_of(result, {"split": "none", "eval_args": eval_args}, facts)
+
+
 def test_a_run_that_goes_on_has_a_new_card(run, in_tmp):
     before = (run / "README.md").read_text(encoding="utf-8")
     run_recbole_bns(config_dict={"epochs": 2}, resume=run)
