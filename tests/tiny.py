@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from warm import run_warm
 
 from recbole_bns.common.processes import package_path
@@ -160,3 +161,18 @@ def alive(pid: int) -> bool:
             return True
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return False
+
+
+def assert_refused(
+    words: str, sentence: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``run`` refuses its words in one sentence, before the data are read; nothing is left."""
+    from recbole_bns.cli import main
+
+    model = [] if "--model" in words else ["--model=BPR"]
+    done = main(["run", *model, "--dataset=nowhere", "--use_gpu=False", *words.split()])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert done == 2
+    assert len(said) == 1
+    assert sentence in said[0]
+    assert list(folder.iterdir()) == []

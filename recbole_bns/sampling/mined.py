@@ -8,9 +8,9 @@ best by the prior P, drawn with
 
 P is the value of a prior of BNS (:mod:`.priors`), below 0 taken as 0 and otherwise as it is: a
 factor would not change the law, and a clip would make the best alike. The K best are those of the
-greatest P > 0 among the items that the user has no training interaction with; of equals the smaller
-id comes first. They are at most half of those items, so that everybody keeps a negative; a user
-with none keeps all positives.
+greatest P > 0 among the items that the user has no training interaction with and is not known to
+dislike (:mod:`.known`); of equals the smaller id comes first. They are at most half of the former,
+so that everybody keeps a negative; a user with none keeps all positives.
 
 What may be mined of a user is no negative of that user (:class:`WithMined`), in no row: else one
 batch would push away what another one draws near. So a shared list masks it and no sampler draws
@@ -36,8 +36,9 @@ from torch import Tensor
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import Schedule, changed, param
 
-from .capabilities import Requirement
+from .capabilities import KnownPairs, Requirement
 from .catalogue import Catalogue
+from .known import KnownNegatives
 from .methods.bns import BNSParams
 from .priors.build import build_prior, needs_of
 from .priors.pairs import all_values
@@ -71,8 +72,9 @@ class MineParams:
     exponent: float = param(2.0, "of P in the law of a draw; 0: each of the K alike", low=0)
 
     def requirements(self) -> tuple[Requirement, ...]:
-        """The data beside the interactions that the prior needs."""
-        return tuple(replace(need, setting=WHERE) for need in needs_of(self.prior))
+        """The data beside the interactions: the prior's, and known dislikes if there are any."""
+        data = (replace(need, setting=WHERE) for need in needs_of(self.prior))
+        return (*data, KnownPairs(optional=True))
 
 
 class Mined(NamedTuple):
@@ -126,9 +128,9 @@ def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Ten
     """What may be mined of each user; see the module's text.
 
     Args:
-        catalogue: the training interactions; nothing else decides but the prior.
+        catalogue: the training interactions.
         params: of the mined positives.
-        side: the data that the prior asks for, by name.
+        side: the data that the prior asks for, by name, and known dislikes, which are not mined.
 
     Raises:
         UsageError: a file that is no prior.
@@ -138,9 +140,14 @@ def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Ten
     except UsageError as error:
         raise UsageError(str(error).replace(OF_SAMPLERS, WHERE)) from error
     k = min(params.items, catalogue.item_num - 1)
+    told = side.get(KnownPairs.name)
+    disliked = None if told is None else KnownNegatives(catalogue, told).listed
     found = []
     for users, values in all_values(prior, catalogue):
-        ids, best = best_items(values.masked_fill(catalogue.positive_mask(users), 0), k)
+        never = catalogue.positive_mask(users)
+        if disliked is not None:
+            never = never | disliked.positive_mask(users)
+        ids, best = best_items(values.masked_fill(never, 0), k)
         half = (catalogue.negative_num[users] // 2).unsqueeze(1)
         beyond = torch.arange(k, device=half.device) >= half
         beyond |= (users == 0).unsqueeze(1)  # the padding

@@ -237,7 +237,7 @@ def core_of(train_data: Any) -> NegativeSampler | None:
 def tested_groups(train_data: Any, cuts: Sequence[int]) -> TestedGroups:
     """Groups of items and users by what they have in a training part, for a test of lists."""
     core = core_of(train_data)
-    catalogue = catalogue_of(train_data._dataset) if core is None else core.catalogue
+    catalogue = catalogue_of(train_data._dataset) if core is None else core.catalogue.observed
     return TestedGroups(catalogue, cuts)
 
 

@@ -181,6 +181,17 @@ def test_all_or_none_make_way(share: float, most: int) -> None:
     assert bool((items > 0).equal(is_mined))
 
 
+def test_a_known_dislike_is_never_mined() -> None:
+    catalogue, params = catalogue_of(), MineParams(prior="popularity", items=4)
+    free = mined_items(catalogue, params, {})
+    first = free.ids[1:, 0]
+    users = torch.arange(1, USERS)[first > 0]
+    told = torch.stack([users, first[first > 0]])
+    mined = mined_items(catalogue, params, {"known_negatives": told})
+    assert not bool((mined.ids[users] == told[1].unsqueeze(1)).any())
+    assert torch.equal(mined.ids[users, 0], free.ids[users, 1])
+
+
 def test_an_epochs_draws_are_its_own_whatever_was_drawn_before() -> None:
     mined = mined_items(catalogue_of(), MineParams(prior="popularity", items=4), {})
     users = torch.arange(160) % 8 + 1

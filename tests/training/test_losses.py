@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 import torch
 from test_resume import Killed, assert_same, die_at
-from tiny import LOSS, WITH_FEATURES, Settings, build_model, prepare, run_quickly
+from tiny import LOSS, WITH_FEATURES, Settings, assert_refused, build_model, prepare, run_quickly
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
 from recbole_bns.adapters.acting import remarks
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.split import open_data, pairs_of
-from recbole_bns.cli import main
 from recbole_bns.losses import available as losses
 from recbole_bns.runs import checkpoint
 from recbole_bns.sampling import available as samplers
@@ -305,15 +304,7 @@ REFUSED: list[tuple[str, str]] = [
 def test_what_cannot_be_is_refused_before_the_data_are_read(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], words: str, sentence: str
 ) -> None:
-    model = [] if "--model" in words else ["--model=BPR"]
-    done = main(
-        ["run", *model, "--dataset=nowhere", "--use_gpu=False", "--epochs=3", *words.split()]
-    )
-    said = capsys.readouterr().err.strip().splitlines()
-    assert done == 2
-    assert len(said) == 1
-    assert sentence in said[0]
-    assert list(in_tmp.iterdir()) == []
+    assert_refused(f"--epochs=3 {words}", sentence, in_tmp, capsys)
 
 
 def test_a_list_without_a_law_is_refused_before_the_training(make: Make) -> None:

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 import torch
 from test_resume import Killed, assert_same, die_at
-from tiny import WITH_FEATURES, Settings, build_model, prepare
+from tiny import WITH_FEATURES, Settings, assert_refused, build_model, prepare
 
 from recbole_bns import UsageError, run_recbole_bns
 from recbole_bns.adapters.acting import remarks
 from recbole_bns.adapters.split import open_data
-from recbole_bns.cli import main
 from recbole_bns.runs.folder import make_folder, read_settings
 from recbole_bns.sampling.mined import WithMined
 from recbole_bns.training.loaders import loaders
@@ -214,13 +213,22 @@ REFUSED: list[tuple[str, str]] = [
 def test_what_cannot_be_mined_is_refused_before_the_data_are_read(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], words: str, sentence: str
 ) -> None:
-    model = [] if "--model" in words else ["--model=BPR"]
-    done = main(["run", *model, "--dataset=nowhere", "--use_gpu=False", *words.split()])
-    said = capsys.readouterr().err.strip().splitlines()
-    assert done == 2
-    assert len(said) == 1
-    assert sentence in said[0]
-    assert list(in_tmp.iterdir()) == []
+    assert_refused(words, sentence, in_tmp, capsys)
+
+
+def test_groups_of_a_test_are_those_of_the_training_part(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """What may be mined of a user makes nobody more active."""
+    given = {**settings, "neg_sampler": "rns", "epochs": 1}
+    lines = []
+    for name, more in (("plain", {}), ("mined", MINE)):
+        run_recbole_bns("BPR", "tiny", None, {**given, **more}, out=tmp_path / name)
+        with (tmp_path / name / "groups.csv").open(encoding="utf-8") as file:
+            keys = ("kind", "group", "members", "interactions", "least", "most")
+            lines.append([[line[key] for key in keys] for line in csv.DictReader(file)])
+    assert lines[0] == lines[1]
+    assert lines[0]
 
 
 def test_a_share_may_not_leave_its_range(make: Make) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 from test_resume import Killed, assert_same, die_at
-from tiny import LOSS, Settings, build_model, prepare, run_fresh
+from tiny import LOSS, Settings, assert_refused, build_model, prepare, run_fresh
 
 from recbole_bns import BNSConfig, UsageError, get_trainer, run_recbole_bns
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.split import open_data
-from recbole_bns.cli import main
 from recbole_bns.losses import available as losses
 from recbole_bns.mixers import available as mixers
 from recbole_bns.runs import checkpoint
@@ -184,13 +183,7 @@ REFUSED: list[tuple[str, str]] = [
 def test_what_a_mixer_cannot_be_with_is_refused_before_the_data_are_read(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], words: str, sentence: str
 ) -> None:
-    model = [] if "--model" in words else ["--model=BPR"]
-    done = main(["run", *model, "--dataset=nowhere", "--use_gpu=False", *words.split()])
-    said = capsys.readouterr().err.strip().splitlines()
-    assert done == 2
-    assert len(said) == 1
-    assert sentence in said[0]
-    assert list(in_tmp.iterdir()) == []
+    assert_refused(words, sentence, in_tmp, capsys)
 
 
 def test_a_subclass_of_lightgcn_has_layers_of_its_own_if_any(make: Make) -> None:
