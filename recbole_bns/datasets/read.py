@@ -35,6 +35,47 @@ EXACT = 2**53
 """Up to here a float64 holds every integer."""
 
 
+def as_written(
+    block: bytes,
+    separator: str,
+    width: int,
+    columns: Collection[int],
+    dtype: type | None,
+    *,
+    spaced: bool = False,
+) -> pd.DataFrame:
+    """Columns of a block of whole lines, by number; each character is one of a value.
+
+    Args:
+        block: UTF-8, lines that end in ``\\n``.
+        separator: one character.
+        width: columns that each line has.
+        columns: those that are wanted.
+        dtype: of all of them, or None where it is to be found.
+        spaced: whether spaces behind a separator are none of a value.
+    """
+    # pandas drops a byte order mark at the start of what it reads, which here is a value's own
+    mark = codecs.BOM_UTF8 if block.startswith(codecs.BOM_UTF8) else b""
+    return pd.read_csv(
+        io.BytesIO(mark + block),
+        sep=separator,
+        header=None,
+        names=list(range(width)),
+        usecols=sorted(set(columns)),
+        dtype=dtype,
+        quoting=csv.QUOTE_NONE,
+        na_filter=False,
+        engine="c",
+        low_memory=False,
+        float_precision="round_trip",
+        skipinitialspace=spaced,
+        skip_blank_lines=False,
+        lineterminator="\n",
+        index_col=False,
+        encoding="utf-8",
+    )
+
+
 class Column(NamedTuple):
     """A field of the header, ``name:type``."""
 
@@ -260,25 +301,7 @@ class _Parser:
         """Column -> ``(lines,)`` its values, of a type that all have where none is named."""
         if not columns:
             return {}
-        # pandas drops a byte order mark at the start of what it reads, which here is a value's own
-        mark = codecs.BOM_UTF8 if block.startswith(codecs.BOM_UTF8) else b""
-        frame = pd.read_csv(
-            io.BytesIO(mark + block),
-            sep=chr(separator),
-            header=None,
-            names=list(range(len(self.columns))),
-            usecols=sorted(columns),
-            dtype=dtype,
-            quoting=csv.QUOTE_NONE,
-            na_filter=False,
-            engine="c",
-            low_memory=False,
-            float_precision="round_trip",
-            skip_blank_lines=False,
-            lineterminator="\n",
-            index_col=False,
-            encoding="utf-8",
-        )
+        frame = as_written(block, chr(separator), len(self.columns), columns, dtype)
         return {i: frame[i].to_numpy() for i in columns}
 
     def _one_byte(self, block: bytes) -> tuple[bytes, int]:

@@ -7,7 +7,6 @@ times slower and knows what a quote means. What is wrong has the number of its l
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ import pandas as pd
 from recbole_bns.common.errors import UsageError
 
 from ..encodings import MARKS, decoded, start_of
+from ..read import as_written
 from .pieces import HEAD, PIECE, Piece, lines_of
 from .roles import is_known, listed
 
@@ -152,24 +152,8 @@ class Text:
         return even and (width > 1 or b"\n\n" not in b"\n" + block)
 
     def _quickly(self, number: int, block: bytes, places: Sequence[int]) -> Piece:
-        # pandas drops a byte order mark at the start of what it reads, which here is a value's own
-        mark = codecs.BOM_UTF8 if block.startswith(codecs.BOM_UTF8) else b""
-        frame = pd.read_csv(
-            io.BytesIO(mark + block),
-            sep=self._separator,
-            header=None,
-            names=list(range(len(self.names))),
-            usecols=sorted(set(places)),
-            dtype=str,
-            quoting=csv.QUOTE_NONE,
-            na_filter=False,
-            engine="c",
-            low_memory=False,
-            skipinitialspace=self._spaced,
-            skip_blank_lines=False,
-            lineterminator="\n",
-            index_col=False,
-            encoding="utf-8",
+        frame = as_written(
+            block, self._separator, len(self.names), places, str, spaced=self._spaced
         )
         frame = frame[list(places)].set_axis([self.names[place] for place in places], axis=1)
         return Piece(frame, lambda row: self._line(number + row))
