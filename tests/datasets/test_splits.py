@@ -34,6 +34,16 @@ LINES = st.lists(
 )
 
 
+FEW = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+"""Data sets that a property is tried on."""
+
+
 # --- The rows against slow loops -----------------------------------------------------------------
 
 
@@ -144,13 +154,7 @@ def parts_by_loop(lines: list[Line], k: int) -> dict[str, list[tuple[str, str]]]
     return {phase: sorted(pairs) for phase, pairs in parts.items()}
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@FEW
 @given(lines=LINES, k=st.integers(1, 3))
 def test_last_and_last_k_of_a_file(lines: Any, k: int, tmp_path: Path, config: Any) -> None:
     whole = [(f"u{user}", f"i{item}", START + time) for user, item, time in lines]
@@ -161,13 +165,7 @@ def test_last_and_last_k_of_a_file(lines: Any, k: int, tmp_path: Path, config: A
     assert {phase: sorted(named(parts[phase])) for phase in PHASES} == parts_by_loop(whole, k)
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@FEW
 @given(lines=LINES)
 def test_by_time_no_training_interaction_is_later_than_any_other(
     lines: Any, tmp_path: Path, config: Any
