@@ -19,7 +19,7 @@ import torch
 from comparisons import VARIANTS, plan_of, words_of
 from tiny import alive, start, write_tiny
 
-from recbole_bns import UsageError
+from recbole_bns import UsageError, run_recbole_bns
 from recbole_bns.cli import main
 from recbole_bns.cli.flags import parse_flags
 from recbole_bns.common.processes import count_cores
@@ -72,6 +72,24 @@ def test_a_variant_may_have_a_model_of_its_own(settings, in_tmp, in_process):
     log = Path("cmp/runs/Closed-1/run.log").read_text(encoding="utf-8")
     assert "EASE" in log
     assert "BPR" not in log
+
+
+def test_rows_of_a_comparison_are_split_as_a_run_is(settings, in_tmp, in_process, capsys):
+    words = ["--split=ratio", "--split_shares=0.6,0.2,0.2", "--epochs=1", "--out=cmp"]
+    assert main(["compare", *words_of(settings, *words)]) == 0
+    compared = read_records(Path("cmp/runs"))["dns", 2]["result"]
+    given = {"split": "ratio", "split_shares": [0.6, 0.2, 0.2], "epochs": 1, "seed": 2}
+    single = run_recbole_bns(
+        "BPR", "tiny", None, {**settings, "topk": [3, 5], **given, "neg_sampler": "dns"}
+    )
+    usual = run_recbole_bns(
+        "BPR",
+        "tiny",
+        None,
+        {**settings, "topk": [3, 5], "epochs": 1, "seed": 2, "neg_sampler": "dns"},
+    )
+    assert compared["test_result"]["ndcg@5"] == single["test_result"]["ndcg@5"]
+    assert compared["test_result"]["ndcg@5"] != usual["test_result"]["ndcg@5"]
 
 
 def test_a_comparison_is_trained_once_and_written(settings, in_tmp, in_process, capsys):

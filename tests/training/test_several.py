@@ -308,6 +308,16 @@ WHOLE = {
         pytest.param(
             2,
             {
+                "split": "ratio",
+                "split_shares": [0.6, 0.2, 0.2],
+                "split_group": "all",
+                "eval_batch_size": 130,
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            2,
+            {
                 "metrics": ["AUC", "LogLoss"],
                 "valid_metric": "AUC",
                 "model": "NeuMF",
