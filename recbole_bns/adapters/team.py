@@ -155,6 +155,11 @@ def join(scratch: Path, *, cuda: bool = False, timeout: float = 600.0) -> Team:
     """
     import torch.distributed as dist
 
+    # Its functions have the group as default argument, that of the moment of the import: imported
+    # later, as torch's compiler does, they would keep the group, and its threads, beyond leave();
+    # a thread that still lets a tensor go while the interpreter ends aborts the process.
+    import torch.distributed.nn.functional  # noqa: F401
+
     global _current
     limit = timedelta(seconds=timeout)
     with _talking():

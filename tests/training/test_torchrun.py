@@ -77,9 +77,6 @@ def script(folder: Path, act: str, epoch: int = 2) -> str:
 @pytest.mark.slow
 @pytest.mark.process
 def test_two_launchers_train_what_nproc_trains(settings, tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
     run_recbole_bns(
         "BPR",
         "tiny",
@@ -88,6 +85,9 @@ def test_two_launchers_train_what_nproc_trains(settings, tmp_path):
         out=tmp_path / "nproc",
         nproc=2,
     )
+    with socket.socket() as free:  # just before it is used: others look for free ones too
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
     launchers = [
         torchrun_of(
             tmp_path,
@@ -366,3 +366,37 @@ def test_the_launchers_single_thread_gives_way_to_a_share(started, monkeypatch):
     processes.share_with_torchruns()
     assert os.environ["OMP_NUM_THREADS"] == "1", "the user has said so"
     assert limited == [4, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads by what Linux tells of them")
+def test_who_leaves_has_no_thread_of_the_group_left():
+    """One that let a tensor go while the interpreter ended would abort the process."""
+    code = """
+import pathlib
+from recbole_bns.adapters.team import join
+
+def threads():
+    names = (path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/comm"))
+    return sum(name.startswith("pt_gloo") for name in names)
+
+team = join(pathlib.Path("."))
+import torch._dynamo  # as every optimiser does
+team.collect(1)
+before = threads()
+team.leave()
+print(before > 0, threads())
+"""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    words = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **words, "PYTHONPATH": package_path(), "GLOO_SOCKET_IFNAME": "lo"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.stdout.split() == ["True", "0"], ended.stderr
