@@ -34,7 +34,7 @@ from recbole_bns.adapters.split import catalogue_of, open_data
 from recbole_bns.common.locks import alone
 from recbole_bns.common.processes import count_cores
 from recbole_bns.sampling import Catalogue, FactorScorer, build
-from recbole_bns.sampling.priors.item_models import ease, interactions
+from recbole_bns.sampling.priors.item_models import Ridge, ease, interactions
 from recbole_bns.training.loaders import data_preparation
 from recbole_bns.training.trainer import get_trainer
 
@@ -232,7 +232,7 @@ def ease_alone(data_path: str) -> None:
             parts = open_data(config_of(dataset, data_path, cut)).parts
             train, valid = (catalogue_of(parts[phase]) for phase in ("train", "valid"))
             for l2 in (100.0, 200.0, 300.0, 500.0, 800.0, 1200.0):
-                values = torch.from_numpy(interactions(train) @ ease(train, l2).numpy())
+                values = torch.from_numpy(interactions(train) @ ease(train, Ridge(l2)).numpy())
                 values_of.setdefault(l2, []).append(ndcg(values, train, valid))
         for l2, numbers in values_of.items():
             mean = statistics.mean(numbers)

@@ -33,12 +33,12 @@ from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runner.run import run_all
 from recbole_bns.sampling.mined import MineParams
 from recbole_bns.sampling.priors.build import build_prior
-from recbole_bns.sampling.priors.item_models import ease
+from recbole_bns.sampling.priors.item_models import Ridge, ease
 from recbole_bns.sampling.priors.pairs import PairTable, all_values, dense_values
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "results" / "mined"
-DATA = ("amazon-tools-ahns", "amazon-beauty-dens")
+DATA = ("amazon-tools-ahns", "amazon-beauty-dens", "ml-100k-bns", "ml-1m-ahns", "yelp2018")
 METRICS = ("ndcg@20", "recall@20")
 COMMON: dict[str, Any] = {
     "tuned": False,
@@ -92,6 +92,130 @@ ROWS: dict[str, dict[str, Any]] = {
     "LightGCN mined, itemknn": {**GCN, **MINE, "mine.prior": "itemknn", "mine.prior_l2": 300},
     "MF bpr": BPR,
     "MF bpr mined": {**BPR, **MINE},
+}
+PRIOR_NEW = {"mine.prior_dropout": 0.33, "mine.prior_power": 0.25, "mine.prior_l2": 100}
+"""EDLAE with users weighted: the best of what was tried on tools, see ``--priors``."""
+NEW = {**GCN, **SHARP, **MINE, **PRIOR_NEW}
+LONG = {"epochs": 100}
+SEARCH: dict[str, dict[str, Any]] = {
+    "new": NEW,
+    "new, share .3": NEW | {"mine.share": 0.3},
+    "new, share .7": NEW | {"mine.share": 0.7},
+    "new, K 20": NEW | {"mine.items": 20},
+    "new, K 20, e 1": NEW | {"mine.items": 20, "mine.exponent": 1},
+    "new, K 5": NEW | {"mine.items": 5},
+    "new, tau .1": NEW | {"loss_args.temperature": 0.1},
+    "new, tau .2": NEW | {"loss_args.temperature": 0.2},
+    "new, 3 layers": NEW | {"n_layers": 3},
+    "new, 1 layer": NEW | {"n_layers": 1},
+    "new, lr .002": NEW | {"learning_rate": 0.002},
+    "new, lr .01": NEW | {"learning_rate": 0.01},
+    "new, L2 .0001": NEW | {"reg_weight": 0.0001},
+    "new, L2 .01": NEW | {"reg_weight": 0.01},
+    "new, MF": {**MF, **SHARP, **MINE, **PRIOR_NEW},
+    "new, L2 200, power .5": NEW | {"mine.prior_l2": 200, "mine.prior_power": 0.5},
+    "new, d 128": NEW | {"embedding_size": 128},
+}
+DENSE = {"embedding_size": 32, "train_batch_size": 1024, "eval_step": 2, "stopping_step": 5}
+PLUS: dict[str, Any] = {
+    "model": "BPR",
+    "neg_sampler": "bns_plus",
+    "learning_rate": 0.0011,
+    "reg_weight": 0.04,
+    "neg_sampler_args.candidate_num": 40,
+    "neg_sampler_args.gamma": 1,
+    "neg_sampler_args.prior_scale": 1,
+    **DENSE,
+    "epochs": 60,
+}
+BETTER = {"prior_dropout": 0.5, "prior_power": 0.5, "prior_l2": 150}
+OF_PLUS = {f"neg_sampler_args.{key}": value for key, value in BETTER.items()}
+OF_MINE = {f"mine.{key}": value for key, value in BETTER.items()}
+FEW = {**MF, **DENSE, "learning_rate": 0.003, "reg_weight": 0.01, "epochs": 60}
+GBCE = {**PLUS, "loss": "gbce", "neg_sample_num": 8, "learning_rate": 0.003, "reg_weight": 0.01}
+DENSE_SEARCH: dict[str, dict[str, Any]] = {
+    "bns_plus": PLUS,
+    "bns_plus, new prior": PLUS | OF_PLUS,
+    "bns_plus, new prior, scale 2": PLUS | OF_PLUS | {"neg_sampler_args.prior_scale": 2},
+    "ssm": FEW,
+    "ssm mined": {**FEW, **MINE, **OF_MINE},
+    "ssm mined, share .2": {**FEW, **MINE, **OF_MINE, "mine.share": 0.2},
+    "ssm mined, share .2, K 50": {**FEW, **MINE, **OF_MINE, "mine.share": 0.2, "mine.items": 50},
+    "bns_plus mined": {**PLUS, **OF_PLUS, **MINE, **OF_MINE, "mine.share": 0.2},
+    "gbce": GBCE,
+    "gbce, new prior": GBCE | OF_PLUS,
+    "gbce, new prior, mined": {**GBCE, **OF_PLUS, **MINE, **OF_MINE, "mine.share": 0.2},
+}
+FEWER = {"eval_step": 2, "stopping_step": 5, "epochs": 60}
+SOFT: dict[str, dict[str, Any]] = {
+    "MF ssm d64": {**MF, **FEWER},
+    "GCN ssm": {**GCN, **FEWER},
+    "GCN ssm, tau .15": {**GCN, **FEWER, "loss_args.temperature": 0.15},
+    "GCN ssm, tau .1": {**GCN, **FEWER, "loss_args.temperature": 0.1},
+    "GCN ssm, tau .3": {**GCN, **FEWER, "loss_args.temperature": 0.3},
+    "GCN ssm, lr .002": {**GCN, **FEWER, "learning_rate": 0.002},
+    "GCN bns_plus ssm": {
+        **{key: v for key, v in GCN.items() if key != "neg_shared"},
+        **FEWER,
+        **OF_PLUS,
+        "neg_sampler": "bns_plus",
+        "neg_sample_num": 8,
+    },
+    "GCN ssm mined, share .1": {**GCN, **FEWER, **MINE, **OF_MINE, "mine.share": 0.1},
+    "GCN bns_plus": {
+        **PLUS,
+        **OF_PLUS,
+        "model": "LightGCN",
+        "n_layers": 1,
+        "learning_rate": 0.001,
+        "reg_weight": 0.006,
+    },
+    "GCN bns_plus, old prior": {
+        **PLUS,
+        "model": "LightGCN",
+        "n_layers": 1,
+        "learning_rate": 0.001,
+        "reg_weight": 0.006,
+    },
+}
+ROWS |= SEARCH | DENSE_SEARCH | SOFT
+OF_WEIGHT = {f"loss_weight_args.{key}": value for key, value in BETTER.items()}
+AGAIN = {**MF, **FEWER}
+ROWS |= {
+    "MF ssm d64, posterior": {**AGAIN, "loss_weight": "posterior", **OF_WEIGHT},
+    "MF ssm d64, tau .25": {**AGAIN, "loss_args.temperature": 0.25},
+    "MF ssm d64, mined, share .1": {**AGAIN, **MINE, **OF_MINE, "mine.share": 0.1},
+    "bns_plus, new prior, gamma 2": PLUS | OF_PLUS | {"neg_sampler_args.gamma": 2},
+    "bns_plus, new prior, L2 400": PLUS | OF_PLUS | {"neg_sampler_args.prior_l2": 400},
+    "bns_plus, new prior, d 64": PLUS | OF_PLUS | {"embedding_size": 64},
+}
+PLUS_1M: dict[str, Any] = {
+    "model": "BPR",
+    "neg_sampler": "bns_plus",
+    "learning_rate": 0.003,
+    "reg_weight": 0.02,
+    "neg_sampler_args.candidate_num": 40,
+    "neg_sampler_args.gamma": 2,
+    "neg_sampler_args.prior_scale": 1,
+    "neg_sampler_args.prior_l2": 500,
+    "embedding_size": 64,
+    "train_batch_size": 2048,
+    "epochs": 36,
+    "eval_step": 3,
+    "stopping_step": 3,
+}
+ROWS |= {
+    "1M bns_plus": PLUS_1M,
+    "1M bns_plus, new prior": PLUS_1M | OF_PLUS | {"neg_sampler_args.prior_l2": 500},
+    "1M bns_plus, new prior, L2 300": PLUS_1M | OF_PLUS | {"neg_sampler_args.prior_l2": 300},
+}
+LARGE = {**MF, **SHARP, "epochs": 18, "eval_step": 3, "stopping_step": 2}
+ROWS |= {
+    "large MF": LARGE,
+    "large MF, tau .1": LARGE | {"loss_args.temperature": 0.1},
+    "large MF mined": {**LARGE, **MINE, **PRIOR_NEW},
+    "large MF mined, share .2": {**LARGE, **MINE, **PRIOR_NEW, "mine.share": 0.2},
+    "large MF mined, L2 300": {**LARGE, **MINE, **PRIOR_NEW, "mine.prior_l2": 300},
 }
 EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
 """Rows that are no training: EASE by its L2, solved whole."""
@@ -182,7 +306,7 @@ def rank(dataset: str, data_path: str, row: str) -> None:
     catalogue, held = catalogue_of(parts["train"]), catalogue_of(parts["valid"])
     l2 = (EASE | PRIOR)[row]
     if row in EASE:
-        prior: nn.Module = PairTable(dense_values(catalogue, ease(catalogue, l2)))
+        prior: nn.Module = PairTable(dense_values(catalogue, ease(catalogue, Ridge(l2))))
     else:
         prior = build_prior(MineParams(prior="ease", prior_l2=l2), catalogue, {})
     cut = 20

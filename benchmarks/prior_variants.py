@@ -21,6 +21,7 @@ from recbole_bns.sampling.methods.ahns import AHNS, AHNSParams
 from recbole_bns.sampling.methods.bns import BayesianSampler, BNSPlusParams
 from recbole_bns.sampling.methods.dns import DNS, DNSParams
 from recbole_bns.sampling.methods.srns import SRNS, SRNSParams
+from recbole_bns.sampling.priors.item_models import Ridge
 from recbole_bns.sampling.priors.pairs import PairTable, learned, probability
 from recbole_bns.sampling.registry import register
 from recbole_bns.sampling.weighted import WeightedProposal, popularity_weights
@@ -137,7 +138,7 @@ class WithPrior:
     def setup(self) -> None:
         """Learn the prior."""
         super().setup()  # type: ignore[misc]
-        self.values = learned("ease", self.catalogue, self.params.prior_l2, 0)
+        self.values = learned("ease", self.catalogue, Ridge(self.params.prior_l2), 0)
 
     def log_true(self, users: Tensor, items: Tensor) -> Tensor:
         """``gamma · log(1 - P)`` of items (B, ...)."""

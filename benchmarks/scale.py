@@ -33,7 +33,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from recbole_bns.sampling import Catalogue, FactorScorer, NegativeSampler, build
-from recbole_bns.sampling.priors.item_models import neighbour_ease
+from recbole_bns.sampling.priors.item_models import Ridge, neighbour_ease
 
 BATCH, SIZE, EACH = 2048, 64, 50
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -85,7 +85,7 @@ def prior_once(users: int, items: int, k: int) -> dict[str, Any]:
     owners, chosen = interactions(users, items)
     catalogue = Catalogue(owners, chosen, users + 1, items + 1)
     start = perf_counter()
-    neighbour_ease(catalogue, 300.0, k)
+    neighbour_ease(catalogue, Ridge(300.0), k)
     return {
         "users": users,
         "items": items,

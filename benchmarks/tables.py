@@ -3,6 +3,7 @@
     python benchmarks/tables.py --run                  # all; goes on where it was stopped
     python benchmarks/tables.py --run table3 figure5   # only these
     python benchmarks/tables.py                        # write results/*.md from results/compare/
+    python benchmarks/tables.py --check                # every printed value has a source file
 
 Each comparison is a command of its own (`--list` prints them) over settings in properties/tuned/,
 which benchmarks/search.py chose on validation data; here the whole training part is trained on for
@@ -20,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import accesses
 import pandas as pd
+import sources
 from tabulate import tabulate
 
 from recbole_bns.cli import main as recbole_bns
@@ -138,6 +141,7 @@ def run(names: list[str]) -> int:
     worst = 0
     for name in names:
         out = f"runs/{name}"
+        accesses.log(COMPARISONS[name].dataset, COMPARISONS[name].model, [name], "the table's rows")
         status = recbole_bns(["compare", *COMPARISONS[name].flags, f"--out={out}"])
         worst = max(worst, status)
         if status == 130:
@@ -339,7 +343,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--run", nargs="*", metavar="NAME", choices=[*COMPARISONS])
     parser.add_argument("--list", action="store_true", help="print the commands")
+    parser.add_argument("--check", action="store_true", help="look for values without a source")
     args = parser.parse_args()
+    if args.check:
+        wrong = sources.check(KEPT)
+        print("\n".join(wrong) or "every value has a source, and the settings are those that ship")
+        return int(bool(wrong))
     if args.list:
         for name, spec in COMPARISONS.items():
             print(f"{name}: recbole-bns compare {' '.join(spec.flags)}")

@@ -47,6 +47,8 @@ class PosteriorParams:
         1.0, "factor of the prior; learned ones are clipped to [0, 0.98]", above=0, schedule=True
     )
     prior_l2: float = changed(BNSParams, "prior_l2", 300.0)
+    prior_dropout: float = changed(BNSParams, "prior_dropout", 0.0)
+    prior_power: float = changed(BNSParams, "prior_power", 0.0)
     prior_items: int = changed(BNSParams, "prior_items", 0)
     likelihood: str = param(
         "flat", "the score's, by F, or flat: the prior decides alone", choices=("cdf", "flat")
@@ -64,7 +66,17 @@ class PosteriorParams:
         return (*scores, *data, KnownPairs(optional=True))
 
 
-OF_BNS = ("prior", "prior_scale", "prior_l2", "prior_items", "likelihood", "cdf", "cdf_items")
+OF_BNS = (
+    "prior",
+    "prior_scale",
+    "prior_l2",
+    "prior_dropout",
+    "prior_power",
+    "prior_items",
+    "likelihood",
+    "cdf",
+    "cdf_items",
+)
 """Parameters that BNS takes as they are."""
 
 

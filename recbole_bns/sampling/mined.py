@@ -60,6 +60,8 @@ class MineParams:
         mapping=True,
     )
     prior_l2: float = changed(BNSParams, "prior_l2", 300.0)
+    prior_dropout: float = changed(BNSParams, "prior_dropout", 0.0)
+    prior_power: float = changed(BNSParams, "prior_power", 0.0)
     prior_items: int = changed(BNSParams, "prior_items", 0)
     share: float | Schedule = param(
         0.5,

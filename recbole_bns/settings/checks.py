@@ -104,7 +104,8 @@ def check_interactions(name: str, folder: Path, parts: Any, how_to_get: str | No
     paths = [folder / file for file in names]
     for path in paths:
         if not path.is_file():
-            remedy = _own_file(name) or how_to_get or _remedy(name)
+            remedy = _own_file(name) or _parts_there(name, folder, parts) or how_to_get
+            remedy = remedy or _remedy(name)
             raise UsageError(f"data set '{name}': there is no file {path}; {remedy}.")
     return paths
 
@@ -115,6 +116,17 @@ def _own_file(name: str) -> str | None:
     called = [Path(f"{name}{ending}") for ending in (".csv", ".tsv", ".jsonl", ".parquet")]
     found = next((path for path in [*plain, *called] if path.is_file()), None)
     return None if found is None else f"a file of your own is read by --data={found}"
+
+
+def _parts_there(name: str, folder: Path, parts: Any) -> str | None:
+    """The remedy where the files of a fixed split lie there, and the whole was looked for."""
+    there = [p for p in ("train", "valid", "test") if (folder / f"{name}.{p}.inter").is_file()]
+    if parts or len(there) < 2:
+        return None
+    return (
+        f"{' and '.join(f'{name}.{part}.inter' for part in there)} are there: such a split is read "
+        f"by --benchmark_filename='[{','.join(there)}]'"
+    )
 
 
 def _remedy(name: str) -> str:

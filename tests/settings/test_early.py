@@ -202,6 +202,17 @@ def test_the_data_are_looked_for_where_settings_say(data_path: Path, tmp_path: P
     early.check_run("BPR", "tiny", [str(file)], given)
 
 
+def test_a_fixed_split_that_lies_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    given: dict[str, Any] = {"data_path": str(tmp_path)}
+    for part, words in (("test", "put RecBole's"), ("train", "own.train.inter and own.test.inter")):
+        (tmp_path / "own" / f"own.{part}.inter").touch()
+        with pytest.raises(UsageError, match=rf"own/own\.inter; {words}") as caught:
+            early.check_run("BPR", "own", None, given)
+    assert "--benchmark_filename='[train,test]'" in str(caught.value)
+    early.check_run("BPR", "own", None, {**given, "benchmark_filename": ["train", "test"]})
+
+
 def test_titles() -> None:
     asked = early.check_run("BPR", None, None, {"neg_sampler": "dns", "loss": "ssm"})
     assert early.title(asked) == "BPR on ml-100k with dns+ssm"

@@ -15,7 +15,7 @@ from tiny import write_atomic, write_tiny
 import recbole_bns
 from recbole_bns.adapters.split import split
 from recbole_bns.common.errors import UsageError
-from recbole_bns.sampling.priors.item_models import ease, interactions
+from recbole_bns.sampling.priors.item_models import Ridge, ease, interactions
 from recbole_bns.training.loaders import create_samplers
 
 
@@ -53,7 +53,7 @@ def prior_of(prior: Any, **settings: Any) -> tuple[torch.Tensor, Any]:
 def test_recboles_ease_is_ours() -> None:
     """Two programs, two solvers: the values of pairs that are no interaction agree."""
     theirs, catalogue = prior_of({"model": "EASE", "reg_weight": 120.0})
-    ours = torch.from_numpy(interactions(catalogue) @ ease(catalogue, 120.0).numpy())
+    ours = torch.from_numpy(interactions(catalogue) @ ease(catalogue, Ridge(120.0)).numpy())
     free = ~catalogue.positive_mask(torch.arange(catalogue.user_num))
     assert torch.allclose(theirs[1:, 1:][free[1:, 1:]], ours[1:, 1:][free[1:, 1:]], atol=2e-3)
     assert float(theirs.max()) > 0.8

@@ -132,6 +132,19 @@ class BNSParams:
     prior_l2: float = param(
         300.0, "prior ease: L2 of the regression", above=0, when={"prior": "ease"}
     )
+    prior_dropout: float = param(
+        0.0,
+        "prior ease: share of a history's items that are dropped (EDLAE)",
+        low=0,
+        below=1,
+        when={"prior": "ease"},
+    )
+    prior_power: float = param(
+        0.0,
+        "prior ease: a user of n items counts n to the minus this",
+        low=0,
+        when={"prior": "ease"},
+    )
     prior_items: int = param(
         0,
         "priors ease, itemknn: items that predict one; 0: all, or 200 where they are many",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..capabilities import HeldOutPairs, ModelValues, SideData, UserColumn
 from ..catalogue import Catalogue
+from .item_models import Ridge
 from .pairs import PairTable, learned, sparse_pairs
 from .tables import (
     WHERE,
@@ -72,7 +73,8 @@ def build_prior(params: Any, catalogue: Catalogue, side: Mapping[str, Tensor]) -
     if prior.endswith(".npz"):
         return sparse_pairs(prior, catalogue)
     if prior in LEARNED:
-        return learned(prior, catalogue, params.prior_l2, params.prior_items)
+        ridge = Ridge(params.prior_l2, params.prior_dropout, params.prior_power)
+        return learned(prior, catalogue, ridge, params.prior_items)
     if prior == "oracle":
         return OraclePrior(side[HeldOutPairs.name], catalogue.user_num, catalogue.item_num)
     if prior == "popularity":

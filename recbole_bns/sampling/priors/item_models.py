@@ -5,6 +5,9 @@ that two items share. A model is a matrix of weights whose column l says what ea
 history adds to the value of item l; :mod:`.pairs` makes probabilities of values.
 
     EASE        B = I - P / diag(P), P = (G + l2 I)^-1: ridge regression of each item on all others
+    EDLAE       the same with c diag(G) added to G, c = p / (1 - p): the regression of an item on
+                histories of which each item is dropped with probability p, in expectation
+    power a     G = X'WX with W_uu ∝ |u|^-a, 1 on average over the users: long histories count less
     neighbours  the same regression of item l on the k items of the greatest cosine with it,
                 w = (G_NN + l2 I)^-1 G_Nl; where I is great, only each item's greatest cosines are
                 kept (:data:`KEPT` in all) and the others taken as 0: nothing (I, I) is ever held
@@ -13,9 +16,10 @@ history adds to the value of item l; :mod:`.pairs` makes probabilities of values
 Cost: EASE O(I^3) and 8 I^2 bytes, once; neighbours O(I k^3) and the co-occurrences of a block of
 items at a time.
 
-Sources: H. Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019; X. Ning and
-G. Karypis, SLIM, ICDM 2011 (regression on a neighbourhood); M. Deshpande and G. Karypis,
-Item-Based Top-N Recommendation Algorithms, TOIS 2004 (cosine, normalised neighbours).
+Sources: H. Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, and Autoencoders
+that don't overfit towards the Identity, NeurIPS 2020 (EDLAE); X. Ning and G. Karypis, SLIM, ICDM
+2011 (regression on a neighbourhood); M. Deshpande and G. Karypis, Item-Based Top-N Recommendation
+Algorithms, TOIS 2004 (cosine, normalised neighbours).
 """
 
 from __future__ import annotations
@@ -45,20 +49,44 @@ class Neighbours(NamedTuple):
     """``(I, k)`` float32; 0 where there is none."""
 
 
-def interactions(catalogue: Catalogue) -> Any:
-    """X as a SciPy CSR matrix (U, I), float32; a repeated interaction counts once."""
+class Ridge(NamedTuple):
+    """How the regression of each item is held back."""
+
+    l2: float
+    dropout: float = 0.0
+    """p of EDLAE, in [0, 1)."""
+    power: float = 0.0
+    """a, of how many items a user has."""
+
+    def of(self, counts: Any) -> Any:
+        """What is added to the diagonal of G, whose diagonal is ``counts``."""
+        return self.l2 + self.dropout / (1 - self.dropout) * counts
+
+
+def interactions(catalogue: Catalogue, power: float = 0.0) -> Any:
+    """X as a SciPy CSR matrix (U, I), float32; a repeated interaction counts once.
+
+    Args:
+        catalogue: the training interactions.
+        power: a; with another than 0 it is the root of W times X.
+    """
     from scipy.sparse import csr_matrix
 
     places = catalogue.positives.cpu().numpy(), catalogue.indptr.cpu().numpy()
-    ones = np.ones(len(places[0]), np.float32)
-    return csr_matrix((ones, *places), shape=(catalogue.user_num, catalogue.item_num))
+    values = np.ones(len(places[0]), np.float32)
+    if power:
+        sizes = np.diff(places[1])
+        weights = np.where(sizes > 0, np.maximum(sizes, 1).astype(np.float64) ** -power, 0)
+        weights /= weights.sum() / max((sizes > 0).sum(), 1)
+        values = np.repeat(np.sqrt(weights), sizes).astype(np.float32)
+    return csr_matrix((values, *places), shape=(catalogue.user_num, catalogue.item_num))
 
 
-def ease(catalogue: Catalogue, l2: float) -> Tensor:
+def ease(catalogue: Catalogue, ridge: Ridge) -> Tensor:
     """EASE's weights ``B`` (I, I) float32 on the catalogue's device, diagonal 0."""
-    matrix = interactions(catalogue)
+    matrix = interactions(catalogue, ridge.power)
     total = torch.from_numpy((matrix.T @ matrix).toarray()).to(catalogue.device)
-    total.diagonal().add_(l2)
+    total.diagonal().add_(ridge.of(total.diagonal()))
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(total))
     del total
     weights = inverse.div_(-inverse.diagonal().clone())
@@ -76,9 +104,9 @@ class Nearest(NamedTuple):
     ids: np.ndarray
     """``(N,)`` int32."""
     counts: np.ndarray
-    """``(N,)`` float32, users that the two items share."""
+    """``(N,)`` float32, users that the two items share, by their weights."""
     users: np.ndarray
-    """``(I,)`` users of each item."""
+    """``(I,)`` users of each item, by their weights."""
 
     def first(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The first k of each item: ids (I, k), 0 for none, and their cosines, 0 for none."""
@@ -92,12 +120,14 @@ class Nearest(NamedTuple):
         return ids, cosine
 
 
-def nearest(catalogue: Catalogue, k: int) -> Nearest:
+def nearest(catalogue: Catalogue, k: int, power: float = 0.0) -> Nearest:
     """The k items of the greatest cosine with each item, fewer where fewer share a user."""
-    matrix = interactions(catalogue)
+    matrix = interactions(catalogue, power)
     users_by_item = matrix.T.tocsr()
     users = np.diff(users_by_item.indptr).astype(np.float64)
-    norm = np.sqrt(np.maximum(users, 1))
+    if power:
+        users = np.asarray(users_by_item.multiply(users_by_item).sum(1), np.float64).ravel()
+    norm = np.sqrt(np.where(users > 0, users, 1))
     ids, counts, sizes = [np.empty(0, np.int32)], [np.empty(0, np.float32)], [0]
     for low, high in _blocks(users_by_item, np.diff(matrix.indptr)):
         shared = users_by_item[low:high] @ matrix
@@ -133,18 +163,19 @@ def item_knn(catalogue: Catalogue, k: int) -> Neighbours:
     return Neighbours(torch.from_numpy(ids), torch.from_numpy(weights).float())
 
 
-def neighbour_ease(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
+def neighbour_ease(catalogue: Catalogue, ridge: Ridge, k: int) -> Neighbours:
     """Ridge regression of each item on its k nearest; see the top of this module."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "blas"):  # systems this small take longer with several threads
-        return _regress(catalogue, l2, k)
+        return _regress(catalogue, ridge, k)
 
 
-def _regress(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
+def _regress(catalogue: Catalogue, ridge: Ridge, k: int) -> Neighbours:
     # More than k are kept of each item, since the system of an item holds the counts of its
     # neighbours with one another, which are looked up in the neighbours' own lists.
-    kept = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num))
+    kept = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num), ridge.power)
+    diagonal = kept.users + ridge.of(kept.users)
     ids, _ = kept.first(k)
     weights = np.zeros(ids.shape, np.float32)
     column_of = np.full(len(ids), -1)  # of each item in the system at hand; -1 is none
@@ -153,7 +184,7 @@ def _regress(catalogue: Catalogue, l2: float, k: int) -> Neighbours:
         size = len(neighbours)
         column_of[neighbours] = np.arange(size)
         system = _system(kept, neighbours, column_of)
-        system.flat[:: size + 1] = kept.users[neighbours] + l2
+        system.flat[:: size + 1] = diagonal[neighbours]
         target = slice(kept.starts[item], kept.starts[item] + size)  # the list begins with them
         weights[item, :size] = np.linalg.solve(system, kept.counts[target])
         column_of[neighbours] = -1

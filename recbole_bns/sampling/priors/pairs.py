@@ -22,15 +22,15 @@ from ..catalogue import Catalogue
 from ..kernels import engine
 from ..kernels import pairs as pair_kernels
 from ..scoring import FactorScorer
-from .item_models import Neighbours, ease, interactions, item_knn, neighbour_ease
+from .item_models import Neighbours, Ridge, ease, interactions, item_knn, neighbour_ease
 from .tables import WHERE
 
 MOST = 0.98
 """No prior is surer than this."""
 TABLE_LIMIT = 1 << 29
 """Bytes of the table of all pairs, two a pair."""
-DENSE_TO = 10_000
-"""Largest catalogue whose EASE is solved whole."""
+DENSE_TO = 16_000
+"""Largest catalogue whose EASE is solved whole: 2 GB, a minute or two on two cores."""
 NEIGHBOURS = 200
 """Items that predict one, beyond :data:`DENSE_TO` and for item kNN."""
 USERS_AT_ONCE = 2048
@@ -194,25 +194,25 @@ def table_fits(catalogue: Catalogue) -> bool:
     return 2 * catalogue.user_num * catalogue.item_num <= TABLE_LIMIT
 
 
-def learned(kind: str, catalogue: Catalogue, l2: float, k: int) -> nn.Module:
+def learned(kind: str, catalogue: Catalogue, ridge: Ridge, k: int) -> nn.Module:
     """Values of pairs by an item-item model of the training interactions.
 
     Args:
         kind: ``ease`` or ``itemknn``.
         catalogue: the training interactions.
-        l2: of EASE.
+        ridge: of EASE.
         k: items that predict one; 0: all of them where EASE is solved whole, else 200.
     """
     whole = kind == "ease" and not k and catalogue.item_num <= DENSE_TO
     if whole:
-        weights = ease(catalogue, l2)
+        weights = ease(catalogue, ridge)
         if table_fits(catalogue):
             return PairTable(dense_values(catalogue, weights))
         best = weights.abs().topk(min(NEIGHBOURS, len(weights)), 0).indices.T.contiguous()
         found = Neighbours(best, weights.T.gather(1, best))
     else:
         k = min(k or NEIGHBOURS, catalogue.item_num - 1)
-        found = item_knn(catalogue, k) if kind == "itemknn" else neighbour_ease(catalogue, l2, k)
+        found = item_knn(catalogue, k) if kind == "itemknn" else neighbour_ease(catalogue, ridge, k)
     if table_fits(catalogue):
         return PairTable(neighbour_values(catalogue, found))
     return NeighbourPairs(catalogue, Neighbours(*(part.to(catalogue.device) for part in found)))

@@ -16,7 +16,7 @@ from recbole_bns.sampling import Catalogue, build
 from recbole_bns.sampling.kernels import engine as kernels
 from recbole_bns.sampling.priors import item_models
 from recbole_bns.sampling.priors import pairs as pair_priors
-from recbole_bns.sampling.priors.item_models import ease, item_knn, neighbour_ease
+from recbole_bns.sampling.priors.item_models import Ridge, ease, item_knn, neighbour_ease
 from recbole_bns.sampling.priors.pairs import NeighbourPairs, PairTable, learned
 
 L2 = 0.7
@@ -51,18 +51,43 @@ def cosines(matrix: np.ndarray, item: int) -> list[tuple[float, int]]:
 @pytest.mark.parametrize("seed", range(3))
 def test_ease_is_a_ridge_regression_of_each_item_on_the_others(seed: int) -> None:
     case = random_case(seed)
-    given, matrix = ease(case.catalogue, L2).numpy(), matrix_of(case)
+    given, matrix = ease(case.catalogue, Ridge(L2)).numpy(), matrix_of(case)
     for item in range(1, 16):
         wanted = regression(matrix, item, [i for i in range(16) if i != item], L2)
         assert given[item, item] == 0
         assert [given[i, item] for i in wanted] == pytest.approx(list(wanted.values()), abs=1e-5)
 
 
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_dropped_items_and_weighted_users_by_least_squares(dropout: float, power: float) -> None:
+    """Rows by the root of their weight, and below them the penalty as rows of its own."""
+    shares = np.linspace(0.2, 0.9, 60)[:, None]
+    matrix = (np.random.default_rng(0).random((60, 30)) < shares) * 1.0
+    matrix[:, 0] = matrix[0] = matrix[7] = 0  # the padding, and a user without any
+    catalogue = Catalogue(*torch.from_numpy(np.array(matrix.nonzero())), 60, 30)
+    sizes = matrix.sum(1)
+    weights = np.array([size**-power if size else 0.0 for size in sizes])
+    weights *= np.count_nonzero(sizes) / weights.sum()
+    rows = matrix * np.sqrt(weights)[:, None]
+    counts, ridge = (rows**2).sum(0), Ridge(L2, dropout, power)
+    found, near = ease(catalogue, ridge).numpy(), neighbour_ease(catalogue, ridge, 28)
+    for item in range(1, 30):
+        others = [i for i in range(1, 30) if i != item]
+        penalty = np.diag(np.sqrt(L2 + dropout / (1 - dropout) * counts[others]))
+        above = np.vstack((rows[:, others], penalty))
+        target = np.concatenate((rows[:, item], np.zeros(len(others))))
+        wanted = np.linalg.lstsq(above, target, rcond=None)[0]
+        assert found[others, item] == pytest.approx(wanted, abs=1e-5)
+        own = dict(zip(near.ids[item].tolist(), near.weights[item].tolist(), strict=True))
+        assert [own[i] for i in others] == pytest.approx(wanted, abs=1e-4)
+
+
 @pytest.mark.parametrize("k", [1, 3, 15])
 def test_neighbours_are_those_of_the_greatest_cosine(k: int) -> None:
     case = random_case(4)
     matrix = matrix_of(case)
-    regressed, near = neighbour_ease(case.catalogue, L2, k), item_knn(case.catalogue, k)
+    regressed, near = neighbour_ease(case.catalogue, Ridge(L2), k), item_knn(case.catalogue, k)
     chosen = {item: cosines(matrix, item)[:k] for item in range(1, 16)}
     mean = sum(cosine for best in chosen.values() for cosine, _ in best) / 15
     for item, best in chosen.items():
@@ -80,10 +105,10 @@ def test_all_neighbours_make_ease_and_blocks_make_no_difference(
     dense = np.random.default_rng(0).random((60, 30)) < 0.5
     dense[:, 0] = False
     catalogue = Catalogue(*torch.from_numpy(np.array(dense.nonzero())), 60, 30)
-    whole = ease(catalogue, L2)
+    whole = ease(catalogue, Ridge(L2))
     for size in (1 << 24, 50):
         monkeypatch.setattr(item_models, "COUNTS_AT_ONCE", size)
-        found = neighbour_ease(catalogue, L2, 28)
+        found = neighbour_ease(catalogue, Ridge(L2), 28)
         weights = torch.zeros(30, 30).scatter_add_(1, found.ids, found.weights)
         assert torch.allclose(weights[1:], whole.T[1:], atol=1e-4)
 
@@ -93,7 +118,7 @@ def test_co_occurrences_that_are_not_kept_count_as_none(monkeypatch: pytest.Monk
     matrix = (np.random.default_rng(1).random((900, 20)) < 0.3) * 1.0
     matrix[:, 0] = 0
     pairs = torch.from_numpy(np.array(matrix.nonzero()))
-    found, lost = neighbour_ease(Catalogue(*pairs, 900, 20), L2, 2), 0
+    found, lost = neighbour_ease(Catalogue(*pairs, 900, 20), Ridge(L2), 2), 0
     kept = {item: {other for _, other in cosines(matrix, item)[:8]} for item in range(1, 20)}
     for item in range(1, 20):
         one, two = [other for _, other in cosines(matrix, item)[:2]]
@@ -116,11 +141,11 @@ def test_values_of_pairs_by_table_and_by_neighbours(
     case = random_case(5, user_num=9)
     given = case.catalogue
     catalogue = Catalogue(given.owners, given.positives.long(), 9, 16, bitmap=bitmap)
-    table = learned(kind, catalogue, L2, 4)
+    table = learned(kind, catalogue, Ridge(L2), 4)
     monkeypatch.setattr(pair_priors, "TABLE_LIMIT", 0)
     if not compiled:
         monkeypatch.setattr(kernels, "available", lambda *tensors: False)
-    summed = learned(kind, catalogue, L2, 4)
+    summed = learned(kind, catalogue, Ridge(L2), 4)
     assert isinstance(table, PairTable)
     assert isinstance(summed, NeighbourPairs)
     users = torch.arange(9)
@@ -141,7 +166,10 @@ def test_where_no_table_fits_ease_keeps_the_greatest_weights(
     case = random_case(5)
     monkeypatch.setattr(pair_priors, "TABLE_LIMIT", 0)
     monkeypatch.setattr(pair_priors, "NEIGHBOURS", 3)
-    prior, whole = learned("ease", case.catalogue, L2, 0), ease(case.catalogue, L2).numpy()
+    prior, whole = (
+        learned("ease", case.catalogue, Ridge(L2), 0),
+        ease(case.catalogue, Ridge(L2)).numpy(),
+    )
     for item in range(1, 16):
         best = sorted(np.abs(whole[:, item]), reverse=True)[:3]
         assert np.abs(prior.weights[item].numpy()) == pytest.approx(best)
@@ -166,7 +194,7 @@ def slow_gain(case: Case, user: int, item: int, other: int, p: float, gamma: flo
 )
 def test_greatest_gain(args: dict[str, Any], gamma: float, scale: float, kind: str) -> None:
     case = random_case(11, ties=False)
-    weights, matrix = ease(case.catalogue, L2).numpy(), matrix_of(case)
+    weights, matrix = ease(case.catalogue, Ridge(L2)).numpy(), matrix_of(case)
     given = {"candidate_num": 4, "prior_l2": L2, **args}
     for n in (1, 2):
         sampler = build("bns_plus", case.catalogue, given, seed=3)

@@ -1,0 +1,26 @@
+"""results/tests.log: every time that a test part was looked at, with what, and why.
+
+A line: date, data set, model, cell, why; tabs between. Written before the look, so that one that
+is broken off is there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+LOG = Path(__file__).parent.parent / "results" / "tests.log"
+
+
+def log(data: str, model: str, cells: Iterable[str], why: str) -> None:
+    """Write a line for each cell that will be tested."""
+    with LOG.open("a", encoding="utf-8") as lines:
+        for cell in cells:
+            lines.write(f"{date.today()}\t{data}\t{model}\t{cell}\t{why}\n")
+
+
+def looks(data: str, model: str, cell: str) -> int:
+    """How often a cell has been tested."""
+    wanted = [data, model, cell]
+    return sum(line.split("\t")[1:4] == wanted for line in LOG.read_text("utf-8").splitlines())

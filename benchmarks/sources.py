@@ -1,0 +1,98 @@
+"""Has every measured value that the pages print a source file, and do its settings ship?
+
+A value is a number with four decimals, as NDCG and recall are printed. It must be, rounded, a
+number of a file that a program wrote: JSON, JSON lines, CSV and YAML in results/, or the
+papers' values in benchmarks/papers.csv. ``python benchmarks/tables.py --check`` says what is not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from recbole_bns.settings.properties import PROPERTIES, read_own
+
+ROOT = Path(__file__).parent.parent
+VALUE = re.compile(r"(?<![\w.@-])(?:-|\+)?0?(\.\d{4})(?![\d.])")
+NUMBER = re.compile(r"-?\d*\.\d+(?:e-?\d+)?")
+PRINTED = {
+    "results/learned-prior.md": "benchmarks/learned_prior.py",
+    "results/sequential.md": "benchmarks/sequential.py",
+    "results/cuco.md": "recbole-bns compare",
+    "results/speed.md": "benchmarks/epoch.py",
+    "results/search.md": "benchmarks/search.py, medians of results/search/",
+    "results/table4.md": "benchmarks/sequential.py",
+}
+"""Pages with values that a program printed and kept nowhere else, and the program."""
+WRITTEN = (".json", ".jsonl", ".yaml", ".csv")
+PAGES = ("README.md", "docs/*.md", "results/*.md")
+
+
+def measured() -> set[str]:
+    """Every number below 1 of the source files as a page prints it: ``.4538``."""
+    files = [path for path in (ROOT / "results").rglob("*") if path.suffix in WRITTEN]
+    found = set()
+    for path in [*files, ROOT / "benchmarks" / "papers.csv"]:
+        for text in NUMBER.findall(path.read_text(encoding="utf-8")):
+            if (value := abs(float(text))) < 1:
+                found.add(f"{value:.4f}"[-5:])
+    return found
+
+
+def unsourced() -> list[str]:
+    """Where a page prints a value that no source file has: ``page:line: value``.
+
+    What stands between fences is a screen, which is the program's own.
+    """
+    known, missing = measured(), []
+    for path in sorted(path for pattern in PAGES for path in ROOT.glob(pattern)):
+        page, screen = str(path.relative_to(ROOT)), False
+        if page in PRINTED:
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            screen ^= line.lstrip().startswith("```")
+            values = [] if screen else VALUE.findall(line)
+            missing += [f"{page}:{number}: {value}" for value in values if value not in known]
+    return missing
+
+
+def unshipped(content: Any) -> list[str]:
+    """Settings of a comparison that are not those of properties/tuned/ today.
+
+    Args:
+        content: its JSON; one that says ``--tuned=False`` has settings of its own.
+    """
+    words, data = content["command"].split(), content["dataset"]
+    model = next(word.split("=")[1] for word in words if word.startswith("--model="))
+    if "--tuned=False" in words:
+        return []
+    known = read_own(PROPERTIES / "dataset" / f"{data}.yaml").get("tuned_as", data)
+    wrong = []
+    for row, settings in content["settings"].items():
+        path = PROPERTIES / "tuned" / known / settings.get("model", model) / f"{row}.yaml"
+        if not path.is_file():
+            continue
+        ships = read_own(path)
+        ours = {**settings, **content["parameters"][row]}
+        ships |= ships.pop("neg_sampler_args", {})
+        wrong += [
+            f"{row}: {key} {ours.get(key)!r}, but {value!r} ships"
+            for key, value in ships.items()
+            if ours.get(key, value) != value  # what all rows share is not listed
+        ]
+    return wrong
+
+
+def check(folder: Path) -> list[str]:
+    """All that is wrong: values without a source, settings that do not ship.
+
+    Args:
+        folder: of the comparisons' JSON.
+    """
+    wrong = [f"{where}: in no source file" for where in unsourced()]
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        wrong += [f"{path.name}: {what}" for what in unshipped(content)]
+    return wrong
