@@ -29,6 +29,7 @@ from typing import Any
 
 import accesses
 import numpy as np
+import pandas as pd
 import yaml
 from tabulate import tabulate
 
@@ -37,6 +38,7 @@ from recbole_bns.runner import journal
 from recbole_bns.runner.jobs import VALIDATE, Job
 from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runner.run import run_all
+from recbole_bns.runs.groups import ITEMS
 from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.tuning.space import Dimension
 
@@ -48,6 +50,7 @@ MINED = "rns/mined"
 ROWS = (*SAMPLERS, *MIXERS, MINED)
 LOSSES = ("bpr", "ssm", "bsl", "gbce")
 MODELS: dict[str, dict[str, Any]] = {"BPR": {}, "LightGCN": {"n_layers": 2}}
+ALONE = "beside"
 LIST, EACH, MANY = 1024, 8, 128
 METRICS = ("ndcg@20", "recall@20")
 ARGS, OF_LOSS, OF_MIXER = "neg_sampler_args.", "loss_args.", "mixer_args."
@@ -73,6 +76,39 @@ EVERY: dict[str, dict[str, Any]] = {
     "amazon-tools-ahns": {"eval_step": 4, "stopping_step": 2},
 }
 """How often trials are evaluated, and how many worse values end one."""
+BESIDE: dict[str, tuple[dict[str, Any], ...]] = {
+    "EASE": ({"reg_weight": 250.0}, {"reg_weight": 100.0}, {"reg_weight": 500.0}),
+    "ItemKNN": ({"k": 100, "shrink": 0.0}, {"k": 200, "shrink": 0.0}, {"k": 100, "shrink": 1.0}),
+    "SLIMElastic": (
+        {"alpha": 0.2, "l1_ratio": 0.02},
+        {"alpha": 0.05, "l1_ratio": 0.01},
+        {"alpha": 0.02, "l1_ratio": 0.01},
+    ),
+    "ENMF": (
+        {"learning_rate": 0.005, "dropout_prob": 0.5, "negative_weight": 0.3},
+        {"learning_rate": 0.005, "dropout_prob": 0.7, "negative_weight": 0.1},
+        {"learning_rate": 0.01, "dropout_prob": 0.7, "negative_weight": 0.3},
+    ),
+    "SimpleX": (
+        {"learning_rate": 0.001, "margin": 0.9, "negative_weight": 10},
+        {"learning_rate": 0.003, "margin": 0.5, "negative_weight": 10},
+        {"learning_rate": 0.003, "margin": 0.9, "negative_weight": 50},
+    ),
+}
+"""RecBole's own models beside the cells (`--model beside`), and their trials."""
+SHOWN = (*METRICS, "ndcg@5", "ndcg@10", "recall@5", "recall@10", "itemcoverage@20")
+HEAD = """# Samplers and mixers x losses
+
+Written by `python benchmarks/field.py`; every trial is a line of `field/`, every look at a test
+part one of `tests.log`. Rows are samplers, mixers over uniform negatives (`mixgcf`, `dens`), and
+`rns/mined`, uniform negatives with mined positives. Under `bpr` a positive meets one negative,
+under the other losses `rns`, `pns` and `rns/mined` give a list of 1,024 to the batch (`gbce`: 128
+of each positive's own), the others 8 of its own, `inbatch` the batch; a mixer's `bpr` is `kpair`.
+
+A tenth of the training part is cut off for validation (seed 0). Each cell has the same number of
+trials with the same learning rates and regularisations (`PAIRS` in the program); the first has the
+defaults of sampler and loss, the others values from the spaces of `recbole-bns tune`. So few trials
+say where to look; differences of a percent are no results."""
 Cell = tuple[str, str]
 
 
@@ -130,6 +166,13 @@ def drawn(data: str, row: str, loss: str, trial: int) -> dict[str, Any]:
     return settings
 
 
+def own_of(data: str, model: str, row: str, loss: str, trial: int) -> dict[str, Any]:
+    """The settings of a trial, of a cell or of a model beside."""
+    if model != ALONE:
+        return drawn(data, row, loss, trial)
+    return {"neg_sampler": "none", "model": row, **BESIDE[row][trial]}
+
+
 def file_of(data: str, model: str) -> Path:
     """Where the trials of a table are kept."""
     return FOUND / f"{data}-{model}.jsonl"
@@ -155,7 +198,7 @@ def tell(job: Job, record: Mapping[str, Any]) -> str:
         said = f"{METRICS[0]} {line[METRICS[0]]:.4f}, epoch {best[0]}"
     else:
         line["failed"] = said = record["error"].strip().splitlines()[-1]
-    file = file_of(job.dataset, job.model)
+    file = file_of(job.dataset, record["table"])
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(line) + "\n")
@@ -184,23 +227,42 @@ def search(
         for row, loss in cells:
             if (row, loss, trial) in done:
                 continue
-            own = drawn(data, row, loss, trial)
-            settings = {**COMMON, **BASE[data], **MODELS[model], **validation, **own}
+            own = own_of(data, model, row, loss, trial)
+            settings = {**COMMON, **BASE[data], **MODELS.get(model, {}), **validation, **own}
+            named = settings.pop("model", model)
             jobs.append(
                 Job(
                     name=f"{row}+{loss} trial {trial}",
-                    model=model,
+                    model=named,
                     dataset=data,
                     config_files=None,
                     settings={**settings, "data_path": data_path},
                     folder=folder / f"{row}-{loss}-{trial}".replace("/", "-"),
                     epochs=settings["epochs"],
-                    record={"row": row, "loss": loss, "trial": trial, "settings": own},
+                    record={
+                        "table": model,
+                        "row": row,
+                        "loss": loss,
+                        "trial": trial,
+                        "settings": own,
+                    },
                     task=VALIDATE,
                 )
             )
     with alone(folder, f"another search is at work on {data} with {model}; wait for it."):
         run_all(jobs, LocalProcesses(), at_once, title=f"{model} {data}", tell=tell)
+
+
+def label(cell: Cell) -> str:
+    """What a row of a comparison is called."""
+    return "+".join(filter(None, cell)).replace("/", ".")
+
+
+def cells_of(model: str) -> list[Cell]:
+    """All cells of a table."""
+    if model == ALONE:
+        return [(row, "") for row in BESIDE]
+    return [(row, loss) for loss in LOSSES for row in ROWS]
 
 
 def winners(data: str, model: str) -> dict[Cell, dict[str, Any]]:
@@ -220,9 +282,9 @@ def test(
     """Train the winners on all of the training part and test them, by `recbole-bns compare`."""
     best = winners(data, model)
     variants = {
-        "+".join(cell): {
+        label(cell): {
             **BASE[data],
-            **MODELS[model],
+            **MODELS.get(model, {}),
             **best[cell]["settings"],
             "epochs": best[cell]["best_epoch"],
         }
@@ -235,7 +297,12 @@ def test(
     path.write_text(yaml.safe_dump(variants, sort_keys=False), encoding="utf-8")
     start = "import sys; from recbole_bns.cli import main; sys.exit(main())"
     words = ["compare", f"--variants={path}", f"--dataset={data}", f"--data_path={data_path}"]
-    words += [f"--model={model}", f"--seeds={seeds}", "--valid_ratio=0", "--metrics=NDCG,Recall"]
+    words += [
+        f"--model={'BPR' if model == ALONE else model}",
+        f"--seeds={seeds}",
+        "--valid_ratio=0",
+        "--metrics=NDCG,Recall",
+    ]
     words += ["--topk=5,10,20", "--tuned=False", "--use_gpu=False", f"--out={out}"]
     words += [f"--jobs={at_once}", f"--samplers={','.join(variants)}"]
     words += ["--benchmark_filename=[train,test]", "--load_col={inter: [user_id, item_id]}"]
@@ -246,7 +313,61 @@ def test(
     for ending in ("md", "csv", "json"):
         if (found := out / f"compare.{ending}").is_file():
             shutil.copyfile(found, FOUND / f"{data}-{model}-test.{ending}")
+    groups(out, FOUND / f"{data}-{model}-groups.csv")
     return status
+
+
+def groups(runs: Path, file: Path) -> None:
+    """Keep the metrics by popularity and activity of a comparison's runs, means over the seeds."""
+    parts = []
+    for path in sorted(runs.glob("runs/*/groups.csv")):
+        row, _, seed = path.parent.name.rpartition("-")
+        parts.append(pd.read_csv(path).assign(row=row, seed=int(seed)))
+    if parts:
+        keys = ["row", "kind", "group", "metric"]
+        means = pd.concat(parts).groupby(keys, sort=False)["value"].mean().round(6)
+        means.reset_index().to_csv(file, index=False)
+
+
+def tested(data: str, model: str) -> str:
+    """Test metrics of a table's rows, the best first; empty where none was tested."""
+    file = FOUND / f"{data}-{model}-test.json"
+    if not file.is_file():
+        return ""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    means = pd.DataFrame(content["metrics"]).pivot(index="sampler", columns="metric", values="mean")
+    deviation = pd.DataFrame(content["metrics"]).set_index(["sampler", "metric"])["std"]
+    seconds = pd.DataFrame(content["runs"]).groupby("sampler")["seconds_to_best"].median()
+    parts = pd.read_csv(FOUND / f"{data}-{model}-groups.csv").set_index(
+        ["row", "kind", "group", "metric"]
+    )["value"]
+    rows = []
+    for row in means.sort_values(METRICS[0], ascending=False).index:
+        last = deviation[row, METRICS[0]]
+        values = [f"{means.loc[row, metric]:.4f}" for metric in SHOWN]
+        values[0] += f" ± {last:.4f}" if last == last else ""
+        by_group = [f"{parts.get((row, 'items', g, METRICS[1]), float('nan')):.4f}" for g in ITEMS]
+        rows.append([f"`{row}`", *values, *by_group, f"{seconds[row]:.0f}"])
+    heads = ["", *SHOWN, *(f"recall@20, {group}" for group in ITEMS), "s to best"]
+    words = [w for w in content["command"].split() if not w.startswith(("--out=", "--jobs="))]
+    said = f"Seeds {', '.join(map(str, content['seeds']))}. `{' '.join(words)}`"
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True) + f"\n\n{said}"
+
+
+def page() -> str:
+    """results/field.md."""
+    parts = [HEAD]
+    for data in BASE:
+        for model in (*MODELS, ALONE):
+            if not read(data, model):
+                continue
+            name = "RecBole's own models" if model == ALONE else model
+            number = len(read(data, model))
+            parts += [f"## {name} on {data}", f"Validation, NDCG@20, {number} trials:"]
+            parts.append(table(data, model))
+            if test_table := tested(data, model):
+                parts += ["Test, the whole training part:", test_table]
+    return "\n\n".join(parts) + "\n"
 
 
 def table(data: str, model: str) -> str:
@@ -254,9 +375,10 @@ def table(data: str, model: str) -> str:
     best, lines = winners(data, model), read(data, model)
     top = max((line[METRICS[0]] for line in best.values()), default=0.0)
     rows = []
-    for row in ROWS:
+    losses = dict.fromkeys(loss for _, loss in cells_of(model))
+    for row in dict.fromkeys(row for row, _ in cells_of(model)):
         cells = []
-        for loss in LOSSES:
+        for loss in losses:
             line = best.get((row, loss))
             if line is None:
                 tried = any((each["row"], each["loss"]) == (row, loss) for each in lines)
@@ -265,7 +387,7 @@ def table(data: str, model: str) -> str:
             text = f"{line[METRICS[0]]:.4f}"
             cells.append(f"**{text}**" if line[METRICS[0]] == top else text)
         rows.append([row, *cells])
-    return tabulate(rows, ["", *LOSSES], tablefmt="github", disable_numparse=True)
+    return tabulate(rows, ["", *losses], tablefmt="github", disable_numparse=True)
 
 
 def main() -> int:
@@ -273,7 +395,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", nargs="?", default="write", choices=("search", "test", "write"))
     parser.add_argument("--data", choices=list(BASE))
-    parser.add_argument("--model", choices=list(MODELS), default="BPR")
+    parser.add_argument("--model", choices=[*MODELS, ALONE], default="BPR")
     parser.add_argument("--data_path")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once")
     parser.add_argument("--trials", type=int, help="of each cell (default: as many as pairs)")
@@ -282,10 +404,10 @@ def main() -> int:
     parser.add_argument("--why", default="the table", help="for results/tests.log")
     options = parser.parse_args()
     sys.argv = sys.argv[:1]
-    cells = [(row, loss) for loss in LOSSES for row in ROWS]
+    cells = cells_of(options.model)
     if options.cells:
         names = options.cells.split(",")
-        cells = [cell for cell in cells if "+".join(cell) in names]
+        cells = [cell for cell in cells if label(cell) in names]
     if options.what == "search":
         trials = options.trials or len(PAIRS[options.data])
         search(options.data, options.model, options.data_path, cells, trials, options.jobs)
@@ -293,10 +415,7 @@ def main() -> int:
         where = options.data, options.model, options.data_path
         return test(*where, cells, options.seeds, options.jobs, options.why)
     else:
-        for data in BASE:
-            for model in MODELS:
-                if read(data, model):
-                    print(f"{model} on {data}\n\n{table(data, model)}\n")
+        (ROOT / "results" / "field.md").write_text(page(), encoding="utf-8")
     return 0
 
 

@@ -96,7 +96,6 @@ ROWS: dict[str, dict[str, Any]] = {
 PRIOR_NEW = {"mine.prior_dropout": 0.33, "mine.prior_power": 0.25, "mine.prior_l2": 100}
 """EDLAE with users weighted: the best of what was tried on tools, see ``--priors``."""
 NEW = {**GCN, **SHARP, **MINE, **PRIOR_NEW}
-LONG = {"epochs": 100}
 SEARCH: dict[str, dict[str, Any]] = {
     "new": NEW,
     "new, share .3": NEW | {"mine.share": 0.3},
@@ -112,6 +111,7 @@ SEARCH: dict[str, dict[str, Any]] = {
     "new, lr .01": NEW | {"learning_rate": 0.01},
     "new, L2 .0001": NEW | {"reg_weight": 0.0001},
     "new, L2 .01": NEW | {"reg_weight": 0.01},
+    "new, plain": {**GCN, **SHARP},
     "new, MF": {**MF, **SHARP, **MINE, **PRIOR_NEW},
     "new, L2 200, power .5": NEW | {"mine.prior_l2": 200, "mine.prior_power": 0.5},
     "new, d 128": NEW | {"embedding_size": 128},
@@ -189,6 +189,18 @@ ROWS |= {
     "bns_plus, new prior, L2 400": PLUS | OF_PLUS | {"neg_sampler_args.prior_l2": 400},
     "bns_plus, new prior, d 64": PLUS | OF_PLUS | {"embedding_size": 64},
 }
+OF_GCN = {"model": "LightGCN", "n_layers": 1, "learning_rate": 0.001, "reg_weight": 0.006}
+AGAINST = {
+    "bns_plus": PLUS,
+    "bns_plus, new prior": PLUS | OF_PLUS,
+    "bns_plus, new prior, gamma 2": PLUS | OF_PLUS | {"neg_sampler_args.gamma": 2},
+}
+CUTS = {
+    f"{name}, cut {cut}": row | {"seed": cut} for name, row in AGAINST.items() for cut in (1, 2)
+}
+CUTS |= {f"GCN {name}": row | OF_GCN for name, row in CUTS.items()}
+CUTS |= {"GCN bns_plus, new prior, gamma 2": AGAINST["bns_plus, new prior, gamma 2"] | OF_GCN}
+ROWS |= CUTS
 PLUS_1M: dict[str, Any] = {
     "model": "BPR",
     "neg_sampler": "bns_plus",
@@ -207,6 +219,9 @@ PLUS_1M: dict[str, Any] = {
 ROWS |= {
     "1M bns_plus": PLUS_1M,
     "1M bns_plus, new prior": PLUS_1M | OF_PLUS | {"neg_sampler_args.prior_l2": 500},
+    "1M bns_plus, new prior, scale 2": PLUS_1M
+    | OF_PLUS
+    | {"neg_sampler_args.prior_l2": 500, "neg_sampler_args.prior_scale": 2},
     "1M bns_plus, new prior, L2 300": PLUS_1M | OF_PLUS | {"neg_sampler_args.prior_l2": 300},
 }
 LARGE = {**MF, **SHARP, "epochs": 18, "eval_step": 3, "stopping_step": 2}
@@ -219,8 +234,13 @@ ROWS |= {
 }
 EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
 """Rows that are no training: EASE by its L2, solved whole."""
-PRIOR = {"prior, L2 60": 60.0, "prior, L2 200": 200.0, "prior, L2 300": 300.0}
-"""The prior as it mines: beyond 10,000 items EASE on the 200 nearest of each."""
+PRIOR = {
+    "prior, L2 60": 60.0,
+    "prior, L2 200": 200.0,
+    "prior, L2 300": 300.0,
+    "prior as it ships": None,
+}
+"""The prior as it mines: beyond 16,000 items (10,000 in rows of old) EASE on the 200 nearest."""
 EVERY = [*EASE, *PRIOR, *ROWS]
 
 
@@ -308,7 +328,8 @@ def rank(dataset: str, data_path: str, row: str) -> None:
     if row in EASE:
         prior: nn.Module = PairTable(dense_values(catalogue, ease(catalogue, Ridge(l2))))
     else:
-        prior = build_prior(MineParams(prior="ease", prior_l2=l2), catalogue, {})
+        own = {} if l2 is None else {"prior_l2": l2, "prior_dropout": 0.0, "prior_power": 0.0}
+        prior = build_prior(MineParams(**own), catalogue, {})
     cut = 20
     discount = 1 / torch.arange(2, cut + 2).double().log2()
     ideal = discount.cumsum(0)
@@ -356,7 +377,8 @@ def main() -> int:
         if row not in ROWS and row not in done:
             rank(options.dataset, options.data_path, row)
     rows = [row for row in options.rows if row in ROWS]
-    run(options.dataset, options.data_path, rows, options.jobs)
+    if rows:
+        run(options.dataset, options.data_path, rows, options.jobs)
     return 0
 
 

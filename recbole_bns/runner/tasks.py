@@ -56,13 +56,14 @@ def validate(job: Job) -> dict[str, Any]:
     from recbole_bns.adapters.split import open_data
     from recbole_bns.datasets.check import check_files
     from recbole_bns.runs.results import epochs_table
-    from recbole_bns.training.loaders import loaders
+    from recbole_bns.training.loaders import make_loaders
     from recbole_bns.training.train import make_trainer
     from recbole_bns.training.trainer import Watch
 
     config = BNSConfig(job.model, job.dataset, job.config_files, job.settings)
     check_files(config, keep=True)
-    parts = open_data(config).parts
+    opened = open_data(config)
+    parts = opened.parts
     if "valid" not in parts:
         raise UsageError(
             "valid_ratio: got 0, but what is compared on validation data needs a validation part; "
@@ -72,7 +73,8 @@ def validate(job: Job) -> dict[str, Any]:
     job.folder.mkdir(parents=True)
     config["checkpoint_dir"] = str(job.folder)
     with quiet(), (job.folder / "epochs.csv").open("w", newline="", encoding="utf-8") as table:
-        made = loaders(config, {phase: parts[phase] for phase in ("train", "valid")})
+        seen = {phase: parts[phase] for phase in ("train", "valid")}
+        made = make_loaders(config, opened._replace(parts=seen))
         trainer = make_trainer(config, made["train"], job.folder)
         watch = Watch(after_epoch=epochs_table(table, lambda report: None, trainer.reports))
         began = perf_counter()

@@ -59,9 +59,9 @@ class MineParams:
         "{model: a non-iterative RecBole model}",
         mapping=True,
     )
-    prior_l2: float = changed(BNSParams, "prior_l2", 300.0)
-    prior_dropout: float = changed(BNSParams, "prior_dropout", 0.0)
-    prior_power: float = changed(BNSParams, "prior_power", 0.0)
+    prior_l2: float = changed(BNSParams, "prior_l2", 100.0)
+    prior_dropout: float = changed(BNSParams, "prior_dropout", 0.33)
+    prior_power: float = changed(BNSParams, "prior_power", 0.25)
     prior_items: int = changed(BNSParams, "prior_items", 0)
     share: float | Schedule = param(
         0.5,

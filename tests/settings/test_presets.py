@@ -33,7 +33,7 @@ def test_the_user_counts_more_and_a_preset_more_than_what_is_tuned(make: Make) -
     file = PROPERTIES / "tuned" / "ml-1m" / "BPR" / "rns.yaml"
     assert file.is_file()
     for given, share, rate in (
-        ({}, 0.5, 0.005),
+        ({}, 0.5, 0.003),
         ({"mine.share": 0.2, "learning_rate": 0.1}, 0.2, 0.1),
     ):
         config = make("BPR", preset=NAME, loss="model", dataset="ml-1m", **given)

@@ -131,7 +131,7 @@ def test_a_run_says_what_it_mined_and_goes_on_bit_for_bit(
     assert counts[0] > counts[1] > counts[2] > 0
     expected = {"share": {"start": 0.5, "step": -0.2, "stop": 0}, "items": 5, "prior_l2": 20}
     assert read_settings(tmp_path / "whole")["mine"] == expected
-    others = {"prior_items": 0, "prior_dropout": 0.0, "prior_power": 0.0, "exponent": 2.0}
+    others = {"prior_items": 0, "prior_dropout": 0.33, "prior_power": 0.25, "exponent": 2.0}
     assert result["mine"] == {"prior": "ease", **others, **expected}
 
 
