@@ -6,7 +6,7 @@
 Every row of ROWS is trained once (seed 0, a random tenth of the training part for validation; the
 test part is never looked at) and leaves a line of results/mined/<data>.jsonl with all evaluations;
 the same command goes on with what the file lacks. Vectors are compared by their cosine in training
-and in evaluation, as the loss is meant. ``--table`` prints what the files hold.
+and in evaluation, as the loss is meant. ``--table`` writes the tables of results/mined.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from tabulate import tabulate
 from torch import nn
 
 from recbole_bns.adapters.config import BNSConfig
@@ -73,7 +74,9 @@ MINE: dict[str, Any] = {
     "mine.share": 0.5,
     "mine.items": 10,
     "mine.exponent": 2,
+    "mine.full_until": 0,
 }
+"""Lines without ``full_until`` are of before it was there: 0, for everybody in full."""
 GCN = {"model": "LightGCN", "n_layers": 2, **SSM}
 MF = {"model": "BPR", **SSM}
 BPR = {key: v for key, v in MF.items() if not key.startswith(("loss", "neg_s"))}
@@ -201,6 +204,14 @@ CUTS = {
 CUTS |= {f"GCN {name}": row | OF_GCN for name, row in CUTS.items()}
 CUTS |= {"GCN bns_plus, new prior, gamma 2": AGAINST["bns_plus, new prior, gamma 2"] | OF_GCN}
 ROWS |= CUTS
+SHIPS = NEW | {"learning_rate": 0.003, "eval_step": 2, "stopping_step": 5}
+ROWS |= {"as it ships": SHIPS, "as it ships, MF": {**SHIPS, "model": "BPR"}}
+del ROWS["as it ships, MF"]["n_layers"]
+UNTIL = {"mine.full_until": 10}
+ROWS |= {
+    f"{name}, full until 10": ROWS[name] | UNTIL for name in ("as it ships", "as it ships, MF")
+}
+ROWS["MF ssm d64, mined, both full until 10"] = {**AGAIN, **MINE, **OF_MINE, **UNTIL}
 PLUS_1M: dict[str, Any] = {
     "model": "BPR",
     "neg_sampler": "bns_plus",
@@ -230,6 +241,7 @@ ROWS |= {
     "large MF, tau .1": LARGE | {"loss_args.temperature": 0.1},
     "large MF mined": {**LARGE, **MINE, **PRIOR_NEW},
     "large MF mined, share .2": {**LARGE, **MINE, **PRIOR_NEW, "mine.share": 0.2},
+    "large MF mined, full until 10": {**LARGE, **MINE, **PRIOR_NEW, **UNTIL},
     "large MF mined, L2 300": {**LARGE, **MINE, **PRIOR_NEW, "mine.prior_l2": 300},
 }
 EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
@@ -351,12 +363,38 @@ def rank(dataset: str, data_path: str, row: str) -> None:
     print(f"{row}: {words(line | {'seconds': perf_counter() - began})}")
 
 
-def table() -> str:
-    """What has been found, a line a trial."""
-    lines = [f"{'data':<20}{'row':<28}ndcg@20 / recall@20 on validation"]
-    for dataset in DATA:
-        lines += [f"{dataset:<20}{line['row']:<28}{words(line)}" for line in read(dataset)]
-    return "\n".join(lines)
+def settings_of(line: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    """What a trial has other than the row that it stands below."""
+    own = line["settings"]
+    changed = [f"{key} {value}" for key, value in own.items() if base.get(key) != value]
+    gone = [f"no {key}" for key in base if key not in own]
+    return ", ".join(sorted(changed) + sorted(gone)) or "the same"
+
+
+def table(dataset: str) -> str:
+    """The trials of a data set, the best first, and what each has other than the best."""
+    lines = sorted(read(dataset), key=lambda line: -best(line)[1][METRICS[0]])
+    first = next(line for line in lines if line["model"] != "EASE")["settings"]
+    rows = []
+    for line in lines:
+        epoch, metrics = best(line)
+        what = "" if line["model"] == "EASE" else settings_of(line, first)
+        values = [f"{metrics[name]:.4f}" for name in METRICS]
+        rows.append([line["row"], line["model"], *values, f"{epoch} of {line['epochs']}", what])
+    heads = ["trial", "model", *METRICS, "best epoch", "other than the best"]
+    told = ", ".join(f"{key} {value}" for key, value in first.items())
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True) + f"\n\nBest: {told}."
+
+
+def page() -> str:
+    """results/mined.md: the text that stands before the tables, and the tables."""
+    file = ROOT / "results" / "mined.md"
+    text = file.read_text(encoding="utf-8").partition(TRIALS)[0].rstrip("\n")
+    parts = [f"## {dataset}\n\n{table(dataset)}" for dataset in DATA if read(dataset)]
+    return "\n\n".join([text, TRIALS, *parts]) + "\n"
+
+
+TRIALS = "<!-- From here on written by benchmarks/mined.py --table. -->"
 
 
 def main() -> int:
@@ -366,11 +404,11 @@ def main() -> int:
     parser.add_argument("--data_path")
     parser.add_argument("--rows", nargs="+", choices=EVERY, default=EVERY)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
-    parser.add_argument("--table", action="store_true", help="show what has been found")
+    parser.add_argument("--table", action="store_true", help="write results/mined.md")
     options = parser.parse_args()
     sys.argv = sys.argv[:1]
     if options.table:
-        print(table())
+        (ROOT / "results" / "mined.md").write_text(page(), encoding="utf-8")
         return 0
     done = {line["row"] for line in read(options.dataset)}
     for row in options.rows:

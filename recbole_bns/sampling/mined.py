@@ -2,7 +2,8 @@
 
 What a user does not know yet and a prior calls a likely false negative is not only spared, it is
 trained on: with probability ``share`` a row's positive i makes way for an item l of the user's K
-best by the prior P, drawn with
+best by the prior P (share and K are times f / n where the user has n > f = ``full_until``
+interactions, K rounded), drawn with
 
     p(l | u) = P_ul ** exponent / sum over the K best k of P_uk ** exponent
 
@@ -70,6 +71,12 @@ class MineParams:
         high=1,
         schedule=True,
     )
+    full_until: int = param(
+        10,
+        "interactions of a user up to which share and items are whole; with n of them both are "
+        "times this over n; 0: whole for everybody",
+        low=0,
+    )
     items: int = param(10, "K, the user's best by the prior that are drawn from", low=1)
     exponent: float = param(2.0, "of P in the law of a draw; 0: each of the K alike", low=0)
 
@@ -86,6 +93,8 @@ class Mined(NamedTuple):
     """``(U, K)`` int64, the best first; 0 where a user has fewer."""
     cumulative: Tensor
     """``(U, K)`` float32: the probability of this or an earlier one; 0 where a user has none."""
+    factor: Tensor
+    """``(U,)`` float32 in [0, 1]: how much of the share is each user's; of K it is in ``ids``."""
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:
@@ -144,18 +153,30 @@ def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Ten
     k = min(params.items, catalogue.item_num - 1)
     told = side.get(KnownPairs.name)
     disliked = None if told is None else KnownNegatives(catalogue, told).listed
-    found = []
+    factor, found = factor_of(catalogue.indptr.diff(), params.full_until), []
     for users, values in all_values(prior, catalogue):
         never = catalogue.positive_mask(users)
         if disliked is not None:
             never = never | disliked.positive_mask(users)
         ids, best = best_items(values.masked_fill(never, 0), k)
-        half = (catalogue.negative_num[users] // 2).unsqueeze(1)
-        beyond = torch.arange(k, device=half.device) >= half
+        most = (params.items * factor[users]).round().long()
+        most = torch.minimum(most, catalogue.negative_num[users] // 2).unsqueeze(1)
+        beyond = torch.arange(k, device=most.device) >= most
         beyond |= (users == 0).unsqueeze(1)  # the padding
         best = best.masked_fill(beyond, 0)
-        found.append(Mined(ids.masked_fill(beyond, 0), law(best, params.exponent)))
-    return Mined(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        found.append((ids.masked_fill(beyond, 0), law(best, params.exponent)))
+    ids, cumulative = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Mined(ids, cumulative, factor)
+
+
+def factor_of(sizes: Tensor, full_until: int) -> Tensor:
+    """``min(1, full_until / n)`` for users of n interactions (U,); 1 where the former is 0.
+
+    Who has told much of himself needs no guesses, and more of his likely items are known ones.
+    """
+    if not full_until:
+        return torch.ones(len(sizes), device=sizes.device)
+    return (full_until / sizes.clamp(min=1)).clamp(max=1).float()
 
 
 class WithMined(Catalogue):
@@ -224,6 +245,6 @@ class Miner:
         positions = torch.arange(first, self._drawn, device=users.device)
         coin, draw = uniforms(self._key, positions).view(2, -1)
         cumulative = self.mined.cumulative[users]
-        is_mined = (coin < self._share) & (cumulative[:, -1] > 0)
+        is_mined = (coin < self._share * self.mined.factor[users]) & (cumulative[:, -1] > 0)
         place = (cumulative <= draw.unsqueeze(1)).sum(1).clamp(max=cumulative.shape[1] - 1)
         return torch.where(is_mined, self.mined.ids[users, place], items), is_mined

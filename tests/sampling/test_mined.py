@@ -48,7 +48,9 @@ def values_of(prior: Any, catalogue: Catalogue) -> np.ndarray:
     return table
 
 
-def slowly(values: np.ndarray, taken: set[tuple[int, int]], k: int, exponent: float) -> Any:
+def slowly(
+    values: np.ndarray, taken: set[tuple[int, int]], k: int, exponent: float, full: int
+) -> Any:
     """For each user its items and their probabilities, as the module's text has it."""
     found: dict[int, dict[int, float]] = {}
     for user in range(1, USERS):
@@ -56,10 +58,14 @@ def slowly(values: np.ndarray, taken: set[tuple[int, int]], k: int, exponent: fl
         best = sorted(
             (item for item in free if values[user, item] > 0),
             key=lambda item: (-values[user, item], item),
-        )[: min(k, len(free) // 2)]
+        )[: min(round(k * factor(ITEMS - 1 - len(free), full)), len(free) // 2)]
         total = sum(values[user, item] ** exponent for item in best)
         found[user] = {item: values[user, item] ** exponent / total for item in best}
     return found
+
+
+def factor(size: int, full: int) -> float:
+    return min(1.0, full / size) if full and size else 1.0
 
 
 def as_laws(mined: Mined) -> dict[int, dict[int, float]]:
@@ -82,12 +88,14 @@ def taken_in(catalogue: Catalogue) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("prior", ["ease", "itemknn", "popularity"])
-@pytest.mark.parametrize(("k", "exponent"), [(1, 2.0), (3, 1.0), (4, 0.0), (50, 2.5)])
-def test_the_table_is_that_of_a_slow_loop(prior: str, k: int, exponent: float) -> None:
+@pytest.mark.parametrize(
+    ("k", "exponent", "full"), [(1, 2.0, 0), (3, 1.0, 0), (4, 0.0, 3), (50, 2.5, 0), (4, 1.0, 10)]
+)
+def test_the_table_is_that_of_a_slow_loop(prior: str, k: int, exponent: float, full: int) -> None:
     catalogue = catalogue_of()
-    params = MineParams(prior=prior, prior_l2=2.0, items=k, exponent=exponent)
+    params = MineParams(prior=prior, prior_l2=2.0, items=k, exponent=exponent, full_until=full)
     values = values_of(build_prior(params, catalogue, {}), catalogue)
-    expected = slowly(values, taken_in(catalogue), k, exponent)
+    expected = slowly(values, taken_in(catalogue), k, exponent, full)
     found = as_laws(mined_items(catalogue, params, {}))
     assert {user: list(law) for user, law in found.items()} == {
         user: list(law) for user, law in expected.items()
@@ -96,7 +104,9 @@ def test_the_table_is_that_of_a_slow_loop(prior: str, k: int, exponent: float) -
         assert found[user] == pytest.approx(probabilities, abs=1e-6)
     assert (found[5] == {}) == (prior != "popularity")  # nothing is known of who has no history
     assert found[6] == {}  # who has everything
-    assert len(found[1]) == min(k, 6) or prior != "popularity"  # half of what the user has not
+    assert (
+        full or len(found[1]) == min(k, 6) or prior != "popularity"
+    )  # half of what the user has not
 
 
 def test_a_prior_without_a_table_gives_the_same_block_by_block(
@@ -148,9 +158,10 @@ def test_an_own_table_that_is_none_is_refused_by_its_setting(tmp_path: Any) -> N
 # --- Draws -------------------------------------------------------------------------------------
 
 
-def test_draws_follow_the_law() -> None:
+@pytest.mark.parametrize("full", [0, 3])
+def test_draws_follow_the_law(full: int) -> None:
     catalogue = catalogue_of()
-    params = MineParams(prior="popularity", items=4, exponent=1.5)
+    params = MineParams(prior="popularity", items=4, exponent=1.5, full_until=full)
     mined = mined_items(catalogue, params, {})
     expected = as_laws(mined)
     miner = Miner(mined, 0.3, seed=5)
@@ -165,7 +176,8 @@ def test_draws_follow_the_law() -> None:
         if not expected[user]:
             assert share == 0
             continue
-        assert share == pytest.approx(0.3, abs=0.04)
+        size = int(catalogue.indptr.diff()[user])
+        assert share == pytest.approx(0.3 * factor(size, full), abs=0.04)
         assert set(counts) == set(expected[user])
         observed = [counts[item] for item in expected[user]]
         law_ = np.array(list(expected[user].values()))

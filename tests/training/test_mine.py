@@ -22,7 +22,12 @@ from recbole_bns.training.loaders import loaders
 from recbole_bns.training.recording.files import COLUMNS, WHEN_MINED
 
 Make = Callable[..., Any]
-MINE: Settings = {"mine.share": 0.5, "mine.items": 5, "mine.prior_l2": 20}
+MINE: Settings = {
+    "mine.share": 0.5,
+    "mine.items": 5,
+    "mine.prior_l2": 20,
+    "mine.full_until": 0,
+}
 
 
 def batches_of(config: Any) -> tuple[Any, list[Any]]:
@@ -130,6 +135,7 @@ def test_a_run_says_what_it_mined_and_goes_on_bit_for_bit(
     counts = [int(line["mined"]) for line in lines["whole"]]
     assert counts[0] > counts[1] > counts[2] > 0
     expected = {"share": {"start": 0.5, "step": -0.2, "stop": 0}, "items": 5, "prior_l2": 20}
+    expected["full_until"] = 0
     assert read_settings(tmp_path / "whole")["mine"] == expected
     others = {"prior_items": 0, "prior_dropout": 0.33, "prior_power": 0.25, "exponent": 2.0}
     assert result["mine"] == {"prior": "ease", **others, **expected}
