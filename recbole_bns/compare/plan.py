@@ -26,7 +26,17 @@ from recbole_bns.settings.properties import PROPERTIES, read_own
 from recbole_bns.settings.words import flat, merge, read_yaml
 from recbole_bns.training.limits import check_alone
 
-from .rows import Own, Row, loss_of, parameters_of, read_rows, read_variants, reference_of, split
+from .rows import (
+    Own,
+    Row,
+    loss_of,
+    parameters_of,
+    read_rows,
+    read_variants,
+    reference_of,
+    refuse_preset,
+    split,
+)
 
 METRICS, CUTS = ["Recall", "Precision", "NDCG"], [5, 10, 20]
 
@@ -199,6 +209,7 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     )
     variants = read_variants(rest.pop("variants", None))
     in_files = merge({}, {k: v for path in files or [] for k, v in read_yaml(path).items()})
+    refuse_preset(in_files | rest)
     asked = (rest.pop("samplers", None), rest.pop("losses", None))
     mixer = flags.get("mixer", in_files.get("mixer"))
     rows = read_rows(*asked, variants, in_files.get("loss"), mixer)

@@ -9,7 +9,8 @@ rows, or of a variant; its loss is that of the rows where none is named.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from recbole_bns.runs.records import Settings
 from recbole_bns.sampling.capabilities import serves_any_data, serves_any_loss
 from recbole_bns.settings.checks import check_losses, check_samplers, words_of
 from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, declared, having
+from recbole_bns.settings.presets import over_preset
 from recbole_bns.settings.properties import cell
 from recbole_bns.settings.words import read_yaml
 
@@ -337,7 +339,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]*")
 def read_variants(path: Any) -> Own:
     """Read ``{NAME: {neg_sampler: bns, neg_sampler_args: {...}, loss: ssm, ...}, ...}``.
 
-    A variant may have a model of its own: ``{EASE: {neg_sampler: none, model: EASE}}``.
+    A variant may have a model of its own: ``{EASE: {neg_sampler: none, model: EASE}}``, and a
+    preset, whose settings it begins with: ``{mined: {preset: mined-ssm}}``.
 
     Args:
         path: of the YAML file, or None.
@@ -355,11 +358,37 @@ def read_variants(path: Any) -> Own:
     variants: Own = {}
     for name, settings in read_yaml(str(path)).items():
         _check_name(name, variants, where)
+        if isinstance(settings, Mapping) and settings.get("preset") is not None:
+            with _in_variant(where, name):
+                settings = over_preset(settings)
         _check_variant(name, settings, where)
         variants[name] = dict(settings)
     if not variants:
         raise UsageError(f"{where}: no variants in it.")
     return variants
+
+
+@contextmanager
+def _in_variant(where: str, name: str) -> Iterator[None]:
+    """Say of a refusal in which variant it was."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{where}: {name}: {error}") from error
+
+
+def refuse_preset(settings: Mapping[str, Any]) -> None:
+    """Refuse a preset for all rows, which name sampler and loss themselves.
+
+    Raises:
+        UsageError: says where one can be.
+    """
+    if settings.get("preset") is not None:
+        raise UsageError(
+            f"preset: got '{settings['preset']}', but the rows of a table name their sampler and "
+            "loss themselves; write it into a row of --variants=FILE, as in "
+            "{mined: {preset: mined-ssm}}."
+        )
 
 
 def _check_name(name: str, taken: Collection[str], where: str) -> None:

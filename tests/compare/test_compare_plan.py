@@ -195,6 +195,27 @@ def test_the_command_is_wired_and_light():
     )
 
 
+def test_a_preset_is_a_rows_own(settings, in_tmp):
+    """Its loss and its sampler are the row's, as if they had been written there."""
+    Path("v.yaml").write_text(
+        "mined: {preset: mined-ssm, mine.share: 0.2}\nplain: {neg_sampler: rns}"
+    )
+    plan = plan_of(settings, "--variants=v.yaml", "--samplers=mined,plain")
+    config = plan.words.config(("mined", 1))
+    assert (config["loss"], config["neg_sampler"], config["neg_shared"]) == ("ssm", "rns", True)
+    assert (config["mine"]["share"], config["mine"]["items"]) == (0.2, 10)
+    assert plan.losses == {"mined": "ssm", "plain": "model"}
+    for word in ("--preset=mined-ssm", "--config_files=all.yaml"):
+        Path("all.yaml").write_text("preset: mined-ssm")
+        with pytest.raises(UsageError, match=r"preset: got 'mined-ssm', but the rows .*--variants"):
+            plan_of(settings, "--samplers=rns", word)
+    Path("v.yaml").write_text("mined: {preset: mined-smm}")
+    with pytest.raises(
+        UsageError, match=r"'v\.yaml': mined: preset: got 'mined-smm'; did you mean"
+    ):
+        plan_of(settings, "--variants=v.yaml")
+
+
 def test_a_plan_of_one_sampler_that_is_no_list(settings):
     assert plan_of(settings, "--samplers=none").samplers == ("none",)
     with pytest.raises(UsageError, match="allowed: advir, ahns"):
