@@ -205,10 +205,11 @@ def test_a_preset_is_a_rows_own(settings, in_tmp):
     assert (config["loss"], config["neg_sampler"], config["neg_shared"]) == ("ssm", "rns", True)
     assert (config["mine"]["share"], config["mine"]["items"]) == (0.2, 10)
     assert plan.losses == {"mined": "ssm", "plain": "model"}
-    for word in ("--preset=mined-ssm", "--config_files=all.yaml"):
-        Path("all.yaml").write_text("preset: mined-ssm")
+    Path("all.yaml").write_text("preset: mined-ssm")
+    flags = parse_flags(words_of(settings))
+    for more in ({"preset": "mined-ssm"}, {"config_files": ["all.yaml"]}):
         with pytest.raises(UsageError, match=r"preset: got 'mined-ssm', but the rows .*--variants"):
-            plan_of(settings, "--samplers=rns", word)
+            read_plan({**flags, **more})
     Path("v.yaml").write_text("mined: {preset: mined-smm}")
     with pytest.raises(
         UsageError, match=r"'v\.yaml': mined: preset: got 'mined-smm'; did you mean"

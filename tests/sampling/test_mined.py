@@ -65,7 +65,7 @@ def slowly(
 
 
 def factor(size: int, full: int) -> float:
-    return min(1.0, full / size) if full and size else 1.0
+    return min(1.0, full / size) ** 2 if full and size else 1.0
 
 
 def as_laws(mined: Mined) -> dict[int, dict[int, float]]:
@@ -181,7 +181,8 @@ def test_draws_follow_the_law(full: int) -> None:
         assert set(counts) == set(expected[user])
         observed = [counts[item] for item in expected[user]]
         law_ = np.array(list(expected[user].values()))
-        assert chisquare(observed, law_ / law_.sum() * sum(observed)).pvalue > 1e-4
+        if len(observed) > 1:
+            assert chisquare(observed, law_ / law_.sum() * sum(observed)).pvalue > 1e-4
 
 
 @pytest.mark.parametrize(("share", "most"), [(0.0, 0), (1.0, 7)])
