@@ -2,7 +2,7 @@
 
 What a user does not know yet and a prior calls a likely false negative is not only spared, it is
 trained on: with probability ``share`` a row's positive i makes way for an item l of the user's K
-best by the prior P (share and K are times (f / n)^2 where the user has n > f = ``full_until``
+best by the prior P (share and K are times f / n where the user has n > f = ``full_until``
 interactions, K rounded), drawn with
 
     p(l | u) = P_ul ** exponent / sum over the K best k of P_uk ** exponent
@@ -72,9 +72,9 @@ class MineParams:
         schedule=True,
     )
     full_until: int = param(
-        20,
+        10,
         "interactions of a user up to which share and items are whole; with n of them both are "
-        "times the square of this over n; 0: whole for everybody",
+        "times this over n; 0: whole for everybody",
         low=0,
     )
     items: int = param(10, "K, the user's best by the prior that are drawn from", low=1)
@@ -170,13 +170,13 @@ def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Ten
 
 
 def factor_of(sizes: Tensor, full_until: int) -> Tensor:
-    """``min(1, full_until / n) ** 2`` for users of n interactions (U,); 1 where the former is 0.
+    """``min(1, full_until / n)`` for users of n interactions (U,); 1 where the former is 0.
 
     Who has told much of himself needs no guesses, and more of his likely items are known ones.
     """
     if not full_until:
         return torch.ones(len(sizes), device=sizes.device)
-    return (full_until / sizes.clamp(min=1)).clamp(max=1).float() ** 2
+    return (full_until / sizes.clamp(min=1)).clamp(max=1).float()
 
 
 class WithMined(Catalogue):

@@ -65,7 +65,7 @@ def slowly(
 
 
 def factor(size: int, full: int) -> float:
-    return min(1.0, full / size) ** 2 if full and size else 1.0
+    return min(1.0, full / size) if full and size else 1.0
 
 
 def as_laws(mined: Mined) -> dict[int, dict[int, float]]:
