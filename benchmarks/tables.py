@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -233,7 +234,7 @@ def section(name: str, papers: pd.DataFrame) -> str:
     wanted = f"recbole-bns compare {' '.join(spec.flags)}"
     if content is None:
         return f"{head}\n\nNot run yet: `{wanted}`"
-    words = content["command"].split()
+    words = shlex.split(content["command"])
     command = " ".join(word for word in words if not word.startswith(("--out=", "--jobs=")))
     if sorted(command.split()) != sorted(wanted.split()):
         print(f"{name}: not the command of today: {command}", file=sys.stderr)

@@ -186,9 +186,6 @@ class BNSPlusParams(BNSParams):
     criterion: str = changed(BNSParams, "criterion", "gain")
     prior: str | Mapping[str, object] = changed(BNSParams, "prior", "ease")
     prior_scale: float | Schedule = changed(BNSParams, "prior_scale", 2.0)
-    prior_l2: float = changed(BNSParams, "prior_l2", 200.0)
-    prior_dropout: float = changed(BNSParams, "prior_dropout", 0.5)
-    prior_power: float = changed(BNSParams, "prior_power", 0.5)
     likelihood: str = changed(BNSParams, "likelihood", "flat")
 
 

@@ -195,7 +195,7 @@ def slow_gain(case: Case, user: int, item: int, other: int, p: float, gamma: flo
 def test_greatest_gain(args: dict[str, Any], gamma: float, scale: float, kind: str) -> None:
     case = random_case(11, ties=False)
     weights, matrix = ease(case.catalogue, Ridge(L2, 0.5, 0.5)).numpy(), matrix_of(case)
-    given = {"candidate_num": 4, "prior_l2": L2, **args}
+    given = {"candidate_num": 4, "prior_l2": L2, "prior_dropout": 0.5, "prior_power": 0.5, **args}
     for n in (1, 2):
         sampler = build("bns_plus", case.catalogue, given, seed=3)
         sampler.begin_epoch(4, None)
