@@ -308,9 +308,9 @@ PAGES = {
         "`--preset=mined-ssm` with LightGCN (2 layers) and with MF, the best softmax with uniform "
         "negatives that [mined.md](mined.md) has, and EASE with its best L2, all chosen on a tenth "
         "of the training part (beauty is split by time, so that this tenth is not like its test "
-        "part); then the whole training part and one test. The heads name the table's model; each "
-        "row has its own. Published on these splits, chosen on the test part: tools, MF with AHNS "
-        ".0405 / .0742 (N@20 / R@20); beauty, LightGCN with DENS .0234 / .0440.",
+        "part); then the whole training part and one test. I is the share of the catalogue in the "
+        "lists. Published on these splits, chosen on the test part: tools, MF with AHNS .0405 / "
+        ".0742 (N@20 / R@20); beauty, LightGCN with DENS .0234 / .0440.",
         [name for name in COMPARISONS if name.startswith("mined")],
     ),
     "bns_plus": (
