@@ -18,9 +18,3 @@ def log(data: str, model: str, cells: Iterable[str], why: str) -> None:
     with LOG.open("a", encoding="utf-8") as lines:
         for cell in cells:
             lines.write(f"{date.today()}\t{data}\t{model}\t{cell}\t{why}\n")
-
-
-def looks(data: str, model: str, cell: str) -> int:
-    """How often a cell has been tested."""
-    wanted = [data, model, cell]
-    return sum(line.split("\t")[1:4] == wanted for line in LOG.read_text("utf-8").splitlines())

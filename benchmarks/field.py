@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import accesses
-import numpy as np
 import pandas as pd
 import yaml
+from losses import values_of
 from tabulate import tabulate
 
 from recbole_bns.common.locks import alone
@@ -40,7 +40,6 @@ from recbole_bns.runner.pool import LocalProcesses
 from recbole_bns.runner.run import run_all
 from recbole_bns.runs.groups import ITEMS
 from recbole_bns.settings.properties import PROPERTIES, read_own
-from recbole_bns.tuning.space import Dimension
 
 ROOT = Path(__file__).parent.parent
 FOUND = ROOT / "results" / "field"
@@ -154,15 +153,7 @@ def drawn(data: str, row: str, loss: str, trial: int) -> dict[str, Any]:
     if row == "bns" and data != "ml-100k-bns":
         settings[ARGS + "cdf"] = "estimated"  # F of 256 items, for speed
     if trial:
-        for key, dimension in space(row, loss).items():
-            seed = [*map(ord, f"{row}+{loss} {key}")]
-            kind, values = next(iter(dimension.items()))
-            if kind == "choice":
-                order = np.random.default_rng(seed).permutation(len(values))
-                settings[key] = values[int(order[(trial - 1) % len(values)])]
-            else:
-                value = Dimension(kind, tuple(values)).draw(np.random.default_rng([trial, *seed]))
-                settings[key] = float(f"{value:.2g}")
+        settings |= values_of(space(row, loss), f"{row}+{loss}", trial)
     return settings
 
 
@@ -301,9 +292,9 @@ def test(
         f"--model={'BPR' if model == ALONE else model}",
         f"--seeds={seeds}",
         "--valid_ratio=0",
-        "--metrics=NDCG,Recall",
+        "--metrics=[NDCG,Recall,ItemCoverage]",
     ]
-    words += ["--topk=5,10,20", "--tuned=False", "--use_gpu=False", f"--out={out}"]
+    words += ["--topk=[5,10,20]", "--tuned=False", "--use_gpu=False", f"--out={out}"]
     words += [f"--jobs={at_once}", f"--samplers={','.join(variants)}"]
     words += ["--benchmark_filename=[train,test]", "--load_col={inter: [user_id, item_id]}"]
     words += ["--eval_args={mode: full}"]

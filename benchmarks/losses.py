@@ -95,20 +95,27 @@ def space(sampler: str, loss: str) -> dict[str, Any]:
     return {key: value for key, value in known.items() if key.startswith((ARGS, "loss_args."))}
 
 
+def values_of(dimensions: Mapping[str, Any], cell: str, trial: int) -> dict[str, Any]:
+    """What trial 1, 2, ... of a cell has of each dimension; the same whenever it is asked."""
+    settings = {}
+    for key, dimension in dimensions.items():
+        seed = [*map(ord, f"{cell} {key}")]
+        kind, values = next(iter(dimension.items()))
+        if kind == "choice":
+            order = np.random.default_rng(seed).permutation(len(values))
+            settings[key] = values[int(order[(trial - 1) % len(values)])]
+        else:
+            value = Dimension(kind, tuple(values)).draw(np.random.default_rng([trial, *seed]))
+            settings[key] = float(f"{value:.2g}")
+    return settings
+
+
 def drawn(dataset: str, sampler: str, loss: str, trial: int) -> dict[str, Any]:
     """The settings of a trial of a cell."""
     settings: dict[str, Any] = dict(zip(("learning_rate", "reg_weight"), PAIRS[trial], strict=True))
     settings |= layout(sampler, loss) | BIG.get((dataset, sampler), {})
     if trial:
-        for key, dimension in space(sampler, loss).items():
-            seed = [*map(ord, f"{sampler}+{loss} {key}")]
-            kind, values = next(iter(dimension.items()))
-            if kind == "choice":
-                order = np.random.default_rng(seed).permutation(len(values))
-                settings[key] = values[int(order[(trial - 1) % len(values)])]
-            else:
-                value = Dimension(kind, tuple(values)).draw(np.random.default_rng([trial, *seed]))
-                settings[key] = float(f"{value:.2g}")
+        settings |= values_of(space(sampler, loss), f"{sampler}+{loss}", trial)
     return settings
 
 
