@@ -287,20 +287,30 @@ def test(
     path = FOUND / f"{data}-{model}.yaml"
     path.write_text(yaml.safe_dump(variants, sort_keys=False), encoding="utf-8")
     start = "import sys; from recbole_bns.cli import main; sys.exit(main())"
-    words = ["compare", f"--variants={path}", f"--dataset={data}", f"--data_path={data_path}"]
+    words = [
+        "compare",
+        f"--variants={path.relative_to(ROOT)}",
+        f"--dataset={data}",
+        f"--data_path={data_path}",
+    ]
     words += [
         f"--model={'BPR' if model == ALONE else model}",
         f"--seeds={seeds}",
         "--valid_ratio=0",
         "--metrics=[NDCG,Recall,ItemCoverage]",
     ]
-    words += ["--topk=[5,10,20]", "--tuned=False", "--use_gpu=False", f"--out={out}"]
+    words += [
+        "--topk=[5,10,20]",
+        "--tuned=False",
+        "--use_gpu=False",
+        f"--out={out.relative_to(ROOT)}",
+    ]
     words += [f"--jobs={at_once}", f"--samplers={','.join(variants)}"]
     words += ["--benchmark_filename=[train,test]", "--load_col={inter: [user_id, item_id]}"]
     words += ["--eval_args={mode: full}"]
     accesses.log(data, model, variants, why)
     print(shlex.join(["recbole-bns", *words]))
-    status = subprocess.run([sys.executable, "-c", start, *words], check=False).returncode
+    status = subprocess.run([sys.executable, "-c", start, *words], cwd=ROOT, check=False).returncode
     for ending in ("md", "csv", "json"):
         if (found := out / f"compare.{ending}").is_file():
             shutil.copyfile(found, FOUND / f"{data}-{model}-test.{ending}")
@@ -336,7 +346,7 @@ def tested(data: str, model: str) -> str:
     for row in means.sort_values(METRICS[0], ascending=False).index:
         last = deviation[row, METRICS[0]]
         values = [f"{means.loc[row, metric]:.4f}" for metric in SHOWN]
-        values[0] += f" ± {last:.4f}" if last == last else ""
+        values[0] += f" ± {last:.4f}" if pd.notna(last) else ""
         by_group = [f"{parts.get((row, 'items', g, METRICS[1]), float('nan')):.4f}" for g in ITEMS]
         rows.append([f"`{row}`", *values, *by_group, f"{seconds[row]:.0f}"])
     heads = ["", *SHOWN, *(f"recall@20, {group}" for group in ITEMS), "s to best"]
