@@ -244,6 +244,13 @@ ROWS |= {
     "large MF mined, share .2": {**LARGE, **MINE, **PRIOR_NEW, "mine.share": 0.2},
     "large MF mined, full until 10": {**LARGE, **MINE, **PRIOR_NEW, **UNTIL},
     "large MF mined, L2 300": {**LARGE, **MINE, **PRIOR_NEW, "mine.prior_l2": 300},
+    "large MF mined, full until 10, tau .1": {
+        **LARGE,
+        **MINE,
+        **PRIOR_NEW,
+        **UNTIL,
+        "loss_args.temperature": 0.1,
+    },
 }
 EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
 """Rows that are no training: EASE by its L2, solved whole."""

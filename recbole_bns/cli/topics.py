@@ -26,6 +26,7 @@ from recbole_bns.settings.declared import (
     declared,
     having,
 )
+from recbole_bns.settings.presets import described
 from recbole_bns.settings.properties import host_folder
 from recbole_bns.settings.reference import kind, remarks, spelt
 
@@ -120,6 +121,8 @@ def _setting(spec: Spec, width: int) -> list[str]:
     }
     if spec.metadata["computed"]:
         facts |= {"written": "not by you: it is worked out"}
+    if spec.name == "preset":
+        facts |= {"allowed": "one of these", **described()}
     models = _models_with(spec.name)
     if getattr(group, "OF_SOME_MODELS", False):
         facts |= {"read by": models, "RecBole's defaults": _defaults(spec.name)}

@@ -36,6 +36,15 @@ def presets() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (PROPERTIES / "preset").glob("*.yaml")))
 
 
+def described() -> dict[str, str]:
+    """Each preset and what it is: the comment at the head of its file."""
+    heads = {
+        name: (PROPERTIES / "preset" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        for name in presets()
+    }
+    return {name: head.partition("`: ")[2] for name, head in heads.items()}
+
+
 def preset_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the preset that is asked for; empty where none is.
 

@@ -11,6 +11,7 @@ from recbole_bns.cli.topics import page
 from recbole_bns.losses import registry
 from recbole_bns.settings import known
 from recbole_bns.settings.declared import declared, having
+from recbole_bns.settings.presets import described
 
 
 def said(topic: str, width: int = 80) -> list[str]:
@@ -48,6 +49,13 @@ def test_one_setting():
     some = " ".join(" ".join(said("reg_weight")).split())
     assert "LightGCN" in some.split("read by ")[1].split("RecBole's defaults")[0]
     assert "1e-05 with LightGCN" in some
+
+
+def test_the_presets_are_named_with_what_each_is():
+    text = " ".join(" ".join(said("preset")).split())
+    for name, what in described().items():
+        assert len(what) > 20
+        assert f"{name} {what}" in text
 
 
 def test_a_parameter_names_who_has_it():

@@ -25,6 +25,7 @@ Algorithms, TOIS 2004 (cosine, normalised neighbours).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ import torch
 from torch import Tensor
 
 from ..catalogue import Catalogue
+from ..kernels.regression import gather
 
 KEPT = 1 << 26
 """Co-occurrences kept in all, at least four times the neighbours."""
@@ -167,42 +169,30 @@ def neighbour_ease(catalogue: Catalogue, ridge: Ridge, k: int) -> Neighbours:
     """Ridge regression of each item on its k nearest; see the top of this module."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, "blas"):  # systems this small take longer with several threads
-        return _regress(catalogue, ridge, k)
-
-
-def _regress(catalogue: Catalogue, ridge: Ridge, k: int) -> Neighbours:
     # More than k are kept of each item, since the system of an item holds the counts of its
     # neighbours with one another, which are looked up in the neighbours' own lists.
     kept = nearest(catalogue, max(4 * k, KEPT // catalogue.item_num), ridge.power)
-    diagonal = kept.users + ridge.of(kept.users)
     ids, _ = kept.first(k)
-    weights = np.zeros(ids.shape, np.float32)
-    column_of = np.full(len(ids), -1)  # of each item in the system at hand; -1 is none
-    for item in np.flatnonzero(ids[:, 0]):
+    found = Neighbours(torch.from_numpy(ids), torch.zeros(ids.shape))
+    diagonal = kept.users + ridge.of(kept.users)
+    threads = torch.get_num_threads()
+    items = np.flatnonzero(ids[:, 0])
+    # A library's own threads make systems this small slower: each thread here has its own items,
+    # and neither the gathering nor the solving holds the interpreter.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        parts = [items[first::threads] for first in range(threads)]
+        list(pool.map(lambda part: _regress(kept, diagonal, part, found), parts))
+    return found
+
+
+def _regress(kept: Nearest, diagonal: np.ndarray, items: np.ndarray, found: Neighbours) -> None:
+    """Solve the systems of some items, into their rows of the weights."""
+    ids, weights = (part.numpy() for part in found)
+    column_of = np.full(len(ids), -1, np.int32)  # of each item in the system at hand; -1 is none
+    lists = kept.starts, kept.ids, kept.counts
+    for item in items:
         neighbours = ids[item][ids[item] > 0]
         size = len(neighbours)
-        column_of[neighbours] = np.arange(size)
-        system = _system(kept, neighbours, column_of)
-        system.flat[:: size + 1] = diagonal[neighbours]
+        system = gather(lists, diagonal, neighbours, column_of)
         target = slice(kept.starts[item], kept.starts[item] + size)  # the list begins with them
         weights[item, :size] = np.linalg.solve(system, kept.counts[target])
-        column_of[neighbours] = -1
-    return Neighbours(torch.from_numpy(ids), torch.from_numpy(weights))
-
-
-def _system(kept: Nearest, neighbours: np.ndarray, column_of: np.ndarray) -> np.ndarray:
-    """Counts ``(k, k)`` of users that two neighbours share, 0 on the diagonal.
-
-    All their lists are laid end to end and looked up at once: a loop over them would cost more than
-    solving the system does.
-    """
-    size = len(neighbours)
-    lists = [slice(kept.starts[i], kept.starts[i + 1]) for i in neighbours]
-    row = np.repeat(np.arange(size), [each.stop - each.start for each in lists])
-    column = column_of[np.concatenate([kept.ids[each] for each in lists])]
-    inside = column >= 0
-    row, column = row[inside], column[inside]
-    system = np.zeros((size, size))
-    system[row, column] = np.concatenate([kept.counts[each] for each in lists])[inside]
-    return np.maximum(system, system.T)  # one of the two may not have been kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,26 @@ def test_all_neighbours_make_ease_and_blocks_make_no_difference(
         found = neighbour_ease(catalogue, Ridge(L2), 28)
         weights = torch.zeros(30, 30).scatter_add_(1, found.ids, found.weights)
         assert torch.allclose(weights[1:], whole.T[1:], atol=1e-4)
+
+
+def test_regressions_are_the_same_by_the_compiled_loop_by_numpy_and_by_any_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(item_models, "KEPT", 0)  # not all that a system needs is kept
+    matrix = np.random.default_rng(2).random((300, 40)) < 0.3
+    matrix[:, :3] = False  # two items, and the padding, without any neighbour
+    catalogue = Catalogue(*torch.from_numpy(np.array(matrix.nonzero())), 300, 40)
+    ridge, found = Ridge(L2, 0.3, 0.25), []
+    for threads, compiled in product((1, 3), (True, False)):
+        with monkeypatch.context() as patched:
+            patched.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+            if not compiled:
+                patched.setattr(kernels, "compiled", lambda name="basics": None)
+            found.append(neighbour_ease(catalogue, ridge, 5))
+    assert found[0].weights.count_nonzero() > 150
+    for other in found[1:]:
+        assert torch.equal(other.ids, found[0].ids)
+        assert torch.equal(other.weights, found[0].weights)
 
 
 def test_co_occurrences_that_are_not_kept_count_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
