@@ -56,6 +56,8 @@ ARGS, OF_LOSS, OF_MIXER = "neg_sampler_args.", "loss_args.", "mixer_args."
 PAIRS: dict[str, tuple[tuple[float, float], ...]] = {
     "ml-100k-bns": ((0.003, 0.014), (0.003, 0.001), (0.001, 0.04)),
     "amazon-tools-ahns": ((0.005, 0.001), (0.005, 0.02)),
+    "amazon-beauty-dens": ((0.005, 0.001), (0.005, 0.02)),
+    "ml-1m-ahns": ((0.003, 0.02), (0.003, 0.005)),
 }
 """Learning rate and ``reg_weight`` of each trial."""
 COMMON: dict[str, Any] = {
@@ -69,10 +71,14 @@ COMMON: dict[str, Any] = {
 BASE: dict[str, dict[str, Any]] = {
     "ml-100k-bns": {"embedding_size": 32, "train_batch_size": 1024, "epochs": 60},
     "amazon-tools-ahns": {"embedding_size": 64, "train_batch_size": 2048, "epochs": 40},
+    "amazon-beauty-dens": {"embedding_size": 64, "train_batch_size": 2048, "epochs": 40},
+    "ml-1m-ahns": {"embedding_size": 64, "train_batch_size": 2048, "epochs": 40},
 }
 EVERY: dict[str, dict[str, Any]] = {
     "ml-100k-bns": {"eval_step": 3, "stopping_step": 3},
     "amazon-tools-ahns": {"eval_step": 4, "stopping_step": 2},
+    "amazon-beauty-dens": {"eval_step": 4, "stopping_step": 2},
+    "ml-1m-ahns": {"eval_step": 4, "stopping_step": 2},
 }
 """How often trials are evaluated, and how many worse values end one."""
 BESIDE: dict[str, tuple[dict[str, Any], ...]] = {

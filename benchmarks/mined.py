@@ -252,6 +252,36 @@ ROWS |= {
         "loss_args.temperature": 0.1,
     },
 }
+ROWS["large MF mined, as it ships, tau 0.12"] = ROWS["large MF mined, full until 10, tau .1"] | {
+    "loss_args.temperature": 0.12,
+    "learning_rate": 0.003,
+    "epochs": 24,
+}
+ROWS["large MF, lr .003, tau 0.12"] = LARGE | {
+    "loss_args.temperature": 0.12,
+    "learning_rate": 0.003,
+    "epochs": 24,
+}
+for name in ("as it ships, full until 10", "as it ships, MF, full until 10"):
+    for tau in (0.1, 0.12):
+        ROWS[f"{name}, tau {tau:g}"] = ROWS[name] | {"loss_args.temperature": tau}
+BASE = ROWS["as it ships, full until 10, tau 0.12"]
+HALVED_DOUBLED: dict[str, tuple[Any, Any]] = {
+    "mine.share": (0.25, 1.0),
+    "mine.items": (5, 20),
+    "mine.exponent": (1, 4),
+    "mine.full_until": (5, 20),
+    "mine.prior_l2": (50, 200),
+    "loss_args.temperature": (0.06, 0.24),
+    "learning_rate": (0.0015, 0.006),
+    "reg_weight": (0.0005, 0.002),
+    "neg_sample_num": (1024, 4096),
+    "n_layers": (1, 4),
+}
+"""Of each setting that `--preset=mined-ssm` carries half and double, for its sensitivity."""
+for key, values in HALVED_DOUBLED.items():
+    for value in values:
+        ROWS[f"preset, {key} {value:g}"] = BASE | {key: value}
 EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
 """Rows that are no training: EASE by its L2, solved whole."""
 PRIOR = {
@@ -411,6 +441,7 @@ def main() -> int:
     parser.add_argument("--dataset", choices=DATA, default=DATA[0])
     parser.add_argument("--data_path")
     parser.add_argument("--rows", nargs="+", metavar="ROW", choices=EVERY, default=EVERY)
+    parser.add_argument("--sensitivity", action="store_true", help="the rows of HALVED_DOUBLED")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--table", action="store_true", help="write results/mined.md")
     options = parser.parse_args()
@@ -418,6 +449,8 @@ def main() -> int:
     if options.table:
         (ROOT / "results" / "mined.md").write_text(page(), encoding="utf-8")
         return 0
+    if options.sensitivity:
+        options.rows = [row for row in ROWS if row.startswith("preset, ")]
     done = {line["row"] for line in read(options.dataset)}
     for row in options.rows:
         if row not in ROWS and row not in done:

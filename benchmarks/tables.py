@@ -148,8 +148,13 @@ COMPARISONS = {
 }
 
 
-def run(names: list[str]) -> int:
+def run(names: list[str], jobs: int | None, why: str) -> int:
     """Run comparisons one after another and keep their tables in results/compare/.
+
+    Args:
+        names: of them.
+        jobs: trainings at once; None: as many as `compare` takes by itself.
+        why: for results/tests.log.
 
     Returns:
         the worst exit status; what a comparison that was refused had left before is not taken.
@@ -157,8 +162,9 @@ def run(names: list[str]) -> int:
     worst = 0
     for name in names:
         out = f"runs/{name}"
-        accesses.log(COMPARISONS[name].dataset, COMPARISONS[name].model, [name], "the table's rows")
-        status = recbole_bns(["compare", *COMPARISONS[name].flags, f"--out={out}"])
+        accesses.log(COMPARISONS[name].dataset, COMPARISONS[name].model, [name], why)
+        own = [] if jobs is None else [f"--jobs={jobs}"]
+        status = recbole_bns(["compare", *COMPARISONS[name].flags, f"--out={out}", *own])
         worst = max(worst, status)
         if status == 130:
             break
@@ -368,6 +374,8 @@ def write() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--run", nargs="*", metavar="NAME", choices=[*COMPARISONS])
+    parser.add_argument("--jobs", type=int, help="trainings at once")
+    parser.add_argument("--why", default="the table's rows", help="for results/tests.log")
     parser.add_argument("--list", action="store_true", help="print the commands")
     parser.add_argument("--check", action="store_true", help="look for values without a source")
     args = parser.parse_args()
@@ -379,7 +387,7 @@ def main() -> int:
         for name, spec in COMPARISONS.items():
             print(f"{name}: recbole-bns compare {' '.join(spec.flags)}")
         return 0
-    status = 0 if args.run is None else run(args.run or list(COMPARISONS))
+    status = 0 if args.run is None else run(args.run or list(COMPARISONS), args.jobs, args.why)
     write()
     return status
 
