@@ -24,9 +24,11 @@ Algorithms, TOIS 2004 (cosine, normalised neighbours).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from logging import getLogger
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +40,8 @@ from ..kernels.regression import gather
 
 KEPT = 1 << 26
 """Co-occurrences kept in all, at least four times the neighbours."""
+TELL_AFTER = 10.0
+"""Seconds between two lines about a regression that takes long."""
 COUNTS_AT_ONCE = 1 << 24
 """Co-occurrences that a block of items may have, as a bound of memory."""
 
@@ -181,18 +185,50 @@ def neighbour_ease(catalogue: Catalogue, ridge: Ridge, k: int) -> Neighbours:
     # and neither the gathering nor the solving holds the interpreter.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         parts = [items[first::threads] for first in range(threads)]
-        list(pool.map(lambda part: _regress(kept, diagonal, part, found), parts))
+        tells = [_Wait(len(parts[0]), len(items)).tell, *([None] * (threads - 1))]
+        list(pool.map(lambda *part: _regress(kept, diagonal, found, *part), parts, tells))
     return found
 
 
-def _regress(kept: Nearest, diagonal: np.ndarray, items: np.ndarray, found: Neighbours) -> None:
+class _Wait:
+    """Says every :data:`TELL_AFTER` seconds how far a regression is.
+
+    Args:
+        steps: of the thread that tells.
+        items: of all threads, which have as many each, or one less.
+    """
+
+    def __init__(self, steps: int, items: int) -> None:
+        self._steps, self._items = steps, items
+        self._began = self._told = perf_counter()
+
+    def tell(self, done: int) -> None:
+        """``done`` of the steps are done."""
+        now = perf_counter()
+        if now - self._told < TELL_AFTER:
+            return
+        self._told = now
+        left = (now - self._began) * (self._steps - done) / done
+        number = self._items * done // self._steps
+        getLogger().info(f"prior ease: {number} of {self._items} items, about {left:.0f} s left")
+
+
+def _regress(
+    kept: Nearest,
+    diagonal: np.ndarray,
+    found: Neighbours,
+    items: np.ndarray,
+    tell: Callable[[int], None] | None,
+) -> None:
     """Solve the systems of some items, into their rows of the weights."""
     ids, weights = (part.numpy() for part in found)
     column_of = np.full(len(ids), -1, np.int32)  # of each item in the system at hand; -1 is none
     lists = kept.starts, kept.ids, kept.counts
-    for item in items:
+    for done, item in enumerate(items, 1):
         neighbours = ids[item][ids[item] > 0]
         size = len(neighbours)
         system = gather(lists, diagonal, neighbours, column_of)
         target = slice(kept.starts[item], kept.starts[item] + size)  # the list begins with them
         weights[item, :size] = np.linalg.solve(system, kept.counts[target])
+        if tell is not None:
+            tell(done)

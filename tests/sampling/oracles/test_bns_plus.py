@@ -134,6 +134,21 @@ def test_regressions_are_the_same_by_the_compiled_loop_by_numpy_and_by_any_threa
         assert torch.equal(other.weights, found[0].weights)
 
 
+def test_a_regression_that_takes_long_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = random_case(4)
+    with caplog.at_level("INFO"):
+        neighbour_ease(case.catalogue, Ridge(L2), 3)
+        assert not caplog.messages
+        monkeypatch.setattr(item_models, "TELL_AFTER", 0.0)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+        neighbour_ease(case.catalogue, Ridge(L2), 3)
+    assert len(caplog.messages) == 8  # one of the two threads tells
+    assert caplog.messages[0].startswith("prior ease: 1 of 15 items, about ")
+    assert caplog.messages[-1] == "prior ease: 15 of 15 items, about 0 s left"
+
+
 def test_co_occurrences_that_are_not_kept_count_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(item_models, "KEPT", 0)  # four times k of each item
     matrix = (np.random.default_rng(1).random((900, 20)) < 0.3) * 1.0
