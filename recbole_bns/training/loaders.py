@@ -28,7 +28,7 @@ from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, build, get
-from recbole_bns.sampling.capabilities import Negatives, of_type
+from recbole_bns.sampling.capabilities import KnownPairs, Negatives, of_type
 from recbole_bns.sampling.mined import Miner, WithMined, mined_items
 from recbole_bns.settings.declared import ALL_PARTS, NO_SAMPLER
 from recbole_bns.settings.values import epochs_of
@@ -148,7 +148,8 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     for note in unused(config, needs):
         getLogger().warning(note)
     side = all_side_data(needs, config, train, catalogue, held_out)
-    miner, catalogue = _mine(config, train, catalogue, held_out)
+    said = of_type(needs, KnownPairs) is not None
+    miner, catalogue = _mine(config, train, catalogue, held_out, said)
     core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
     core.epochs = config["epochs"]
@@ -156,7 +157,7 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     if current().size > 1:
         core.divide(current())
     columns = columns_of(train, config["device"])
-    drawn = _drawn(config, core, train, held_out)
+    drawn = _drawn(config, core, train, held_out, said or miner is not None)
     num *= (drawn.candidates if drawn else None) or 1
     for note in shortfalls(core, train, num, drawn is not None and drawn.shared):
         getLogger().warning(note)
@@ -164,14 +165,14 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
 
 
 def _mine(
-    config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
+    config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any], said: bool
 ) -> tuple[Miner | None, Catalogue]:
     """What puts mined positives into batches, and whose negatives are none of them."""
     params = mine_params(config)
     if params is None:
         return None, catalogue
     start = perf_counter()
-    side = all_side_data(params.requirements(), config, train, catalogue, held_out)
+    side = all_side_data(params.requirements(), config, train, catalogue, held_out, said)
     mined = mined_items(catalogue, params, side)
     users, items = mined.pairs
     getLogger().info(
@@ -182,7 +183,7 @@ def _mine(
 
 
 def _drawn(
-    config: RunConfig, core: NegativeSampler, train: Any, held_out: list[Any]
+    config: RunConfig, core: NegativeSampler, train: Any, held_out: list[Any], said: bool
 ) -> Drawn | None:
     """What a loss over many negatives asks of a sampler; None where the model's own is trained."""
     choice = chosen_loss(config)
@@ -191,7 +192,7 @@ def _drawn(
     weigher = None
     if choice.weight is not None:
         needs = choice.weight.requirements()
-        side = all_side_data(needs, config, train, core.catalogue.observed, held_out)
+        side = all_side_data(needs, config, train, core.catalogue.observed, held_out, said)
         weigher = PosteriorWeight(core.catalogue, choice.weight, seed=config["seed"], side=side)
         weigher = weigher.to(config["device"])
     mixer = chosen_mixer(config)

@@ -170,7 +170,12 @@ def _logistic(scores: Tensor, catalogue: Catalogue) -> Tensor:
 
 
 def side_data(
-    need: SideData, config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
+    need: SideData,
+    config: RunConfig,
+    train: Any,
+    catalogue: Catalogue,
+    held_out: list[Any],
+    said: bool = False,
 ) -> Tensor | None:
     """What a sampler needs beside the interactions; None where it does without.
 
@@ -180,13 +185,18 @@ def side_data(
         train: the training part.
         catalogue: its interactions.
         held_out: validation and test parts.
+        said: what there is to say of known dislikes has been logged already.
 
     Raises:
         UsageError: the data set or the host does not have it, and it is not optional.
     """
     match need:
         case KnownPairs():
-            return _told_pairs(need, config, train, catalogue, held_out)
+            held = pairs_of(held_out) if held_out else torch.zeros(2, 0, dtype=torch.long)
+            pairs, notes = known_pairs(need, config, train, held, catalogue)
+            for note in () if said else notes:
+                getLogger().warning(note)
+            return pairs
         case HeldOutPairs():
             return pairs_of(held_out)
         case ModelValues():
@@ -202,25 +212,15 @@ def all_side_data(
     train: Any,
     catalogue: Catalogue,
     held_out: list[Any],
+    said: bool = False,
 ) -> dict[str, Tensor]:
     """What :func:`side_data` has for each of some requirements that is one of data, by name."""
     found = {
-        need.name: side_data(need, config, train, catalogue, held_out)
+        need.name: side_data(need, config, train, catalogue, held_out, said)
         for need in needs
         if isinstance(need, SideData)
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _told_pairs(
-    need: KnownPairs, config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
-) -> Tensor | None:
-    """The known dislikes; what is left out of them, and what is doubtful, is logged."""
-    held = pairs_of(held_out) if held_out else torch.zeros(2, 0, dtype=torch.long)
-    pairs, notes = known_pairs(need, config, train, held, catalogue)
-    for note in notes:
-        getLogger().warning(note)
-    return pairs
 
 
 def user_groups(need: UserColumn, train: Any) -> Tensor:

@@ -81,9 +81,16 @@ def test_what_is_no_dislike_is_counted_and_said(
     pairs = [*free, free[0], trained, held, ("nobody", "i1"), ("u1", "nothing")]
     path = beside(text_of(pairs))
     caplog.set_level(logging.WARNING)
-    for sampler in ("given", "bns"):
+    weighed = {"loss": "ssm", "loss_weight": "posterior", "neg_sample_num": 1}
+    mined = {"mine.share": 0.5}
+    for sampler, others in (
+        ("given", {}),
+        ("bns", {}),
+        ("bns", mined),
+        ("bns", mined | weighed),  # what all three look at is told once
+    ):
         caplog.clear()
-        train = prepare(make("BPR", neg_sampler=sampler, data_path=str(home)))[0]
+        train = prepare(make("BPR", neg_sampler=sampler, data_path=str(home), **others))[0]
         assert known(train) == {*free, held}
         assert [record.getMessage() for record in caplog.records] == [
             f"{path}: 4 known dislikes; of its 8 lines 2 are of a user or an item that the data "
