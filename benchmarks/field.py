@@ -360,7 +360,12 @@ def tested(data: str, model: str) -> str:
         rows.append([f"`{row}`", *values, *by_group, f"{seconds[row]:.0f}"])
     heads = ["", *SHOWN, *(f"recall@20, {group}" for group in ITEMS), "s to best"]
     words = [w for w in content["command"].split() if not w.startswith(("--out=", "--jobs="))]
-    said = f"Seeds {', '.join(map(str, content['seeds']))}. `{' '.join(words)}`"
+    name = f"{data}-{model}"
+    said = (
+        f"Seeds {', '.join(map(str, content['seeds']))}. Settings of the cells: "
+        f"[{name}.yaml](field/{name}.yaml); paired tests, deviations and times: "
+        f"[{name}-test.md](field/{name}-test.md). `{' '.join(words)}`"
+    )
     return tabulate(rows, heads, tablefmt="github", disable_numparse=True) + f"\n\n{said}"
 
 
