@@ -244,24 +244,13 @@ ROWS |= {
     "large MF mined, share .2": {**LARGE, **MINE, **PRIOR_NEW, "mine.share": 0.2},
     "large MF mined, full until 10": {**LARGE, **MINE, **PRIOR_NEW, **UNTIL},
     "large MF mined, L2 300": {**LARGE, **MINE, **PRIOR_NEW, "mine.prior_l2": 300},
-    "large MF mined, full until 10, tau .1": {
-        **LARGE,
-        **MINE,
-        **PRIOR_NEW,
-        **UNTIL,
-        "loss_args.temperature": 0.1,
-    },
 }
-ROWS["large MF mined, as it ships, tau 0.12"] = ROWS["large MF mined, full until 10, tau .1"] | {
-    "loss_args.temperature": 0.12,
-    "learning_rate": 0.003,
-    "epochs": 24,
+ROWS["large MF mined, full until 10, tau .1"] = ROWS["large MF mined, full until 10"] | {
+    "loss_args.temperature": 0.1
 }
-ROWS["large MF, lr .003, tau 0.12"] = LARGE | {
-    "loss_args.temperature": 0.12,
-    "learning_rate": 0.003,
-    "epochs": 24,
-}
+LONGER = {"loss_args.temperature": 0.12, "learning_rate": 0.003, "epochs": 24}
+ROWS["large MF mined, as it ships, tau 0.12"] = ROWS["large MF mined, full until 10"] | LONGER
+ROWS["large MF, lr .003, tau 0.12"] = LARGE | LONGER
 for name in ("as it ships, full until 10", "as it ships, MF, full until 10"):
     for tau in (0.1, 0.12):
         ROWS[f"{name}, tau {tau:g}"] = ROWS[name] | {"loss_args.temperature": tau}

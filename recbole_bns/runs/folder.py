@@ -206,15 +206,21 @@ def _is_plain(value: Any) -> bool:
 
 
 @contextmanager
-def log_to(path: Path) -> Iterator[None]:
-    """Send RecBole's log to a file; only warnings reach the screen."""
+def log_to(path: Path, waits: bool) -> Iterator[None]:
+    """Send RecBole's log to a file; only warnings reach the screen.
+
+    Args:
+        path: of the file.
+        waits: so do records that are marked (``extra={"waiting": True}``): how far something is
+            that takes long before the first epoch.
+    """
     logger = logging.getLogger()
     before = logger.level, logger.handlers[:]
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     file.addFilter(_drop_colours)
     screen = logging.StreamHandler()
-    screen.setLevel(logging.WARNING)
+    screen.addFilter(lambda record: record.levelno >= logging.WARNING or (waits and _waits(record)))
     screen.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger.handlers[:] = [file, screen]
     logger.setLevel(logging.INFO)
@@ -224,6 +230,10 @@ def log_to(path: Path) -> Iterator[None]:
         file.close()
         logger.setLevel(before[0])
         logger.handlers[:] = before[1]
+
+
+def _waits(record: logging.LogRecord) -> bool:
+    return getattr(record, "waiting", False)
 
 
 def _drop_colours(record: logging.LogRecord) -> bool:

@@ -28,14 +28,14 @@ from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, build, get
-from recbole_bns.sampling.capabilities import KnownPairs, Negatives, of_type
+from recbole_bns.sampling.capabilities import Negatives, of_type
 from recbole_bns.sampling.mined import Miner, WithMined, mined_items
 from recbole_bns.settings.declared import ALL_PARTS, NO_SAMPLER
 from recbole_bns.settings.values import epochs_of
 
 from .limits import check_team
 from .recording.recorder import NegativeRecorder
-from .side_data import all_side_data
+from .side_data import Sides
 
 
 def data_preparation(config: RunConfig, dataset: Any) -> tuple[Any, Any, Any]:
@@ -147,9 +147,9 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     needs = get(name).requirements_of(params)
     for note in unused(config, needs):
         getLogger().warning(note)
-    side = all_side_data(needs, config, train, catalogue, held_out)
-    said = of_type(needs, KnownPairs) is not None
-    miner, catalogue = _mine(config, train, catalogue, held_out, said)
+    sides = Sides(config, train, catalogue, held_out)
+    side = sides.of(needs)
+    miner, catalogue = _mine(config, sides)
     core = build(name, catalogue, params, seed=config["seed"], side=side).to(config["device"])
     getLogger().info(f"neg_sampler {core.label}: made in {perf_counter() - start:.1f} s")
     core.epochs = config["epochs"]
@@ -157,23 +157,20 @@ def training_sampler(config: RunConfig, train: Any, held_out: list[Any]) -> BNSS
     if current().size > 1:
         core.divide(current())
     columns = columns_of(train, config["device"])
-    drawn = _drawn(config, core, train, held_out, said or miner is not None)
+    drawn = _drawn(config, core, sides)
     num *= (drawn.candidates if drawn else None) or 1
     for note in shortfalls(core, train, num, drawn is not None and drawn.shared):
         getLogger().warning(note)
     return BNSSampler(core, columns, config, drawn, miner)
 
 
-def _mine(
-    config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any], said: bool
-) -> tuple[Miner | None, Catalogue]:
+def _mine(config: RunConfig, sides: Sides) -> tuple[Miner | None, Catalogue]:
     """What puts mined positives into batches, and whose negatives are none of them."""
-    params = mine_params(config)
+    params, catalogue = mine_params(config), sides.catalogue
     if params is None:
         return None, catalogue
     start = perf_counter()
-    side = all_side_data(params.requirements(), config, train, catalogue, held_out, said)
-    mined = mined_items(catalogue, params, side)
+    mined = mined_items(catalogue, params, sides.of(params.requirements()))
     users, items = mined.pairs
     getLogger().info(
         f"mine: {len(items)} items may be mined, {len(items.unique())} different ones of "
@@ -182,17 +179,14 @@ def _mine(
     return Miner(mined, params.share, current().seed(config["seed"])), WithMined(catalogue, mined)
 
 
-def _drawn(
-    config: RunConfig, core: NegativeSampler, train: Any, held_out: list[Any], said: bool
-) -> Drawn | None:
+def _drawn(config: RunConfig, core: NegativeSampler, sides: Sides) -> Drawn | None:
     """What a loss over many negatives asks of a sampler; None where the model's own is trained."""
     choice = chosen_loss(config)
     if choice is None:
         return None
     weigher = None
     if choice.weight is not None:
-        needs = choice.weight.requirements()
-        side = all_side_data(needs, config, train, core.catalogue.observed, held_out, said)
+        side = sides.of(choice.weight.requirements())
         weigher = PosteriorWeight(core.catalogue, choice.weight, seed=config["seed"], side=side)
         weigher = weigher.to(config["device"])
     mixer = chosen_mixer(config)

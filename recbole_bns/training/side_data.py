@@ -169,58 +169,57 @@ def _logistic(scores: Tensor, catalogue: Catalogue) -> Tensor:
     return torch.sigmoid(scores.float() * slope + offset).half()
 
 
-def side_data(
-    need: SideData,
-    config: RunConfig,
-    train: Any,
-    catalogue: Catalogue,
-    held_out: list[Any],
-    said: bool = False,
-) -> Tensor | None:
-    """What a sampler needs beside the interactions; None where it does without.
+class Sides:
+    """What the sampler, mining and weights of a run need beside the interactions.
+
+    The file of known dislikes is read, and what there is to say of it logged, for the first that
+    asks; whoever comes later has the same pairs.
 
     Args:
-        need: what it is.
         config: of the run.
         train: the training part.
         catalogue: its interactions.
         held_out: validation and test parts.
-        said: what there is to say of known dislikes has been logged already.
-
-    Raises:
-        UsageError: the data set or the host does not have it, and it is not optional.
     """
-    match need:
-        case KnownPairs():
-            held = pairs_of(held_out) if held_out else torch.zeros(2, 0, dtype=torch.long)
-            pairs, notes = known_pairs(need, config, train, held, catalogue)
-            for note in () if said else notes:
-                getLogger().warning(note)
-            return pairs
-        case HeldOutPairs():
-            return pairs_of(held_out)
-        case ModelValues():
-            return model_values(need, config, train, catalogue, pairs_of(held_out))
-        case UserColumn():
-            return user_groups(need, train)
-    raise UsageError(f"{need.setting}: '{need.name}' is nothing that RecBole's data sets have.")
 
+    def __init__(
+        self, config: RunConfig, train: Any, catalogue: Catalogue, held_out: list[Any]
+    ) -> None:
+        self.config, self.train, self.catalogue = config, train, catalogue
+        self.held_out = held_out
+        self._known: dict[str, Tensor | None] = {}
 
-def all_side_data(
-    needs: Iterable[Requirement],
-    config: RunConfig,
-    train: Any,
-    catalogue: Catalogue,
-    held_out: list[Any],
-    said: bool = False,
-) -> dict[str, Tensor]:
-    """What :func:`side_data` has for each of some requirements that is one of data, by name."""
-    found = {
-        need.name: side_data(need, config, train, catalogue, held_out, said)
-        for need in needs
-        if isinstance(need, SideData)
-    }
-    return {name: value for name, value in found.items() if value is not None}
+    def of(self, needs: Iterable[Requirement]) -> dict[str, Tensor]:
+        """By name, what there is of those requirements that are of data.
+
+        Raises:
+            UsageError: the data set or the host does not have it, and it is not optional.
+        """
+        found = {need.name: self._one(need) for need in needs if isinstance(need, SideData)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _one(self, need: SideData) -> Tensor | None:
+        match need:
+            case KnownPairs():
+                if need.name not in self._known:
+                    self._known[need.name] = self._read_known(need)
+                return self._known[need.name]
+            case HeldOutPairs():
+                return pairs_of(self.held_out)
+            case ModelValues():
+                held = pairs_of(self.held_out)
+                return model_values(need, self.config, self.train, self.catalogue, held)
+            case UserColumn():
+                return user_groups(need, self.train)
+        raise UsageError(f"{need.setting}: '{need.name}' is nothing that RecBole's data sets have.")
+
+    def _read_known(self, need: KnownPairs) -> Tensor | None:
+        """The known dislikes; what is left out of them, and what is doubtful, is logged."""
+        held = pairs_of(self.held_out) if self.held_out else torch.zeros(2, 0, dtype=torch.long)
+        pairs, notes = known_pairs(need, self.config, self.train, held, self.catalogue)
+        for note in notes:
+            getLogger().warning(note)
+        return pairs
 
 
 def user_groups(need: UserColumn, train: Any) -> Tensor:

@@ -83,7 +83,7 @@ def train(
     """
     output = current().output(folder)
     config["checkpoint_dir"] = str(output / CHECKPOINTS)
-    with quiet(), log_to(output / LOG):
+    with quiet(), log_to(output / LOG, waits=bool(config["show_progress"])):
         try:
             if not current().rank:
                 extend(folder, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from recbole_bns.losses import get
 from recbole_bns.runs import checkpoint
 from recbole_bns.runs.folder import (
     SETTINGS,
+    log_to,
     make_folder,
     put_settings,
     read_settings,
@@ -212,3 +214,22 @@ def test_the_folder_of_a_run_is_named_after_sampler_and_loss(
     for given, start in (({}, "tiny-BPR-dns-2020-"), ({"loss": "SSM"}, "tiny-BPR-dns+ssm-2020-")):
         config = BNSConfig("BPR", "tiny", None, {**settings, "neg_sampler": "dns", **given})
         assert make_folder(None, config).name.startswith(start)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_of_the_log_the_screen_has_warnings_and_where_progress_is_shown_what_one_waits_for(
+    waits: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger()
+    with log_to(tmp_path / "run.log", waits):
+        logger.info("a setting")
+        logger.info("half of it is done", extra={"waiting": True})
+        logger.warning("something odd")
+    shown = ["INFO: half of it is done"] if waits else []
+    assert capsys.readouterr().err.splitlines() == [*shown, "WARNING: something odd"]
+    written = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" ", 3)[3] for line in written] == [
+        "a setting",
+        "half of it is done",
+        "something odd",
+    ]

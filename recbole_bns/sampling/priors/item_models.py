@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from logging import getLogger
+from threading import Event
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ import torch
 from torch import Tensor
 
 from ..catalogue import Catalogue
+from ..kernels import engine
 from ..kernels.regression import gather
 
 KEPT = 1 << 26
@@ -181,12 +183,17 @@ def neighbour_ease(catalogue: Catalogue, ridge: Ridge, k: int) -> Neighbours:
     diagonal = kept.users + ridge.of(kept.users)
     threads = torch.get_num_threads()
     items = np.flatnonzero(ids[:, 0])
+    parts = [items[first::threads] for first in range(threads)]
+    tells = [_Wait(len(parts[0]), len(items)).tell, *([None] * (threads - 1))]
+    over = Event()
+    engine.compiled("regression")  # loaded here: two threads would set its cache folder at once
     # A library's own threads make systems this small slower: each thread here has its own items,
     # and neither the gathering nor the solving holds the interpreter.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        parts = [items[first::threads] for first in range(threads)]
-        tells = [_Wait(len(parts[0]), len(items)).tell, *([None] * (threads - 1))]
-        list(pool.map(lambda *part: _regress(kept, diagonal, found, *part), parts, tells))
+        try:
+            list(pool.map(lambda *part: _regress(kept, diagonal, found, over, *part), parts, tells))
+        finally:
+            over.set()  # after Ctrl-C nobody waits until all are solved
     return found
 
 
@@ -210,21 +217,25 @@ class _Wait:
         self._told = now
         left = (now - self._began) * (self._steps - done) / done
         number = self._items * done // self._steps
-        getLogger().info(f"prior ease: {number} of {self._items} items, about {left:.0f} s left")
+        text = f"prior ease: {number} of {self._items} items, about {left:.0f} s left"
+        getLogger().info(text, extra={"waiting": True})  # on the screen too, where one is shown
 
 
 def _regress(
     kept: Nearest,
     diagonal: np.ndarray,
     found: Neighbours,
+    over: Event,
     items: np.ndarray,
     tell: Callable[[int], None] | None,
 ) -> None:
-    """Solve the systems of some items, into their rows of the weights."""
+    """Solve the systems of some items, into their rows of the weights, until it is over."""
     ids, weights = (part.numpy() for part in found)
     column_of = np.full(len(ids), -1, np.int32)  # of each item in the system at hand; -1 is none
     lists = kept.starts, kept.ids, kept.counts
     for done, item in enumerate(items, 1):
+        if over.is_set():
+            return
         neighbours = ids[item][ids[item] > 0]
         size = len(neighbours)
         system = gather(lists, diagonal, neighbours, column_of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from toys import Case, random_case, record_candidates, scorer_of, sigmoid
 from recbole_bns.common.errors import UsageError
 from recbole_bns.sampling import Catalogue, build
 from recbole_bns.sampling.kernels import engine as kernels
+from recbole_bns.sampling.kernels import regression as equations
 from recbole_bns.sampling.priors import item_models
 from recbole_bns.sampling.priors import pairs as pair_priors
 from recbole_bns.sampling.priors.item_models import Ridge, ease, item_knn, neighbour_ease
@@ -147,6 +149,29 @@ def test_a_regression_that_takes_long_says_how_far_it_is(
     assert len(caplog.messages) == 8  # one of the two threads tells
     assert caplog.messages[0].startswith("prior ease: 1 of 15 items, about ")
     assert caplog.messages[-1] == "prior ease: 15 of 15 items, about 0 s left"
+
+
+def test_who_ends_a_regression_does_not_wait_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: the other thread, which has 200 items, stops after the one at hand."""
+    gathered = []
+
+    def gather(*args: Any) -> np.ndarray:
+        gathered.append(1)
+        sleep(0.005)
+        return equations.gather(*args)
+
+    def tell(wait: Any, done: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(item_models, "gather", gather)
+    monkeypatch.setattr(item_models._Wait, "tell", tell)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    matrix = np.random.default_rng(2).random((300, 401)) < 0.3
+    matrix[:, 0] = False
+    catalogue = Catalogue(*torch.from_numpy(np.array(matrix.nonzero())), 300, 401)
+    with pytest.raises(KeyboardInterrupt):
+        neighbour_ease(catalogue, Ridge(L2), 5)
+    assert len(gathered) < 150
 
 
 def test_co_occurrences_that_are_not_kept_count_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
