@@ -206,7 +206,7 @@ class ManyNegatives(_Host):
         self, vectors: tuple[Tensor, Tensor, Tensor], which: Batch, drawn: Drawn
     ) -> Tensor | None:
         """The loss where a fused pass serves it: softmax over a shared list, on the CPU."""
-        form = self.over_negatives.softmax_form()
+        form = self.over_negatives.softmax_form(drawn.core.catalogue.item_num)
         log_q = self.choice.log_q
         users, items, ids = which
         if form is None or not drawn.shared or drawn.weigher is not None or log_q == "corrected":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -60,10 +61,21 @@ class Loss(nn.Module, ABC):
     def forward(self, batch: LossBatch) -> Tensor:
         """The loss ``(B,)`` of each positive; 0 for a row none of whose terms is left in."""
 
-    def softmax_form(self) -> SoftmaxForm | None:
+    def decided(self, item_num: int) -> Mapping[str, float]:
+        """The values, by parameter, that a word such as ``auto`` stands for with so many items.
+
+        Args:
+            item_num: items of the catalogue, padding included.
+        """
+        return {}
+
+    def softmax_form(self, item_num: int) -> SoftmaxForm | None:
         """The form by which one pass gives this loss for a list that all share; None: it has none.
 
         :meth:`forward` stays what the loss is: the pass is faster and is tested against it.
+
+        Args:
+            item_num: items of the catalogue, padding included.
         """
         return None
 

@@ -26,6 +26,7 @@ from recbole_bns.adapters.weights import check_weighed
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
+from recbole_bns.losses import get as get_loss
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, build, get
 from recbole_bns.sampling.capabilities import Negatives, of_type
@@ -184,6 +185,10 @@ def _drawn(config: RunConfig, core: NegativeSampler, sides: Sides) -> Drawn | No
     choice = chosen_loss(config)
     if choice is None:
         return None
+    for name, value in (
+        get_loss(choice.name)(choice.params).decided(sides.catalogue.item_num).items()
+    ):
+        getLogger().info(f"loss {choice.name}: {name} is {value:.3g}, decided by the catalogue")
     weigher = None
     if choice.weight is not None:
         side = sides.of(choice.weight.requirements())

@@ -12,7 +12,7 @@ from recbole_bns.testing import LossContract
 
 COLD = {"temperature": 0.01}
 MORE: dict[str, list[dict[str, Any]]] = {
-    "ssm": [COLD, {"reduction": "sum"}],
+    "ssm": [COLD, {"temperature": "auto"}, {"reduction": "sum"}],
     "sl": [COLD],
     "bsl": [COLD, {"negative_weight": 1.32}],
     "psl": [

@@ -44,6 +44,28 @@ def made(name: str, **params: Any) -> Any:
     return build(name, params)
 
 
+@pytest.mark.parametrize(
+    ("items", "temperature"),
+    [
+        (4000, 0.2),
+        (64000, 0.1),
+        (40500, 0.2 / 10.125**0.25),
+        (1000, 0.25),
+        (10**6, 0.08),
+        (0, 0.25),
+    ],
+)
+def test_the_temperature_of_ssm_may_follow_from_the_catalogue(
+    items: int, temperature: float
+) -> None:
+    auto, given = made("ssm", temperature="auto"), made("ssm", temperature=temperature)
+    of_catalogue = replace(batch(), item_num=items + 1)
+    assert auto.decided(items + 1) == pytest.approx({"temperature": temperature})
+    assert given.decided(items + 1) == {}
+    assert identical(auto(of_catalogue), given(of_catalogue))
+    assert auto.softmax_form(items + 1).temperature == pytest.approx(temperature)
+
+
 def identical(ours: Tensor, theirs: Tensor) -> bool:
     return torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 

@@ -15,6 +15,7 @@ from recbole_bns.losses.softmax_pass import SoftmaxForm
 ROWS, LENGTH, DIM, ITEMS = 23, 17, 5, 30
 FORMS: list[tuple[str, dict[str, Any]]] = [
     ("ssm", {}),
+    ("ssm", {"temperature": "auto"}),
     ("ssm", {"temperature": 0.7, "reduction": "sum"}),
     ("sl", {"temperature": 0.3}),
     ("bsl", {"temperature": 0.3, "negative_weight": 1.3}),
@@ -97,7 +98,7 @@ def plain(
 
 
 def form_of(name: str, args: dict[str, Any]) -> SoftmaxForm:
-    form = build(name, args).softmax_form()
+    form = build(name, args).softmax_form(ITEMS)
     assert form is not None
     return form
 

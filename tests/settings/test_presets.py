@@ -45,11 +45,11 @@ def test_the_user_counts_more_and_a_preset_more_than_what_is_tuned(make: Make) -
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, (True, 2048, {"temperature": 0.12})),
-        ({"loss": "SSM"}, (True, 2048, {"temperature": 0.12})),
+        ({}, (True, 2048, {"temperature": "auto"})),
+        ({"loss": "SSM"}, (True, 2048, {"temperature": "auto"})),
         ({"loss": "model"}, (False, 1, {})),
         ({"loss": "gbce"}, (False, 64, None)),
-        ({"neg_sampler": "dns"}, (False, 64, {"temperature": 0.12})),
+        ({"neg_sampler": "dns"}, (False, 64, {"temperature": "auto"})),
     ],
     ids=str,
 )

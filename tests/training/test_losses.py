@@ -101,6 +101,21 @@ def test_every_loss_trains_by_its_name_alone(make: Make, loss: str) -> None:
     assert 0 < values[0] < 100
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_temperature_of_the_catalogue_is_said_and_trained_with(
+    make: Make, caplog: pytest.LogCaptureFixture, shared: bool
+) -> None:
+    given = {"neg_sampler": "rns", "neg_shared": shared, "loss": "ssm", "epochs": 1}
+    with caplog.at_level("INFO"):
+        auto = weights_of(make("BPR", **given, **{"loss_args.temperature": "auto"}))
+    assert "loss ssm: temperature is 0.25, decided by the catalogue" in caplog.text
+    assert_close(
+        auto, weights_of(make("BPR", **given, **{"loss_args.temperature": 0.25})), rtol=0, atol=0
+    )
+    other = weights_of(make("BPR", **given, **{"loss_args.temperature": 0.2}))
+    assert any(not torch.equal(value, other[name]) for name, value in auto.items())
+
+
 CELLS = [
     *((name, False) for name in OUR_SAMPLERS),
     *((name, True) for name in ("rns", "pns", "mixed")),

@@ -65,7 +65,7 @@ class SL(Loss):
         """c."""
         return 1.0
 
-    def softmax_form(self) -> SoftmaxForm:
+    def softmax_form(self, item_num: int) -> SoftmaxForm:
         """With the negatives alone in the denominator; see :meth:`Loss.softmax_form`."""
         temperature, weight = self.params.temperature, self.negative_weight
         return SoftmaxForm(temperature, with_positive=False, weight=weight)
