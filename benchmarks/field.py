@@ -101,6 +101,8 @@ BESIDE: dict[str, tuple[dict[str, Any], ...]] = {
     ),
 }
 """RecBole's own models beside the cells (`--model beside`), and their trials."""
+AT_ONCE = ("EASE", "ItemKNN", "SLIMElastic")
+"""Those that have no vectors and are computed in one step."""
 SHOWN = (*METRICS, "ndcg@5", "ndcg@10", "recall@5", "recall@10", "itemcoverage@20")
 HEAD = """# Samplers and mixers x losses
 
@@ -173,6 +175,13 @@ def own_of(data: str, model: str, row: str, loss: str, trial: int) -> dict[str, 
     return {"neg_sampler": "none", "model": row, **BESIDE[row][trial]}
 
 
+def base_of(data: str, model: str, row: str) -> dict[str, Any]:
+    """What all rows of a table have: vectors, batches and epochs, where the model has them."""
+    if model == ALONE and row in AT_ONCE:
+        return {"epochs": 1}
+    return {**BASE[data], **MODELS.get(model, {})}
+
+
 def file_of(data: str, model: str) -> Path:
     """Where the trials of a table are kept."""
     return FOUND / f"{data}-{model}.jsonl"
@@ -228,11 +237,11 @@ def search(
             if (row, loss, trial) in done:
                 continue
             own = own_of(data, model, row, loss, trial)
-            settings = {**COMMON, **BASE[data], **MODELS.get(model, {}), **validation, **own}
+            settings = {**COMMON, **base_of(data, model, row), **validation, **own}
             named = settings.pop("model", model)
             jobs.append(
                 Job(
-                    name=f"{row}+{loss} trial {trial}",
+                    name=f"{label((row, loss))} trial {trial}",
                     model=named,
                     dataset=data,
                     config_files=None,
@@ -283,8 +292,7 @@ def test(
     best = winners(data, model)
     variants = {
         label(cell): {
-            **BASE[data],
-            **MODELS.get(model, {}),
+            **base_of(data, model, cell[0]),
             **best[cell]["settings"],
             "epochs": best[cell]["best_epoch"],
         }

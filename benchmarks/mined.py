@@ -7,6 +7,9 @@ Every row of ROWS is trained once (seed 0, a random tenth of the training part f
 test part is never looked at) and leaves a line of results/mined/<data>.jsonl with all evaluations;
 the same command goes on with what the file lacks. Vectors are compared by their cosine in training
 and in evaluation, as the loss is meant. ``--table`` writes the tables of results/mined.md.
+
+Data sets of THINNED are a random part of the training interactions of another, made where they are
+asked for: sparse data of other makings than those that the preset was searched on.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pandas as pd
 import torch
 from tabulate import tabulate
 from torch import nn
@@ -40,6 +44,12 @@ from recbole_bns.sampling.priors.pairs import PairTable, all_values, dense_value
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "results" / "mined"
 DATA = ("amazon-tools-ahns", "amazon-beauty-dens", "ml-100k-bns", "ml-1m-ahns", "yelp2018")
+THINNED = {
+    "ml-1m-tenth": ("ml-1m-ahns", 0.1),
+    "ml-100k-third": ("ml-100k-bns", 1 / 3),
+    "yelp2018-third": ("yelp2018", 1 / 3),
+}
+"""Name, of what, and which part of its training interactions."""
 METRICS = ("ndcg@20", "recall@20")
 COMMON: dict[str, Any] = {
     "tuned": False,
@@ -254,14 +264,14 @@ ROWS["large MF, lr .003, tau 0.12"] = LARGE | LONGER
 for name in ("as it ships, full until 10", "as it ships, MF, full until 10"):
     for tau in (0.1, 0.12):
         ROWS[f"{name}, tau {tau:g}"] = ROWS[name] | {"loss_args.temperature": tau}
-BASE = ROWS["as it ships, full until 10, tau 0.12"]
+BASE = ROWS["as it ships, full until 10"] | {"loss_args.temperature": "auto"}
 HALVED_DOUBLED: dict[str, tuple[Any, Any]] = {
     "mine.share": (0.25, 1.0),
     "mine.items": (5, 20),
     "mine.exponent": (1, 4),
     "mine.full_until": (5, 20),
     "mine.prior_l2": (50, 200),
-    "loss_args.temperature": (0.06, 0.24),
+    "loss_args.temperature": (0.08, 0.32),  # of .16
     "learning_rate": (0.0015, 0.006),
     "reg_weight": (0.0005, 0.002),
     "neg_sample_num": (1024, 4096),
@@ -271,6 +281,36 @@ HALVED_DOUBLED: dict[str, tuple[Any, Any]] = {
 for key, values in HALVED_DOUBLED.items():
     for value in values:
         ROWS[f"preset, {key} {value:g}"] = BASE | {key: value}
+AUTO = {"loss_args.temperature": "auto"}
+AS_IT_SHIPS = ROWS["as it ships, MF, full until 10, tau 0.12"] | AUTO
+PLAIN = {key: value for key, value in AS_IT_SHIPS.items() if not key.startswith("mine.")}
+ROWS |= {"preset, MF": AS_IT_SHIPS, "preset, MF, nothing mined": PLAIN}
+for tau in (0.12, 0.15, 0.2):
+    given = {"loss_args.temperature": tau}
+    ROWS[f"preset, MF, tau {tau:g}".replace("0.", ".")] = AS_IT_SHIPS | given
+    ROWS[f"preset, MF, tau {tau:g}, nothing mined".replace("0.", ".")] = PLAIN | given
+ROWS |= {
+    "MF bns_plus as it ships": {
+        **{key: value for key, value in MF.items() if not key.startswith(("loss", "neg_"))},
+        "neg_sampler": "bns_plus",
+        "learning_rate": 0.003,
+        "reg_weight": 0.02,
+        "eval_step": 2,
+        "stopping_step": 5,
+    },
+}
+BY_SAMPLER = {**BPR, "learning_rate": 0.003, "epochs": 36, "eval_step": 3, "stopping_step": 3}
+ROWS |= {
+    f"large MF {sampler}, L2 {l2:g}": {**BY_SAMPLER, "neg_sampler": sampler, "reg_weight": l2}
+    for sampler in ("rns", "dns", "bns_plus")
+    for l2 in (0.02, 0.005)
+}
+FALLING = {"start": 0.5, "step": -0.02, "stop": 0.0}
+"""The share falls to nothing within 25 epochs."""
+ROWS["preset, MF, tau .12, share to 0"] = ROWS["preset, MF, tau .12"] | {"mine.share": FALLING}
+ROWS["large MF mined, as it ships, share to 0"] = ROWS["large MF mined, as it ships, tau 0.12"] | {
+    "mine.share": FALLING
+}
 EASE = {"EASE, L2 60": 60.0, "EASE, L2 200": 200.0, "EASE, L2 300": 300.0}
 """Rows that are no training: EASE by its L2, solved whole."""
 PRIOR = {
@@ -326,6 +366,28 @@ def words(line: Mapping[str, Any]) -> str:
     epoch, metrics = best(line)
     values = " / ".join(f"{metrics[name]:.4f}" for name in METRICS)
     return f"{values}, epoch {epoch} of {line['epochs']}, {line['seconds']:.0f} s"
+
+
+def thinned(dataset: str, data_path: str) -> str:
+    """Write a data set of THINNED, if it is one; the folder in which the data set lies."""
+    if dataset not in THINNED:
+        return data_path
+    source, part = THINNED[dataset]
+    place = ROOT / "runs" / "thinned" / dataset
+    place.mkdir(parents=True, exist_ok=True)
+    kept: dict[str, pd.DataFrame] = {}
+    for split in ("train", "test"):
+        frame = pd.read_csv(Path(data_path) / source / f"{source}.{split}.inter", sep="\t")
+        if split == "train":
+            frame = frame.sample(frac=part, random_state=0).sort_index()
+        else:  # of whom and what is left; nothing looks at it
+            left = kept["train"]
+            frame = frame[
+                frame.iloc[:, 0].isin(left.iloc[:, 0]) & frame.iloc[:, 1].isin(left.iloc[:, 1])
+            ]
+        kept[split] = frame
+        frame.to_csv(place / f"{dataset}.{split}.inter", sep="\t", index=False)
+    return str(place.parent)
 
 
 def run(dataset: str, data_path: str, rows: list[str], at_once: int) -> None:
@@ -417,7 +479,7 @@ def page() -> str:
     """results/mined.md: the text that stands before the tables, and the tables."""
     file = ROOT / "results" / "mined.md"
     text = file.read_text(encoding="utf-8").partition(TRIALS)[0].rstrip("\n")
-    parts = [f"## {dataset}\n\n{table(dataset)}" for dataset in DATA if read(dataset)]
+    parts = [f"## {dataset}\n\n{table(dataset)}" for dataset in (*DATA, *THINNED) if read(dataset)]
     return "\n\n".join([text, TRIALS, *parts]) + "\n"
 
 
@@ -427,7 +489,7 @@ TRIALS = "<!-- From here on written by benchmarks/mined.py --table. -->"
 def main() -> int:
     """Train, or show."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--dataset", choices=DATA, default=DATA[0])
+    parser.add_argument("--dataset", choices=(*DATA, *THINNED), default=DATA[0])
     parser.add_argument("--data_path")
     parser.add_argument("--rows", nargs="+", metavar="ROW", choices=EVERY, default=EVERY)
     parser.add_argument("--sensitivity", action="store_true", help="the rows of HALVED_DOUBLED")
@@ -439,14 +501,17 @@ def main() -> int:
         (ROOT / "results" / "mined.md").write_text(page(), encoding="utf-8")
         return 0
     if options.sensitivity:
-        options.rows = [row for row in ROWS if row.startswith("preset, ")]
+        options.rows = [
+            f"preset, {key} {value:g}" for key, both in HALVED_DOUBLED.items() for value in both
+        ]
     done = {line["row"] for line in read(options.dataset)}
+    place = thinned(options.dataset, options.data_path)
     for row in options.rows:
         if row not in ROWS and row not in done:
-            rank(options.dataset, options.data_path, row)
+            rank(options.dataset, place, row)
     rows = [row for row in options.rows if row in ROWS]
     if rows:
-        run(options.dataset, options.data_path, rows, options.jobs)
+        run(options.dataset, place, rows, options.jobs)
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,40 +60,50 @@ def unsourced() -> list[str]:
 
 
 def unshipped(content: Any) -> list[str]:
-    """Settings of a comparison that are not those of properties/tuned/ today.
+    """Settings of a comparison that are not those that ship today, tuned or of a preset.
 
     Args:
-        content: its JSON; one that says ``--tuned=False`` has settings of its own.
+        content: its JSON; one that says ``--tuned=False`` has settings of its own, but for the
+            presets of its rows.
     """
     words, data = content["command"].split(), content["dataset"]
-    model = next(word.split("=")[1] for word in words if word.startswith("--model="))
-    if "--tuned=False" in words:
-        return []
+    given = dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
+    rows = read_own(ROOT / given["variants"]) if "variants" in given else {}
     known = read_own(PROPERTIES / "dataset" / f"{data}.yaml").get("tuned_as", data)
     wrong = []
     for row, settings in content["settings"].items():
-        path = PROPERTIES / "tuned" / known / settings.get("model", model) / f"{row}.yaml"
-        if not path.is_file():
-            continue
-        ships = read_own(path)
-        ours = {**settings, **content["parameters"][row]}
-        ships |= ships.pop("neg_sampler_args", {})
-        wrong += [
-            f"{row}: {key} {ours.get(key)!r}, but {value!r} ships"
-            for key, value in ships.items()
-            if ours.get(key, value) != value  # what all rows share is not listed
-        ]
+        own = rows.get(row) or {}
+        files = [PROPERTIES / "preset" / f"{own['preset']}.yaml"] if "preset" in own else []
+        if given.get("tuned") != "False":
+            folder = PROPERTIES / "tuned" / known / settings.get("model", given["model"])
+            files.append(folder / f"{row}.yaml")
+        of_loss = content.get("loss_parameters", {}).get(row, {})
+        ours = {**settings, **content["parameters"][row], **of_loss}
+        for path in filter(Path.is_file, files):
+            ships = read_own(path)
+            for name in ("neg_sampler_args", "loss_args"):
+                ships |= {
+                    k: v for k, v in ships.pop(name, {}).items() if k not in own.get(name, {})
+                }
+            wrong += [
+                f"{row}: {key} {ours.get(key)!r}, but {value!r} ships"
+                for key, value in ships.items()
+                # what all rows share is not listed
+                if key not in own and ours.get(key, value) != value
+            ]
     return wrong
 
 
-def check(folder: Path) -> list[str]:
+def check(folder: Path, names: Iterable[str]) -> list[str]:
     """All that is wrong: values without a source, settings that do not ship.
 
     Args:
         folder: of the comparisons' JSON.
+        names: of those whose settings are to be what ships; others are tests of before.
     """
     wrong = [f"{where}: in no source file" for where in unsourced()]
-    for path in sorted(folder.glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        wrong += [f"{path.name}: {what}" for what in unshipped(content)]
+    for name in names:
+        if (path := folder / f"{name}.json").is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            wrong += [f"{path.name}: {what}" for what in unshipped(content)]
     return wrong
