@@ -23,6 +23,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,10 @@ part one of `tests.log`. Rows are samplers, mixers over uniform negatives (`mixg
 under the other losses `rns`, `pns` and `rns/mined` give a list of 1,024 to the batch (`gbce`: 128
 of each positive's own), the others 8 of its own, `inbatch` the batch; a mixer's `bpr` is `kpair`.
 
-A tenth of the training part is cut off for validation (seed 0). Each cell has the same number of
-trials with the same learning rates and regularisations (`PAIRS` in the program); the first has the
-defaults of sampler and loss, the others values from the spaces of `recbole-bns tune`. So few trials
+A tenth of the training part is cut off for validation (seed 0). Trials have the same learning rates
+and regularisations in every cell (`PAIRS` in the program); the first has the defaults of sampler
+and loss, the others values from the spaces of `recbole-bns tune`. Where cells of a table have not
+the same number of trials, those with more are marked with it; an empty cell was not run. So few trials
 say where to look; differences of a percent are no results, and `gbce`, whose terms are averaged
 over K + 1, meets a regularisation that was chosen for others. Tested are the best cell of each row
 on validation and those beside which a reader will look for it; the other cells have no test.
@@ -396,6 +398,8 @@ def page() -> str:
 def table(data: str, model: str) -> str:
     """NDCG@20 on validation of the best trial of each cell; what could not be run, as such."""
     best, lines = winners(data, model), read(data, model)
+    tried = Counter((line["row"], line["loss"]) for line in lines)
+    fewest = min(tried.values())
     top = max((line[METRICS[0]] for line in best.values()), default=0.0)
     rows = []
     losses = dict.fromkeys(loss for _, loss in cells_of(model))
@@ -404,11 +408,11 @@ def table(data: str, model: str) -> str:
         for loss in losses:
             line = best.get((row, loss))
             if line is None:
-                tried = any((each["row"], each["loss"]) == (row, loss) for each in lines)
-                cells.append("refused" if tried else "")
+                cells.append("refused" if (row, loss) in tried else "")
                 continue
-            text = f"{line[METRICS[0]]:.4f}"
-            cells.append(f"**{text}**" if line[METRICS[0]] == top else text)
+            text, number = f"{line[METRICS[0]]:.4f}", tried[row, loss]
+            text = f"**{text}**" if line[METRICS[0]] == top else text
+            cells.append(text if number == fewest else f"{text} ({number})")
         rows.append([row, *cells])
     return tabulate(rows, ["", *losses], tablefmt="github", disable_numparse=True)
 
