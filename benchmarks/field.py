@@ -116,8 +116,8 @@ of each positive's own), the others 8 of its own, `inbatch` the batch; a mixer's
 A tenth of the training part is cut off for validation (seed 0). Trials have the same learning rates
 and regularisations in every cell (`PAIRS` in the program); the first has the defaults of sampler
 and loss, the others values from the spaces of `recbole-bns tune`. Where cells of a table have not
-the same number of trials, those with more are marked with it; an empty cell was not run. So few trials
-say where to look; differences of a percent are no results, and `gbce`, whose terms are averaged
+the same number of trials, those with more are marked with it; an empty cell was not run. So few
+trials say where to look; differences of a percent are no results, and `gbce`, whose terms are averaged
 over K + 1, meets a regularisation that was chosen for others. Tested are the best cell of each row
 on validation and those beside which a reader will look for it; the other cells have no test.
 Seconds were measured beside other work."""
@@ -414,7 +414,12 @@ def table(data: str, model: str) -> str:
             text = f"**{text}**" if line[METRICS[0]] == top else text
             cells.append(text if number == fewest else f"{text} ({number})")
         rows.append([row, *cells])
-    return tabulate(rows, ["", *losses], tablefmt="github", disable_numparse=True)
+    return tabulate(
+        rows,
+        ["", *(each or METRICS[0] for each in losses)],
+        tablefmt="github",
+        disable_numparse=True,
+    )
 
 
 def main() -> int:
