@@ -117,10 +117,10 @@ A tenth of the training part is cut off for validation (seed 0). Trials have the
 and regularisations in every cell (`PAIRS` in the program); the first has the defaults of sampler
 and loss, the others values from the spaces of `recbole-bns tune`. Where cells of a table have not
 the same number of trials, those with more are marked with it; an empty cell was not run. So few
-trials say where to look; differences of a percent are no results, and `gbce`, whose terms are averaged
-over K + 1, meets a regularisation that was chosen for others. Tested are the best cell of each row
-on validation and those beside which a reader will look for it; the other cells have no test.
-Seconds were measured beside other work."""
+trials say where to look; differences of a percent are no results, and `gbce`, whose terms are
+averaged over K + 1, meets a regularisation that was chosen for others. Tested are the best cell of
+each row on validation and those beside which a reader will look for it; the other cells have no
+test. Seconds were measured beside other work."""
 Cell = tuple[str, str]
 
 
