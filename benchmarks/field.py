@@ -396,14 +396,18 @@ def page() -> str:
 
 
 def table(data: str, model: str) -> str:
-    """NDCG@20 on validation of the best trial of each cell; what could not be run, as such."""
+    """NDCG@20 on validation of the best trial of each cell; what could not be run, as such.
+
+    Rows and losses of which no cell was tried are left out.
+    """
     best, lines = winners(data, model), read(data, model)
     tried = Counter((line["row"], line["loss"]) for line in lines)
     fewest = min(tried.values())
     top = max((line[METRICS[0]] for line in best.values()), default=0.0)
     rows = []
-    losses = dict.fromkeys(loss for _, loss in cells_of(model))
-    for row in dict.fromkeys(row for row, _ in cells_of(model)):
+    begun = [cell for cell in cells_of(model) if cell in tried]
+    losses = dict.fromkeys(loss for _, loss in begun)
+    for row in dict.fromkeys(row for row, _ in begun):
         cells = []
         for loss in losses:
             line = best.get((row, loss))
