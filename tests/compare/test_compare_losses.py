@@ -151,7 +151,7 @@ BAD = [
     ("--loss_args.t=1", "--loss_args.t: not a setting of a comparison; write --LOSS.t=VALUE for"),
     ("--ccl.margin=1", "--ccl.margin: 'ccl' is not among --losses: model, bpr, ssm."),
     ("--temperature=1", "--temperature: is a parameter of ssm; write --ssm.temperature=1."),
-    ("--ssm.temperature=0", "--ssm.temperature: got 0.0, allowed is a number > 0."),
+    ("--ssm.temperature=0", "--ssm.temperature: got 0.0, allowed is a number > 0 or 'auto'."),
     ("--ssm.temprature=1", "--ssm.temprature: no such parameter; did you mean 'temperature'?"),
     ("--dns+sl.epochs=1", "--dns+sl.epochs: got 'dns+sl'; did you mean 'dns+ssm'?; allowed before"),
     ("--dns+ssm.seed=1", "--dns+ssm.seed: seed is no setting of one row; allowed are the others"),
