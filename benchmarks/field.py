@@ -118,9 +118,10 @@ and regularisations in every cell (`PAIRS` in the program); the first has the de
 and loss, the others values from the spaces of `recbole-bns tune`. Where cells of a table have not
 the same number of trials, those with more are marked with it; an empty cell was not run. So few
 trials say where to look; differences of a percent are no results, and `gbce`, whose terms are
-averaged over K + 1, meets a regularisation that was chosen for others. Tested are the best cell of
-each row on validation and those beside which a reader will look for it; the other cells have no
-test. Seconds were measured beside other work."""
+averaged over K + 1, meets a regularisation that was chosen for others. Tested are on ML-100K the
+best cell of each row on validation and those beside which a reader will look for it, on the other
+data sets the cells that their tables name; the others have no test. Seconds were measured beside
+other work."""
 Cell = tuple[str, str]
 
 

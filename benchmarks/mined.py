@@ -274,7 +274,7 @@ for tau in (0.12, 0.15, 0.2):
     ROWS[f"preset, MF, tau {tau:g}, nothing mined".replace("0.", ".")] = PLAIN | given
 ROWS |= {
     "MF bns_plus as it ships": {
-        **{key: value for key, value in MF.items() if not key.startswith(("loss", "neg_"))},
+        **BPR,
         "neg_sampler": "bns_plus",
         "learning_rate": 0.003,
         "reg_weight": 0.02,

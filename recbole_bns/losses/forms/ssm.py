@@ -15,9 +15,9 @@ Scores are over τ there as well; the mean is over the terms left in, each count
 
 ``temperature: auto`` is ``0.2 (4000 / items)^(1/4)``, in [0.08, 0.25]: the smaller a catalogue, the
 softer. A curve through what validation preferred on data sets of 1,500 to 38,000 items, with mined
-positives and without (``results/mined.md``); of the values that authors report .17 for MovieLens,
-.11 to .14 for Yelp2018, .12 for Gowalla and .1 for Amazon-book lie along it, .22 for iFashion does
-not.
+positives and without (``results/mined.md``). Authors of softmax losses report .17 for MovieLens,
+.11 to .14 for Yelp2018, .12 for Gowalla, .1 and .14 for sets of Amazon, and .22 for iFashion, which
+is far from it.
 
 Where we differ: the authors train by cosine and evaluate by the inner product; here
 ``score_similarity`` is that of the training unless it is set.
