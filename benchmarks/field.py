@@ -164,6 +164,9 @@ def drawn(data: str, row: str, loss: str, trial: int) -> dict[str, Any]:
     """The settings of a trial of a cell."""
     settings = dict(zip(("learning_rate", "reg_weight"), PAIRS[data][trial], strict=True))
     settings |= layout(row, loss)
+    if loss == "gbce":  # averages over K + 1 terms: the same weight beside a loss that sums them
+        terms = 1 + settings.get("neg_sample_num", BASE[data]["train_batch_size"] - 1)
+        settings["reg_weight"] = round(settings["reg_weight"] / terms, 8)
     if row == "bns" and data != "ml-100k-bns":
         settings[ARGS + "cdf"] = "estimated"  # F of 256 items, for speed
     if trial:

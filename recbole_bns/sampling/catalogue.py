@@ -120,7 +120,16 @@ class Catalogue(nn.Module):
 
     def positive_mask(self, users: Tensor) -> Tensor:
         """``(B, I)`` bool: the training positives of each user (padding is not one)."""
-        return self.is_positive(users.unsqueeze(1), torch.arange(self.item_num, device=self.device))
+        if self.bitmap is not None or self.device.type != "cpu":  # there the sizes would be waited for
+            every = torch.arange(self.item_num, device=self.device)
+            return self.is_positive(users.unsqueeze(1), every)
+        sizes = self.indptr.diff()[users]
+        rows = torch.arange(len(users)).repeat_interleave(sizes)
+        behind = self.indptr[users] - (sizes.cumsum(0) - sizes)
+        places = torch.arange(len(rows)) + behind.repeat_interleave(sizes)
+        mask = torch.zeros((len(users), self.item_num), dtype=torch.bool)
+        mask[rows, self.positives[places].long()] = True
+        return mask
 
 
 def sorted_pairs(users: Tensor, items: Tensor, item_num: int) -> Tensor:

@@ -114,13 +114,24 @@ def best_items(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
         ``(B, k)`` int64 ids, 0 for none, and ``(B, k)`` their values, 0 for none.
     """
     size = values.shape[1]
-    values = values.nan_to_num(0.0).clamp(min=0) + 0.0  # a zero with a sign has other bits
+    values = values.nan_to_num(0.0).clamp_(min=0)
     values[:, 0] = 0
-    behind = torch.arange(size - 1, -1, -1, device=values.device)
+    top = values.topk(min(k + 1, size))
+    ids, last = top.indices[:, :k], top.values[:, k - 1]
+    if k < size:  # which of equals torch takes is not laid down
+        split = ((top.values[:, k] == last) & (last > 0)).nonzero().squeeze(1)
+        ids[split] = _by_value_and_id(values[split], k)
+    ids = ids.sort(1).values
+    found, order = values.gather(1, ids).sort(dim=1, descending=True, stable=True)
+    return ids.gather(1, order).masked_fill(found <= 0, 0), found
+
+
+def _by_value_and_id(values: Tensor, k: int) -> Tensor:
+    """The ids (B, k) of the greatest of ``values`` (B, I), which are not below 0, ties by the id."""
+    behind = torch.arange(values.shape[1] - 1, -1, -1, device=values.device)
+    values = values + 0.0  # a zero with a sign has other bits
     keys = (values.view(torch.int32).long() << 31) + behind  # bits of floats >= 0 are in order
-    ids = keys.topk(k).indices
-    found = values.gather(1, ids)
-    return ids.masked_fill(found <= 0, 0), found
+    return keys.topk(k).indices
 
 
 def law(values: Tensor, exponent: float) -> Tensor:
