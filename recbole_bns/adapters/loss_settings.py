@@ -98,8 +98,22 @@ def chosen_loss(config: RunConfig) -> LossChoice | None:
     )
 
 
-def loss_facts(config: RunConfig) -> LossFacts | None:
+def decided_args(choice: LossChoice, item_num: int) -> dict[str, float]:
+    """The values, by parameter of the loss, that words such as ``auto`` stand for here.
+
+    Args:
+        choice: the loss.
+        item_num: items of the catalogue, padding included.
+    """
+    return dict(get(choice.name)(choice.params).decided(item_num))
+
+
+def loss_facts(config: RunConfig, item_num: int) -> LossFacts | None:
     """What a run's ``result.json`` says of the loss; None where the model's own is trained.
+
+    Args:
+        config: of the run.
+        item_num: items of the catalogue, padding included.
 
     Raises:
         UsageError: see :func:`chosen_loss`.
@@ -113,6 +127,8 @@ def loss_facts(config: RunConfig) -> LossFacts | None:
         loss_similarity=choice.similarity,
         score_similarity=choice.score_similarity,
     )
+    if decided := decided_args(choice, item_num):
+        facts["loss_decided"] = decided
     mixer = chosen_mixer(config)
     if mixer is not None:
         facts |= {"mixer": mixer.name, "mixer_args": as_mapping(mixer.params)}
@@ -173,6 +189,7 @@ def check_loss(config: RunConfig, given: Mapping[str, Any]) -> None:
             "which gives the model's own loss its negatives; name a sampler with neg_sampler."
         )
     _check_model(config.model_class, choice)
+    _check_decided(choice)
     if is_shared(config):
         _check_batch(config)
     elif choice.log_q != "none":
@@ -233,6 +250,20 @@ def _check_model(model: type[Any], choice: LossChoice) -> None:
             f"loss: got '{choice.name}', which looks at scores between batches, but "
             f"{model.__name__} scores by the rows of a batch; allowed with it are the others "
             "(recbole-bns losses)."
+        )
+
+
+def _check_decided(choice: LossChoice) -> None:
+    """Refuse a word that stands for a value of scores that these are not."""
+    loss = get(choice.name)
+    if choice.similarity == loss.similarity:
+        return
+    for name in loss(choice.params).decided(item_num=2):
+        raise UsageError(
+            f"loss_args.{name}: got '{getattr(choice.params, name)}', which is laid for scores of "
+            f"the similarity '{loss.similarity}', but they are of '{choice.similarity}' here "
+            f"(loss_similarity); write a number (without {name}: "
+            f"{getattr(loss.Params(), name):g})."
         )
 
 

@@ -181,8 +181,10 @@ def _training(result: RunResult, settings: Settings) -> dict[str, str]:
 
 def _beside(result: Mapping[str, Any], kind: str) -> str:
     """A loss or a mixer with its parameters; nothing where there is none."""
-    name = result.get(kind)
-    return f"`{name}`{_parameters(result.get(f'{kind}_args') or {})}" if name else ""
+    name, values = result.get(kind), dict(result.get(f"{kind}_args") or {})
+    for key, value in (result.get(f"{kind}_decided") or {}).items():
+        values[key] = f"{values[key]} ({value:.3g})"
+    return f"`{name}`{_parameters(values)}" if name else ""
 
 
 def _parameters(values: Settings) -> str:

@@ -42,6 +42,8 @@ class LossFacts(TypedDict):
     """``dot`` or ``cosine``, in training."""
     score_similarity: str
     """The same, in evaluation."""
+    loss_decided: NotRequired[Settings]
+    """The values of its parameters that are words, such as ``auto``: the data decide them."""
     mixer: NotRequired[str]
     """What made the negatives; only where something did."""
     mixer_args: NotRequired[Settings]
@@ -93,6 +95,7 @@ class RunResult(TypedDict):
     loss_args: NotRequired[Settings]
     loss_similarity: NotRequired[str]
     score_similarity: NotRequired[str]
+    loss_decided: NotRequired[Settings]
     mixer: NotRequired[str]
     mixer_args: NotRequired[Settings]
     mine: NotRequired[Settings]

@@ -120,7 +120,7 @@ class Catalogue(nn.Module):
 
     def positive_mask(self, users: Tensor) -> Tensor:
         """``(B, I)`` bool: the training positives of each user (padding is not one)."""
-        if self.bitmap is not None or self.device.type != "cpu":  # there the sizes would be waited for
+        if self.bitmap is not None or self.device.type != "cpu":  # a GPU would wait for the sizes
             every = torch.arange(self.item_num, device=self.device)
             return self.is_positive(users.unsqueeze(1), every)
         sizes = self.indptr.diff()[users]

@@ -127,7 +127,7 @@ def best_items(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _by_value_and_id(values: Tensor, k: int) -> Tensor:
-    """The ids (B, k) of the greatest of ``values`` (B, I), which are not below 0, ties by the id."""
+    """The ids ``(B, k)`` of the greatest of values (B, I) that are not below 0, ties by the id."""
     behind = torch.arange(values.shape[1] - 1, -1, -1, device=values.device)
     values = values + 0.0  # a zero with a sign has other bits
     keys = (values.view(torch.int32).long() << 31) + behind  # bits of floats >= 0 are in order

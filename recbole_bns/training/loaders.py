@@ -13,7 +13,7 @@ from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.dislikes import unused
 from recbole_bns.adapters.evaluation import eval_loader, eval_samplers
-from recbole_bns.adapters.loss_settings import check_loss, chosen_loss, is_shared
+from recbole_bns.adapters.loss_settings import check_loss, chosen_loss, decided_args, is_shared
 from recbole_bns.adapters.many_negatives import Drawn
 from recbole_bns.adapters.mine_settings import check_mine, mine_params
 from recbole_bns.adapters.mixer_settings import chosen_mixer
@@ -26,7 +26,6 @@ from recbole_bns.adapters.weights import check_weighed
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
-from recbole_bns.losses import get as get_loss
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue, NegativeSampler, build, get
 from recbole_bns.sampling.capabilities import Negatives, of_type
@@ -185,9 +184,7 @@ def _drawn(config: RunConfig, core: NegativeSampler, sides: Sides) -> Drawn | No
     choice = chosen_loss(config)
     if choice is None:
         return None
-    for name, value in (
-        get_loss(choice.name)(choice.params).decided(sides.catalogue.item_num).items()
-    ):
+    for name, value in decided_args(choice, sides.catalogue.item_num).items():
         getLogger().info(f"loss {choice.name}: {name} is {value:.3g}, decided by the catalogue")
     weigher = None
     if choice.weight is not None:

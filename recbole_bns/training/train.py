@@ -156,7 +156,8 @@ def _train_and_test(
         train = loaders["train"]._dataset
         keeper.recorder.finish(max(config["topk"]), train.field2id_token[train.iid_field])
     trained = Outcome(trainer.reports, trainer.best_epoch, trainer.saved_model_file)
-    of_settings = loss_facts(config), mine_facts(config)
+    item_num = loaders["train"]._dataset.item_num
+    of_settings = loss_facts(config, item_num), mine_facts(config)
     result = result_of(config, core, trained, best, test, folder, *of_settings)
     if facts is not None:
         result["split"] = facts

@@ -177,7 +177,8 @@ def test_a_run_says_its_loss_and_goes_on_with_that_alone(
     given = {**settings, "epochs": 1, "neg_sampler": "rns", "neg_sample_num": 4}
     ssm = {"loss": "SSM", "loss_args.temperature": 0.5, "score_similarity": "dot"}
     result = run_recbole_bns("BPR", "tiny", None, {**given, **ssm}, out=out)
-    assert set(LossFacts.__annotations__) - set(result) == {"mixer", "mixer_args"}
+    absent = {"mixer", "mixer_args", "loss_decided"}
+    assert set(LossFacts.__annotations__) - set(result) == absent
     assert (result["loss"], result["loss_args"]["temperature"]) == ("ssm", 0.5)
     assert set(result["loss_args"]) == set(defaults(get("ssm").Params))
     assert (result["loss_similarity"], result["score_similarity"]) == ("cosine", "dot")
@@ -194,6 +195,18 @@ def test_a_run_says_its_loss_and_goes_on_with_that_alone(
         checkpoint.check(state, file, other, "begin anew")
     with pytest.raises(UsageError, match=r"^--resume: the run in .* has loss 'ssm', got 'sl'"):
         run_recbole_bns(None, None, None, {"loss": "sl", "loss_args": None}, resume=out)
+
+
+def test_a_run_says_the_value_of_a_word_that_the_data_decide(
+    settings: Settings, tmp_path: Path
+) -> None:
+    given = {**settings, "epochs": 1, "neg_sampler": "rns", "loss": "ssm"}
+    given["loss_args.temperature"] = "auto"
+    result = run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
+    assert result["loss_args"]["temperature"] == "auto"
+    assert result["loss_decided"] == {"temperature": 0.25}  # so few items
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert '"temperature": "auto (0.25)"' in card
 
 
 def test_a_checkpoint_that_says_no_loss_is_of_the_models_own(settings: Settings) -> None:

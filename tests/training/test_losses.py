@@ -276,6 +276,15 @@ REFUSED: list[tuple[str, str]] = [
         "loss_args.temperature: no such parameter; allowed with loss bpr: no parameter at all.",
     ),
     ("--loss=ssm --loss_args.temperature=0", "loss_args.temperature: got 0"),
+    *(
+        (
+            f"{words} --loss_args.temperature=auto",
+            "loss_args.temperature: got 'auto', which is laid for scores of the similarity "
+            "'cosine', but they are of 'dot' here (loss_similarity); write a number (without "
+            "temperature: 0.2).",
+        )
+        for words in ("--loss=ssm --loss_similarity=dot", "--model=NeuMF --loss=ssm")
+    ),
     ("--loss=ssm --loss_similarity=euclid", "loss_similarity: got 'euclid', allowed is one of"),
     (
         "--loss=ssm --score_similarity=cos",
