@@ -12,7 +12,8 @@ is a process on one core and a line of results/field/<data>-<model>.jsonl as soo
 same command goes on.
 
 `test` trains the best trial of each cell on the whole training part, for its epochs, by
-`recbole-bns compare`; every look at a test part is a line of results/tests.log.
+`recbole-bns compare`; every look at a test part is a line of results/tests.log. What is tested
+later, other cells or more seeds, is a `--part` of its own beside what is there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import accesses
 import pandas as pd
@@ -292,9 +293,17 @@ def winners(data: str, model: str) -> dict[Cell, dict[str, Any]]:
 
 
 def test(
-    data: str, model: str, data_path: str, cells: list[Cell], seeds: int, at_once: int, why: str
+    data: str,
+    model: str,
+    data_path: str,
+    cells: list[Cell],
+    part: str,
+    seeds: str,
+    at_once: int,
+    why: str,
 ) -> int:
     """Train the winners on all of the training part and test them, by `recbole-bns compare`."""
+    stem = "-".join(filter(None, (data, model, part)))
     best = winners(data, model)
     variants = {
         label(cell): {
@@ -305,9 +314,9 @@ def test(
         for cell in cells
         if cell in best
     }
-    out = ROOT / "runs" / "field" / f"{data}-{model}-test"
+    out = ROOT / "runs" / "field" / f"{stem}-test"
     out.parent.mkdir(parents=True, exist_ok=True)
-    path = FOUND / f"{data}-{model}.yaml"
+    path = FOUND / f"{stem}.yaml"
     path.write_text(yaml.safe_dump(variants, sort_keys=False), encoding="utf-8")
     start = "import sys; from recbole_bns.cli import main; sys.exit(main())"
     words = [
@@ -336,8 +345,8 @@ def test(
     status = subprocess.run([sys.executable, "-c", start, *words], cwd=ROOT, check=False).returncode
     for ending in ("md", "csv", "json"):
         if (found := out / f"compare.{ending}").is_file():
-            shutil.copyfile(found, FOUND / f"{data}-{model}-test.{ending}")
-    groups(out, FOUND / f"{data}-{model}-groups.csv")
+            shutil.copyfile(found, FOUND / f"{stem}-test.{ending}")
+    groups(out, FOUND / f"{stem}-groups.csv")
     return status
 
 
@@ -353,34 +362,80 @@ def groups(runs: Path, file: Path) -> None:
         means.reset_index().to_csv(file, index=False)
 
 
+class Tested(NamedTuple):
+    """What was tested of a table, all of its parts together."""
+
+    runs: pd.DataFrame
+    """A line for each row (``sampler``) and seed."""
+    groups: pd.Series
+    """Means over the seeds, by row, kind, group and metric."""
+    said: tuple[str, ...]
+    """Where each part comes from."""
+
+
+def parts_of(data: str, model: str) -> Tested | None:
+    """The tests of a table; None where there are none.
+
+    Raises:
+        ValueError: parts have the same row with other settings, or the same seed of it twice.
+    """
+    runs, by_group, said, rows = [], [], [], {}
+    for file in sorted(FOUND.glob(f"{data}-{model}*-test.json")):
+        stem = file.name.removesuffix("-test.json")
+        content = json.loads(file.read_text(encoding="utf-8"))
+        part = pd.DataFrame(content["runs"])
+        settings = yaml.safe_load((FOUND / f"{stem}.yaml").read_text(encoding="utf-8"))
+        for row in part["sampler"].unique():
+            if rows.setdefault(row, settings[row]) != settings[row]:
+                raise ValueError(f"{file}: {row} was tested before with other settings.")
+        values = pd.read_csv(FOUND / f"{stem}-groups.csv")
+        by_group.append(values.assign(number=values["row"].map(part["sampler"].value_counts())))
+        runs.append(part)
+        words = [w for w in content["command"].split() if not w.startswith(("--out=", "--jobs="))]
+        said.append(
+            f"Seeds {', '.join(map(str, content['seeds']))}. Settings of the cells: "
+            f"[{stem}.yaml](field/{stem}.yaml); paired tests, deviations and times: "
+            f"[{stem}-test.md](field/{stem}-test.md). `{' '.join(words)}`"
+        )
+    if not runs:
+        return None
+    every, parts = pd.concat(runs), pd.concat(by_group)
+    if every.duplicated(["sampler", "seed"]).any():
+        raise ValueError(f"{data}, {model}: a seed of a row was tested twice.")
+    keys = ["row", "kind", "group", "metric"]
+    weighted = parts.assign(value=parts["value"] * parts["number"])
+    sums = weighted.groupby(keys, sort=False)[["value", "number"]].sum()
+    return Tested(every, sums["value"] / sums["number"], tuple(said))
+
+
 def tested(data: str, model: str) -> str:
-    """Test metrics of a table's rows, the best first; empty where none was tested."""
-    file = FOUND / f"{data}-{model}-test.json"
-    if not file.is_file():
+    """Test metrics of a table's rows, the best first; empty where none was tested.
+
+    They are kept as a CSV beside the tests, since several parts are of several files.
+    """
+    found = parts_of(data, model)
+    if found is None:
         return ""
-    content = json.loads(file.read_text(encoding="utf-8"))
-    means = pd.DataFrame(content["metrics"]).pivot(index="sampler", columns="metric", values="mean")
-    deviation = pd.DataFrame(content["metrics"]).set_index(["sampler", "metric"])["std"]
-    seconds = pd.DataFrame(content["runs"]).groupby("sampler")["seconds_to_best"].median()
-    parts = pd.read_csv(FOUND / f"{data}-{model}-groups.csv").set_index(
-        ["row", "kind", "group", "metric"]
-    )["value"]
-    rows = []
+    by_row = found.runs.groupby("sampler")
+    means, seeds = by_row[list(SHOWN)].mean(), by_row["seed"].nunique()
+    deviation, seconds = by_row[METRICS[0]].std(), by_row["seconds_to_best"].median()
+    rows, kept = [], []
     for row in means.sort_values(METRICS[0], ascending=False).index:
-        last = deviation[row, METRICS[0]]
         values = [f"{means.loc[row, metric]:.4f}" for metric in SHOWN]
-        values[0] += f" ± {last:.4f}" if pd.notna(last) else ""
-        by_group = [f"{parts.get((row, 'items', g, METRICS[1]), float('nan')):.4f}" for g in ITEMS]
-        rows.append([f"`{row}`", *values, *by_group, f"{seconds[row]:.0f}"])
-    heads = ["", *SHOWN, *(f"recall@20, {group}" for group in ITEMS), "s to best"]
-    words = [w for w in content["command"].split() if not w.startswith(("--out=", "--jobs="))]
-    name = f"{data}-{model}"
-    said = (
-        f"Seeds {', '.join(map(str, content['seeds']))}. Settings of the cells: "
-        f"[{name}.yaml](field/{name}.yaml); paired tests, deviations and times: "
-        f"[{name}-test.md](field/{name}-test.md). `{' '.join(words)}`"
+        values[0] += f" ± {deviation[row]:.4f}" if pd.notna(deviation[row]) else ""
+        of = [found.groups.get((row, "items", g, METRICS[1]), float("nan")) for g in ITEMS]
+        by_group = [f"{value:.4f}" for value in of]
+        rows.append([f"`{row}`", *values, *by_group, f"{seconds[row]:.0f}", f"{seeds[row]}"])
+        kept.append([row, *means.loc[row], deviation[row], *of, seconds[row], seeds[row]])
+    groups = [f"recall@20, {group}" for group in ITEMS]
+    own = [*SHOWN, f"{METRICS[0]} std", *groups, "s to best", "seeds"]
+    pd.DataFrame(kept, columns=["row", *own]).round(6).to_csv(
+        FOUND / f"{data}-{model}-means.csv", index=False
     )
-    return tabulate(rows, heads, tablefmt="github", disable_numparse=True) + f"\n\n{said}"
+    heads = ["", *SHOWN, *groups, "s to best", "seeds"]
+    return "\n\n".join(
+        [tabulate(rows, heads, tablefmt="github", disable_numparse=True), *found.said]
+    )
 
 
 def page() -> str:
@@ -439,7 +494,8 @@ def main() -> int:
     parser.add_argument("--data_path")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once")
     parser.add_argument("--trials", type=int, help="of each cell (default: as many as pairs)")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", default="5", help="a number, or a list: 3,4,5")
+    parser.add_argument("--part", default="", help="a name, for what is tested beside tests before")
     parser.add_argument("--cells", help="only these: rns+ssm,dns+bpr")
     parser.add_argument("--why", default="the table", help="for results/tests.log")
     options = parser.parse_args()
@@ -453,7 +509,7 @@ def main() -> int:
         search(options.data, options.model, options.data_path, cells, trials, options.jobs)
     elif options.what == "test":
         where = options.data, options.model, options.data_path
-        return test(*where, cells, options.seeds, options.jobs, options.why)
+        return test(*where, cells, options.part, options.seeds, options.jobs, options.why)
     else:
         (ROOT / "results" / "field.md").write_text(page(), encoding="utf-8")
     return 0
