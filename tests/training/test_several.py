@@ -110,7 +110,7 @@ def die() -> None:
 @pytest.mark.parametrize(
     ("model", "nproc", "more"),
     [
-        ("BPR", 2, {"stopping_step": 1, "epochs": 20}),
+        pytest.param("BPR", 2, {"stopping_step": 1, "epochs": 20}, marks=pytest.mark.slow),
         (
             "BPR",
             3,
@@ -157,7 +157,11 @@ IN_BATCH = {"neg_sampler": "inbatch", "reg_weight": 0.02, "train_batch_size": 10
 @pytest.mark.parametrize(
     ("model", "more"),
     [
-        ("BPR", {**SRNS, "loss": "ssm", "neg_sample_num": 3, "reg_weight": 0.02}),
+        pytest.param(
+            "BPR",
+            {**SRNS, "loss": "ssm", "neg_sample_num": 3, "reg_weight": 0.02},
+            marks=pytest.mark.slow,
+        ),
         ("BPR", {**IN_BATCH, "loss": "ssm", "loss_args.reduction": "sum"}),
         ("LightGCN", {**IN_BATCH, "loss": "slk", "loss_args.refresh_every": 1}),
         pytest.param(
@@ -205,7 +209,7 @@ def make_config(settings: Settings, model: str = "BPR", **more: Any) -> Any:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("sampler", slow_but({"srns", "rns", "bns_plus", "given", "all"}))
+@pytest.mark.parametrize("sampler", slow_but({"srns", "rns"}))
 def test_every_sampler_ends_well_and_one_process_writes(settings, tmp_path, forked, sampler):
     own = {**settings, "neg_sampler": sampler, **ARGS.get(sampler, {})}
     result = run(own, tmp_path / "run", epochs=2)
@@ -303,7 +307,9 @@ WHOLE = {
     ("nproc", "more"),
     [
         (3, WHOLE),
-        (2, {"eval_args.mode": "uni20", "eval_batch_size": 130}),
+        pytest.param(
+            2, {"eval_args.mode": "uni20", "eval_batch_size": 130}, marks=pytest.mark.slow
+        ),
         (2, {"eval_args.mode": "uni20", "eval_batch_size": 100_000}),  # one batch, one has none
         pytest.param(
             2,
@@ -347,8 +353,9 @@ def test_metrics_are_those_of_one_process_to_the_last_bit(settings, tmp_path, fo
 # --- Ends --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.parametrize("sampler", slow_but({"srns"}))
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_dead_process_ends_the_run_which_goes_on_bit_for_bit(
     settings, tmp_path, forked, monkeypatch, sampler
 ):
