@@ -300,11 +300,33 @@ SENSITIVE = {
     for value in both
 }
 ROWS |= SENSITIVE
+PLUS_SHIPS = "bns_plus, new prior, gamma 2"
+"""The row of `--preset=bns-plus` on ML-100K, with MF and its tuned learning rate and L2."""
+PLUS_HALVED_DOUBLED: dict[str, tuple[Any, Any]] = {
+    "candidate_num": (20, 80),
+    "gamma": (1, 4),
+    "prior_scale": (0.5, 2),
+    "prior_l2": (75, 300),
+    "prior_dropout": (0.25, 0.0),  # twice is all
+    "prior_power": (0.25, 1.0),
+}
+PLUS_SENSITIVE = {
+    f"{PLUS_SHIPS}, {key} {value:g}": ROWS[PLUS_SHIPS] | {f"neg_sampler_args.{key}": value}
+    for key, both in PLUS_HALVED_DOUBLED.items()
+    for value in both
+}
+ROWS |= PLUS_SENSITIVE
 BY_SAMPLER = {**BPR, "learning_rate": 0.003, "epochs": 36, "eval_step": 3, "stopping_step": 3}
 ROWS |= {
     f"large MF {sampler}, L2 {l2:g}": {**BY_SAMPLER, "neg_sampler": sampler, "reg_weight": l2}
     for sampler in ("rns", "dns", "bns_plus")
     for l2 in (0.02, 0.005)
+}
+WEIGHED = {"loss": "bsl", "loss_args.temperature": 0.16}
+"""The temperature that `auto` comes to on both sets of Amazon's."""
+ROWS |= {
+    f"preset, MF, bsl, c {c:g}": AS_IT_SHIPS | WEIGHED | {"loss_args.negative_weight": c}
+    for c in (1.05, 1.1, 1.2)
 }
 FALLING = {"start": 0.5, "step": -0.02, "stop": 0.0}
 """The share falls to nothing within 25 epochs."""
@@ -490,7 +512,11 @@ def main() -> int:
     parser.add_argument("--dataset", choices=(*DATA, *THINNED), default=DATA[0])
     parser.add_argument("--data_path")
     parser.add_argument("--rows", nargs="+", metavar="ROW", choices=EVERY, default=EVERY)
-    parser.add_argument("--sensitivity", action="store_true", help="the rows of SENSITIVE")
+    parser.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="the rows of SENSITIVE, or of PLUS_SENSITIVE on ML-100K",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--table", action="store_true", help="write results/mined.md")
     options = parser.parse_args()
@@ -499,7 +525,8 @@ def main() -> int:
         (ROOT / "results" / "mined.md").write_text(page(), encoding="utf-8")
         return 0
     if options.sensitivity:
-        options.rows = ["preset, MF", *SENSITIVE]
+        dense = options.dataset == "ml-100k-bns"
+        options.rows = [PLUS_SHIPS, *PLUS_SENSITIVE] if dense else ["preset, MF", *SENSITIVE]
     done = {line["row"] for line in read(options.dataset)}
     place = thinned(options.dataset, options.data_path)
     for row in options.rows:

@@ -159,6 +159,14 @@ COMPARISONS = {
         "--metrics=[NDCG,Recall,ItemCoverage] --topk=[5,10,20]",
         head="Yelp2018, one seed",
     ),
+    "mined-yelp-preset": Comparison(
+        "mined",
+        "BPR",
+        "yelp2018",
+        f"--variants={BNS}/mined-yelp-preset.yaml --seeds=1 --tuned=False "
+        "--metrics=[NDCG,Recall,ItemCoverage] --topk=[5,10,20]",
+        head="Yelp2018, the preset as it ships",
+    ),
     "plus-ml-1m-LightGCN": Comparison(
         "plus",
         "LightGCN",
