@@ -116,13 +116,13 @@ of each positive's own), the others 8 of its own, `inbatch` the batch; a mixer's
 
 A tenth of the training part is cut off for validation (seed 0). Trials have the same learning rates
 and regularisations in every cell (`PAIRS` in the program); the first has the defaults of sampler
-and loss, the others values from the spaces of `recbole-bns tune`. Where cells of a table have not
-the same number of trials, those with more are marked with it; an empty cell was not run. So few
-trials say where to look; differences of a percent are no results, and `gbce`, whose terms are
-averaged over K + 1, meets a regularisation that was chosen for others. Tested are on ML-100K the
-best cell of each row on validation and those beside which a reader will look for it, on the other
-data sets the cells that their tables name; the others have no test. Seconds were measured beside
-other work."""
+and loss, the others values from the spaces of `recbole-bns tune`. `gbce` averages over K + 1 terms,
+so that its regularisation is divided by that; BPR on ML-100K was searched before, with that of the
+other cells. Where cells of a table have not the same number of trials, those with more are marked
+with it; an empty cell was not run. So few trials say where to look; differences of a percent are no
+results. Tested are on ML-100K the best cell of each row on validation and those beside which a
+reader will look for it, on the other data sets the cells that their tables name; the others have no
+test. Seconds were measured beside other work."""
 Cell = tuple[str, str]
 
 
