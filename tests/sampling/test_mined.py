@@ -134,6 +134,17 @@ def test_equals_go_by_their_ids_and_nothing_below_zero_is_best() -> None:
     assert found[1, 1:].tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("k", [1, 3, 7, 40])
+def test_of_equals_at_the_last_place_the_smaller_id_is_taken(k: int) -> None:
+    source = np.random.default_rng(k)
+    values = torch.from_numpy(source.integers(-2, 6, (200, 40))).float() / 4
+    ids, found = best_items(values, k)
+    for row, row_ids, row_found in zip(values.tolist(), ids.tolist(), found.tolist(), strict=True):
+        best = sorted((-value, item) for item, value in enumerate(row) if item and value > 0)[:k]
+        assert row_ids == [item for _, item in best] + [0] * (k - len(best))
+        assert row_found == [-value for value, _ in best] + [0.0] * (k - len(best))
+
+
 def test_a_law_ends_at_one_exactly_and_survives_great_exponents() -> None:
     source = np.random.default_rng(0)
     values = torch.from_numpy(source.random((500, 7))).float().sort(1, descending=True).values
