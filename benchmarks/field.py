@@ -340,7 +340,7 @@ def test(
     words += [f"--jobs={at_once}", f"--samplers={','.join(variants)}"]
     words += ["--benchmark_filename=[train,test]", "--load_col={inter: [user_id, item_id]}"]
     words += ["--eval_args={mode: full}"]
-    accesses.log(data, model, variants, why)
+    accesses.log(data, model, variants, str(path.relative_to(ROOT)), why)
     print(shlex.join(["recbole-bns", *words]))
     status = subprocess.run([sys.executable, "-c", start, *words], cwd=ROOT, check=False).returncode
     for ending in ("md", "csv", "json"):

@@ -94,14 +94,25 @@ def unshipped(content: Any) -> list[str]:
     return wrong
 
 
+def unlogged() -> list[str]:
+    """Lines of ``results/tests.log`` whose file of settings is not there."""
+    lines = (ROOT / "results" / "tests.log").read_text(encoding="utf-8").splitlines()[1:]
+    files = [line.split("\t")[4] for line in lines]
+    return [
+        f"results/tests.log:{number}: {file}: no such file"
+        for number, file in enumerate(files, 2)
+        if file != "-" and not (ROOT / file).is_file()  # of a trial of the program, nothing is kept
+    ]
+
+
 def check(folder: Path, names: Iterable[str]) -> list[str]:
-    """All that is wrong: values without a source, settings that do not ship.
+    """All that is wrong: values without a source, tests without settings, others than what ships.
 
     Args:
         folder: of the comparisons' JSON.
         names: of those whose settings are to be what ships; others are tests of before.
     """
-    wrong = [f"{where}: in no source file" for where in unsourced()]
+    wrong = [f"{where}: in no source file" for where in unsourced()] + unlogged()
     for name in names:
         if (path := folder / f"{name}.json").is_file():
             content = json.loads(path.read_text(encoding="utf-8"))

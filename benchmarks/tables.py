@@ -190,7 +190,8 @@ def run(names: list[str], jobs: int | None, why: str) -> int:
     worst = 0
     for name in names:
         out = f"runs/{name}"
-        accesses.log(COMPARISONS[name].dataset, COMPARISONS[name].model, [name], why)
+        settings = f"results/compare/{name}.json"
+        accesses.log(COMPARISONS[name].dataset, COMPARISONS[name].model, [name], settings, why)
         own = [] if jobs is None else [f"--jobs={jobs}"]
         status = recbole_bns(["compare", *COMPARISONS[name].flags, f"--out={out}", *own])
         worst = max(worst, status)
