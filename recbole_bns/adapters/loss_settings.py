@@ -258,7 +258,7 @@ def _check_decided(choice: LossChoice) -> None:
     loss = get(choice.name)
     if choice.similarity == loss.similarity:
         return
-    for name in loss(choice.params).decided(item_num=2):
+    for name in decided_args(choice, item_num=2):
         raise UsageError(
             f"loss_args.{name}: got '{getattr(choice.params, name)}', which is laid for scores of "
             f"the similarity '{loss.similarity}', but they are of '{choice.similarity}' here "

@@ -118,17 +118,25 @@ class Catalogue(nn.Module):
         place = torch.searchsorted(self.pair_keys, keys).clamp_(max=len(self.pair_keys) - 1)
         return self.pair_keys[place] == keys
 
+    def positives_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The training items of each of ``users`` (B,), one behind the other.
+
+        Returns:
+            ``(n,)`` the place in ``users`` and ``(n,)`` int64 the item of each.
+        """
+        sizes = self.indptr.diff()[users]
+        rows = torch.arange(len(users), device=self.device).repeat_interleave(sizes)
+        first = self.indptr[users] - (sizes.cumsum(0) - sizes)
+        entry = torch.arange(len(rows), device=self.device) + first.repeat_interleave(sizes)
+        return rows, self.positives[entry].long()
+
     def positive_mask(self, users: Tensor) -> Tensor:
         """``(B, I)`` bool: the training positives of each user (padding is not one)."""
         if self.bitmap is not None or self.device.type != "cpu":  # a GPU would wait for the sizes
             every = torch.arange(self.item_num, device=self.device)
             return self.is_positive(users.unsqueeze(1), every)
-        sizes = self.indptr.diff()[users]
-        rows = torch.arange(len(users)).repeat_interleave(sizes)
-        behind = self.indptr[users] - (sizes.cumsum(0) - sizes)
-        places = torch.arange(len(rows)) + behind.repeat_interleave(sizes)
         mask = torch.zeros((len(users), self.item_num), dtype=torch.bool)
-        mask[rows, self.positives[places].long()] = True
+        mask[self.positives_of(users)] = True
         return mask
 
 

@@ -94,11 +94,8 @@ def _places(columns: Tensor, number: int) -> Tensor:
 
 def _leave_out(scores: Tensor, who: Tensor, place: Tensor, seen: Catalogue) -> None:
     """Give what was seen a score that no list has."""
-    counts = seen.indptr.diff()[who]
-    row = torch.arange(len(who)).repeat_interleave(counts)
-    first = seen.indptr[who] - (counts.cumsum(0) - counts)
-    entry = torch.arange(len(row)) + first.repeat_interleave(counts)
-    column = place[seen.positives[entry].long()]
+    row, items = seen.positives_of(who)
+    column = place[items]
     listed = column >= 0
     scores[row[listed], column[listed]] = -torch.inf
 
