@@ -78,8 +78,9 @@ def connected(address: str | None) -> Iterator[None]:
             os.environ["PYTHONPATH"] = package_path()  # for the trials' processes
             ray.init(include_dashboard=False, **quiet)
     except Exception as error:  # Ray raises this very class where a node does not come up in time
-        text = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(f"--address: Ray cannot be started or reached: {text[0]}") from error
+        raise UsageError(
+            f"--address: Ray cannot be started or reached: {_first_line(error)}"
+        ) from error
     try:
         yield
     finally:
@@ -142,35 +143,61 @@ def place_at(address: str | None, folder: Path, *, gpu: bool = False) -> Iterato
         import ray
 
         nodes = [node for node in ray.nodes() if node["Alive"]]
+        if len({node["NodeManagerAddress"] for node in nodes}) > 1:
+            there = check_shared(folder, [node["NodeID"] for node in nodes])
+            nodes = [node for node in nodes if node["NodeID"] in there]
         cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
         gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
         if not any(cores) or (gpu and not gpus):
             what = "cores" if not any(cores) else "GPUs"
             raise UsageError(f"--address: the cluster at '{address}' has no {what}.")
-        if len({node["NodeManagerAddress"] for node in nodes}) > 1:
-            check_shared(folder, [node["NodeID"] for node in nodes])
         yield Place(RayTasks(gpu), sum(cores), min(filter(None, cores)), gpus)
 
 
-def check_shared(folder: Path, nodes: list[str]) -> None:
+def check_shared(folder: Path, nodes: list[str]) -> list[str]:
     """Make sure that machines see the working folder and one in which trainings write.
 
+    Args:
+        folder: of the trainings.
+        nodes: Ray's names of the machines.
+
+    Returns:
+        those that are still there: Ray calls a machine alive for seconds after it was lost.
+
     Raises:
-        UsageError: one of them does not.
+        UsageError: one of them does not see it, or cannot be asked.
     """
     import ray
+    from ray.exceptions import RayError, TaskUnschedulableError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     look = ray.remote(num_cpus=0)(_missing)
     wanted = [os.getcwd(), str(folder.absolute())]
-    on = [NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in nodes]
-    found = [look.options(scheduling_strategy=node).remote(wanted) for node in on]
-    missing = next(filter(None, ray.get(found)), None)
-    if missing:
-        raise UsageError(
-            f"--address: the folder '{missing}' is not seen by all machines of the cluster; work "
-            "in one that they share, with --out and --data_path in such ones."
-        )
+    on = {node: NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in nodes}
+    found = {node: look.options(scheduling_strategy=on[node]).remote(wanted) for node in nodes}
+    there = []
+    for node in nodes:
+        try:
+            missing = ray.get(found[node])
+        except TaskUnschedulableError:  # asks for no cores, so that only a lost machine refuses it
+            continue
+        except RayError as error:
+            raise UsageError(
+                f"--address: machine {node} of the cluster cannot be asked for the folder "
+                f"'{folder}': {_first_line(error)}"
+            ) from error
+        if missing:
+            raise UsageError(
+                f"--address: the folder '{missing}' is not seen by all machines of the cluster; "
+                "work in one that they share, with --out and --data_path in such ones."
+            )
+        there.append(node)
+    return there
+
+
+def _first_line(error: Exception) -> str:
+    """What Ray says, without the pages that follow; the class of what says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _missing(folders: list[str]) -> str | None:
@@ -217,8 +244,7 @@ class RayTask:
             try:
                 self._end = ray.get(self._task)
             except Exception as error:  # Ray's own, or what a machine could not import
-                text = str(error).strip().splitlines() or [type(error).__name__]
-                self._end = 1, f"Ray gave it up: {text[0]}"
+                self._end = 1, f"Ray gave it up: {_first_line(error)}"
         return None if self._end is None else self._end[0]
 
     def complaint(self) -> str:
