@@ -204,7 +204,7 @@ ROWS |= {
     "bns_plus, new prior, L2 400": PLUS | OF_PLUS | {"neg_sampler_args.prior_l2": 400},
     "bns_plus, new prior, d 64": PLUS | OF_PLUS | {"embedding_size": 64},
 }
-OF_GCN = {"model": "LightGCN", "n_layers": 1, "learning_rate": 0.001, "reg_weight": 0.006}
+ONE_LAYER = {"model": "LightGCN", "n_layers": 1, "learning_rate": 0.001, "reg_weight": 0.006}
 AGAINST = {
     "bns_plus": PLUS,
     "bns_plus, new prior": PLUS | OF_PLUS,
@@ -213,8 +213,8 @@ AGAINST = {
 CUTS = {
     f"{name}, cut {cut}": row | {"seed": cut} for name, row in AGAINST.items() for cut in (1, 2)
 }
-CUTS |= {f"GCN {name}": row | OF_GCN for name, row in CUTS.items()}
-CUTS |= {"GCN bns_plus, new prior, gamma 2": AGAINST["bns_plus, new prior, gamma 2"] | OF_GCN}
+CUTS |= {f"GCN {name}": row | ONE_LAYER for name, row in CUTS.items()}
+CUTS |= {"GCN bns_plus, new prior, gamma 2": AGAINST["bns_plus, new prior, gamma 2"] | ONE_LAYER}
 ROWS |= CUTS
 SHIPS = NEW | {"learning_rate": 0.003, "eval_step": 2, "stopping_step": 5}
 ROWS |= {"as it ships": SHIPS, "as it ships, MF": {**SHIPS, "model": "BPR"}}
@@ -327,6 +327,35 @@ WEIGHED = {"loss": "bsl", "loss_args.temperature": 0.16}
 ROWS |= {
     f"preset, MF, bsl, c {c:g}": AS_IT_SHIPS | WEIGHED | {"loss_args.negative_weight": c}
     for c in (1.05, 1.1, 1.2)
+}
+PRESET_GCN = ROWS["as it ships, full until 10, tau 0.12"] | AUTO
+ROWS["preset, LightGCN"] = PRESET_GCN
+for batch, rate in ((8192, 0.003), (8192, 0.006), (8192, 0.01), (16384, 0.01)):
+    given = {"train_batch_size": batch, "learning_rate": rate}
+    ROWS[f"preset, LightGCN, batch {batch}, lr {rate:g}".replace("0.", ".")] = PRESET_GCN | given
+OF_FIELD: dict[str, Any] = {
+    **MF,
+    "embedding_size": 32,
+    "train_batch_size": 1024,
+    "learning_rate": 0.003,
+    "loss_args.temperature": 0.18,
+    "epochs": 60,
+    "eval_step": 3,
+    "stopping_step": 3,
+}
+"""The cell rns/mined + ssm of field.py on ML-100K, but for the mining."""
+TENTH = {"mine.share": 0.1, "mine.items": 5, "mine.exponent": 3}
+GENTLE = {
+    "nothing mined": {},
+    "a tenth mined": TENTH,
+    "a tenth mined, of everybody": TENTH | {"mine.full_until": 0},
+}
+"""Whether the mining does it, or the temperature beside it: the same with and without."""
+ROWS |= {
+    f"field, {model}, {name}, cut {cut}": OF_FIELD | by | mining | {"seed": cut}
+    for model, by in (("MF", {}), ("LightGCN", {"model": "LightGCN", "n_layers": 2}))
+    for name, mining in GENTLE.items()
+    for cut in (0, 1, 2)
 }
 FALLING = {"start": 0.5, "step": -0.02, "stop": 0.0}
 """The share falls to nothing within 25 epochs."""

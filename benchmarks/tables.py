@@ -163,7 +163,7 @@ COMPARISONS = {
         "mined",
         "BPR",
         "yelp2018",
-        f"--variants={BNS}/mined-yelp-preset.yaml --reference=mined-MF --seeds=1 --tuned=False "
+        f"--variants={BNS}/mined-yelp-preset.yaml --reference=mined-MF --seeds=3 --tuned=False "
         "--metrics=[NDCG,Recall,ItemCoverage] --topk=[5,10,20]",
         head="Yelp2018, the preset as it ships",
     ),

@@ -41,6 +41,7 @@ def settings_table(runs: Sequence[RunData]) -> pd.DataFrame:
 def _settings_of(data: str, label: str, seeds: Sequence[RunData]) -> dict[str, Any]:
     """A line of :func:`settings_table`."""
     first = seeds[0].result
+    settings = {**seeds[0].settings, **first.get("batch_decided", {})}
     return {
         "run": label,
         "model": first["model"],
@@ -53,8 +54,8 @@ def _settings_of(data: str, label: str, seeds: Sequence[RunData]) -> dict[str, A
         "mixed by": _words(first.get("mixer_args", {})),
         "seeds": ", ".join(dict.fromkeys(str(run.result["seed"]) for run in seeds)),
         "epochs": ", ".join(dict.fromkeys(str(run.result["epochs"]) for run in seeds)),
-        "learning rate": seeds[0].settings.get("learning_rate"),
-        "batch": seeds[0].settings.get("train_batch_size"),
+        "learning rate": settings.get("learning_rate"),
+        "batch": settings.get("train_batch_size"),
     }
 
 

@@ -102,6 +102,8 @@ class RunResult(TypedDict):
     """All parameters of mined positives; only where there are any."""
     preset: NotRequired[str]
     """Only where one was asked for."""
+    batch_decided: NotRequired[Settings]
+    """Positives a step and their learning rate; only where ``train_batch_size`` is ``auto``."""
     tuned_file: str | None
     seed: int
     versions: dict[str, str]

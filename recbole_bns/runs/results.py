@@ -209,6 +209,8 @@ def result_of(
         result["mine"] = mine
     if config["preset"]:
         result["preset"] = config["preset"]
+    if config["batch_decided"]:
+        result["batch_decided"] = config["batch_decided"]
     idle = getattr(config, "idle", [])
     if idle:
         result["idle"] = idle

@@ -21,14 +21,15 @@ from recbole_bns.common.params import allowed, check_parameter, param
 
 from .splits import DEFAULT_GROUP, DEFAULT_K, KINDS, NONE, moments_of, shares_of
 from .values import (
+    NUMBER_OR_AUTO,
     anything,
     clipping_of,
     columns_of,
     epochs_of,
     interval_of,
     intervals_of,
+    number_or_auto,
     one_of,
-    threads_of,
 )
 
 EXCLUDED = ("all", "train", "none")
@@ -429,8 +430,8 @@ class Ours:
     threads: str | int = setting(
         "auto",
         "Threads on the CPU; auto: by the cores that others leave free.",
-        check=threads_of,
-        words="auto, or an integer >= 1",
+        check=number_or_auto,
+        words=NUMBER_OR_AUTO,
         free_at_resume=True,
         in_sweep="sweep",
         shared_in_comparison=True,
@@ -500,7 +501,12 @@ class Training:
     """RecBole's settings of the training."""
 
     epochs: int = setting(300, "Epochs of training.", low=1, free_at_resume=True, in_sweep="sweep")
-    train_batch_size: int = setting(2048, "Positives a step.", low=1)
+    train_batch_size: int | str = setting(
+        2048,
+        "Positives a step; auto: 2048, or more where a step goes through a large graph.",
+        check=number_or_auto,
+        words=NUMBER_OR_AUTO,
+    )
     learner: str = setting(
         "adam",
         "The optimizer.",

@@ -45,14 +45,19 @@ def epochs_of(value: Any, key: str) -> tuple[int, ...]:
     return epochs
 
 
-def threads_of(value: Any, key: str) -> Any:
-    """A number of threads, or ``auto``.
+AUTO = "auto"
+"""In the place of a number: what is best here."""
+NUMBER_OR_AUTO = f"{AUTO}, or an integer >= 1"
+
+
+def number_or_auto(value: Any, key: str) -> Any:
+    """A number of threads or positives, or ``auto``.
 
     Raises:
         UsageError: neither.
     """
-    if value != "auto" and (type(value) is not int or value < 1):
-        raise UsageError(f"{key}: got {value!r}, allowed is auto, or an integer >= 1.")
+    if value != AUTO and (type(value) is not int or value < 1):
+        raise UsageError(f"{key}: got {value!r}, allowed is {NUMBER_OR_AUTO}.")
     return value
 
 

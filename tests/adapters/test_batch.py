@@ -1,0 +1,75 @@
+"""``train_batch_size: auto``: what it comes to, and that it is a training with that written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recbole_bns import UsageError, run_recbole_bns
+from recbole_bns.adapters import batch
+from recbole_bns.adapters.batch import decided_batch
+from recbole_bns.analysis import read_runs
+from recbole_bns.analysis.tables import settings_table
+
+
+@pytest.mark.parametrize(
+    ("interactions", "graph", "expected"),
+    [
+        (80_000, True, (2048, 0.003)),
+        (128 * 4096 - 1, True, (2048, 0.003)),
+        (128 * 4096, True, (4096, 0.003 * 2**0.5)),
+        (128 * 8192, True, (8192, 0.006)),
+        (10**8, True, (8192, 0.006)),
+        (10**8, False, (2048, 0.003)),
+    ],
+)
+def test_a_batch_grows_with_the_graph_that_every_step_passes(
+    interactions: int, graph: bool, expected: tuple[int, float]
+) -> None:
+    assert decided_batch(interactions, 0.003, graph=graph) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "rate"), [("BPR", 64, 0.01), ("LightGCN", 256, 0.02)], ids=str
+)
+@pytest.mark.parametrize("sampler", ["dns", "none"])
+def test_it_is_the_training_with_its_values_written(
+    data_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    size: int,
+    rate: float,
+    sampler: str,
+) -> None:
+    monkeypatch.setattr(batch, "LEAST", 64)  # 640 interactions or so: a small graph as a large one
+    monkeypatch.setattr(batch, "STEPS", 2)
+    monkeypatch.setattr(batch, "MOST", 256)
+    results = []
+    for name, given in (
+        ("auto", {"train_batch_size": "auto", "learning_rate": 0.01}),
+        ("written", {"train_batch_size": size, "learning_rate": rate}),
+    ):
+        settings = {"data_path": str(data_path), "epochs": 2, "neg_sampler": sampler, **given}
+        settings |= {"use_gpu": False, "show_progress": False, "embedding_size": 8, "topk": [5]}
+        results.append(run_recbole_bns(model, "tiny", None, settings, out=tmp_path / name))
+    auto, written = results
+    assert auto["batch_decided"] == {"train_batch_size": size, "learning_rate": rate}
+    assert "batch_decided" not in written
+    assert auto["test_result"] == written["test_result"]
+    assert auto["best_valid_result"] == written["best_valid_result"]
+    runs = read_runs([tmp_path])
+    assert [line["batch"] for line in settings_table(runs).to_dict("records")] == [size] * 2
+    for name in ("auto", "written"):
+        card = (tmp_path / name / "README.md").read_text(encoding="utf-8")
+        assert f"batch: {size}" in card
+        assert f"learning rate: {rate}" in card
+
+
+@pytest.mark.parametrize("value", ["many", 0, 2.5, True])
+def test_what_is_neither_is_refused(make: Callable[..., Any], value: Any) -> None:
+    with pytest.raises(UsageError, match="^train_batch_size: got .*auto, or an integer >= 1"):
+        make("BPR", train_batch_size=value)
