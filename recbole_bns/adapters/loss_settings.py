@@ -18,6 +18,7 @@ from recbole_bns.sampling import available as samplers
 from recbole_bns.sampling import get as sampler_class
 from recbole_bns.sampling.capabilities import OneList, of_type, serves_any_loss
 from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, check_value, declared
+from recbole_bns.settings.values import AUTO
 
 from .mixer_settings import check_mixer, chosen_mixer, mixer_name
 from .sampler_settings import is_sampled, mapping_of, parsed_settings
@@ -271,7 +272,7 @@ def _check_batch(config: RunConfig) -> None:
     """Refuse batches that are too small for their lists, of which nothing would be learned."""
     cls: Any = sampler_class(str(config["neg_sampler"]).lower())
     rows = config["train_batch_size"]
-    if rows < cls.least_rows:
+    if rows != AUTO and rows < cls.least_rows:
         raise UsageError(
             f"train_batch_size: got {rows}, but neg_sampler '{cls.name}' makes a batch's list of "
             f"its own rows, and of so few there is no negative; allowed is {cls.least_rows} or "

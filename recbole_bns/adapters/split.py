@@ -17,7 +17,6 @@ from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 from recbole_bns.settings.splits import NONE
 
-from .batch import decide_batch
 from .cuts import put_ranks, ranks_of
 from .mends import quiet
 from .weights import weights_of
@@ -84,7 +83,6 @@ def split(config: RunConfig, dataset: Any) -> dict[str, Any]:
                 f"data set '{config['dataset']}': the {phase} part is empty; check "
                 f"{_settings_of_parts(config)}."
             )
-    decide_batch(config, len(parts["train"]))
     return parts
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from recbole.utils import ModelType
 
 from recbole_bns.adapters.acting import check_commands
+from recbole_bns.adapters.batch import LEAST
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.handover import pretrained_file
 from recbole_bns.adapters.loss_settings import chosen_loss
@@ -19,6 +20,7 @@ from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import HeldOutPairs, Learns, Pretrained, of_type
 from recbole_bns.settings.declared import ALL_PARTS, NO_SAMPLER, refuse_unread
+from recbole_bns.settings.values import AUTO
 
 AT_LEAST = 4
 """Processes that a machine with fewer cores may still start."""
@@ -164,6 +166,8 @@ def _training_is_not_divided(config: RunConfig, nproc: int) -> str:
     from recbole.utils import InputType, get_trainer
 
     positives = config["train_batch_size"]
+    if positives == AUTO:  # the data have not been read
+        positives = LEAST
     if config["MODEL_INPUT_TYPE"] == InputType.POINTWISE:
         positives //= 2
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])

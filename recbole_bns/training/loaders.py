@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from recbole.data import data_preparation as recbole_data_preparation
 
+from recbole_bns.adapters.batch import decide_batch
 from recbole_bns.adapters.config import BNSConfig
 from recbole_bns.adapters.dataloader import BNSTrainDataLoader
 from recbole_bns.adapters.dislikes import unused
@@ -75,6 +76,7 @@ def loaders(config: RunConfig, parts: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: bad settings, or ``nproc`` where nobody has started the processes.
     """
+    decide_batch(config, len(parts["train"]))
     check_team(config, parts["train"])
     train, evaluation = create_samplers(config, parts)
     recorder = recorder_of(config, parts, train) if config["neg_record"] else None
@@ -110,6 +112,7 @@ def stock_loaders(config: RunConfig, opened: Opened) -> dict[str, Any]:
             "neg_record: RecBole's own sampling (neg_sampler: none) is not recorded."
         )
     dataset, parts = opened
+    decide_batch(config, len(parts["train"]))
     check_weighed(config, parts["train"])
     nothing = parts["train"].copy(parts["train"].inter_feat[:0])
     dataset.build = lambda: [parts.get(phase, nothing) for phase in PHASES]

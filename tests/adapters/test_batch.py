@@ -11,8 +11,11 @@ import pytest
 from recbole_bns import UsageError, run_recbole_bns
 from recbole_bns.adapters import batch
 from recbole_bns.adapters.batch import decided_batch
+from recbole_bns.adapters.split import open_data
 from recbole_bns.analysis import read_runs
 from recbole_bns.analysis.tables import settings_table
+from recbole_bns.training.limits import check_run
+from recbole_bns.training.loaders import loaders
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,28 @@ def test_it_is_the_training_with_its_values_written(
         assert f"learning rate: {rate}" in card
 
 
+def test_a_trial_of_a_sweep_whose_data_were_read_for_all_of_them_decides_it(
+    make: Callable[..., Any],
+) -> None:
+    parts = open_data(make("BPR", train_batch_size=16)).parts
+    config = make("BPR", train_batch_size="auto")
+    assert loaders(config, parts)["train"].step == 2048
+    assert config["batch_decided"]["train_batch_size"] == 2048
+
+
+def test_several_processes_may_share_it(make: Callable[..., Any]) -> None:
+    check_run(make("BPR", train_batch_size="auto", neg_sampler="dns", nproc=2))
+
+
+def test_what_is_asked_of_a_batch_before_the_data_are_read_knows_the_word(
+    make: Callable[..., Any],
+) -> None:
+    for model, sampler, loss in (("BPR", "inbatch", "ssm"), ("LightGCN", "mixed", "bsl")):
+        config = make(model, train_batch_size="auto", neg_sampler=sampler, loss=loss)
+        assert config["train_batch_size"] == "auto"
+
+
 @pytest.mark.parametrize("value", ["many", 0, 2.5, True])
 def test_what_is_neither_is_refused(make: Callable[..., Any], value: Any) -> None:
-    with pytest.raises(UsageError, match="^train_batch_size: got .*auto, or an integer >= 1"):
+    with pytest.raises(UsageError, match=r"^train_batch_size: got .*auto, or an integer >= 1"):
         make("BPR", train_batch_size=value)
