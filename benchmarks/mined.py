@@ -349,6 +349,13 @@ GENTLE = {
     "nothing mined": {},
     "a tenth mined": TENTH,
     "a tenth mined, of everybody": TENTH | {"mine.full_until": 0},
+    "a tenth mined, full until 30": TENTH | {"mine.full_until": 30},
+    "half mined": TENTH | {"mine.share": 0.5},
+    "half mined, K 10": TENTH | {"mine.share": 0.5, "mine.items": 10},
+    "a thousandth mined": TENTH | {"mine.share": 0.001},
+    "5 spared of everybody": TENTH | {"mine.share": 0.0001, "mine.full_until": 0},
+    "20 spared of everybody": TENTH
+    | {"mine.share": 0.0001, "mine.full_until": 0, "mine.items": 20},
 }
 """Whether the mining does it, or the temperature beside it: the same with and without."""
 ROWS |= {
@@ -357,6 +364,8 @@ ROWS |= {
     for name, mining in GENTLE.items()
     for cut in (0, 1, 2)
 }
+ROWS["preset, MF, only spared"] = AS_IT_SHIPS | {"mine.share": 0.0001}
+"""What may be mined is no negative, and next to nothing is mined."""
 FALLING = {"start": 0.5, "step": -0.02, "stop": 0.0}
 """The share falls to nothing within 25 epochs."""
 ROWS["preset, MF, tau .12, share to 0"] = ROWS["preset, MF, tau .12"] | {"mine.share": FALLING}

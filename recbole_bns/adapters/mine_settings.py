@@ -30,7 +30,7 @@ def mine_params(config: RunConfig) -> MineParams | None:
         return None
     params = parse(MineParams, given, "mine")
     _check_prior(params.prior)
-    return params if params.share != 0 else None
+    return params if params.mines or params.spare else None
 
 
 def mine_facts(config: RunConfig) -> Settings | None:
@@ -87,7 +87,8 @@ def check_mine(config: RunConfig, given: Mapping[str, Any]) -> None:
             "context-aware model such as BPR, LightGCN, FM."
         )
     check_schedules(params, config["epochs"], "mine")
-    _check_law(config)
+    if params.mines:
+        _check_law(config)
 
 
 def _check_law(config: RunConfig) -> None:

@@ -22,7 +22,7 @@ from recbole_bns.datasets.check import digest
 from recbole_bns.runs.commands import COMMANDS
 from recbole_bns.runs.folder import RESULT, SETTINGS, no_runs
 from recbole_bns.runs.results import PER_USER, Values, label_of, load
-from recbole_bns.settings.properties import cell
+from recbole_bns.settings.properties import cell, mined_word
 from recbole_bns.settings.words import read_yaml, short_names
 
 SWEEP, COMPARISON, WINNER = "sweep.json", "compare.json", "winner"
@@ -263,7 +263,7 @@ def _read_record(run: RunData) -> None:
 
 def _cell_of(result: dict[str, Any]) -> str:
     beside = result.get("loss"), result.get("mixer")
-    return cell(result["neg_sampler"], *beside, mined="mine" in result)
+    return cell(result["neg_sampler"], *beside, mined=mined_word(result.get("mine")))
 
 
 def _read_comparison(folder: Path) -> Comparison | None:

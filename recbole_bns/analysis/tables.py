@@ -13,7 +13,7 @@ import pandas as pd
 
 from recbole_bns.runs.groups import ITEMS, item_groups
 from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
-from recbole_bns.settings.properties import cell
+from recbole_bns.settings.properties import cell, mined_word
 
 from .folders import RunData
 from .rows import ARGS, by_row, distinct_names, row_settings, same_row
@@ -271,7 +271,7 @@ def _swept(run: RunData, parameter: str) -> Iterator[tuple[Any, ...]]:
     metric = next((name for name in reversed(test) if name.startswith("ndcg")), next(iter(test)))
     others = [f"{name}={args[name]}" for name in SWEPT if name != parameter and name in args]
     beside = run.result.get("loss"), run.result.get("mixer")
-    of = cell(run.result["neg_sampler"], *beside, mined="mine" in run.result)
+    of = cell(run.result["neg_sampler"], *beside, mined=mined_word(run.result.get("mine")))
     name = " ".join([run.result["model"], of, *others])
     rest = {k: v for k, v in row_settings(run).items() if k != f"{ARGS}{parameter}"}
     yield parameter, name, rest, value, metric, test[metric], run.data

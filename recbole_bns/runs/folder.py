@@ -17,7 +17,7 @@ import yaml
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.settings.declared import NO_SAMPLER, declared, having
-from recbole_bns.settings.properties import cell
+from recbole_bns.settings.properties import cell, mined_word
 from recbole_bns.settings.words import HERE
 
 from .records import RunConfig, Settings
@@ -78,14 +78,14 @@ BUNDLED = "ml-100k"
 def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     """An empty folder: ``out``, or ``runs/<dataset>-<Model>-<cell>-<seed>-<time>``.
 
-    The cell is ``<sampler>[+<loss>][+<mixer>][+mined]``.
+    The cell is ``<sampler>[+<loss>][+<mixer>][+mined|spared]``.
 
     Raises:
         UsageError: ``out`` is not empty, or cannot be made.
     """
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     chosen = config["neg_sampler"], config["loss"], config["mixer"]
-    sampler = cell(*chosen, mined=is_mined(config["mine"]))
+    sampler = cell(*chosen, mined=mined_word(config["mine"]))
     if _is_oracle(config["neg_sampler_args"]) or weighed_by_oracle(config):
         sampler += "-oracle-sees-test-labels"
     name = f"{config['dataset']}-{config['model']}-{sampler}-{config['seed']}-{now}"
@@ -104,11 +104,6 @@ def make_folder(out: str | Path | None, config: RunConfig) -> Path:
     except OSError as error:
         raise UsageError(f"out: cannot make the folder '{folder}': {error.strerror}.") from error
     return folder
-
-
-def is_mined(mine: Settings | None) -> bool:
-    """Whether ``mine`` puts other positives into batches."""
-    return bool(mine) and mine.get("share") != 0  # type: ignore[union-attr]
 
 
 def _is_oracle(args: Settings | None) -> bool:

@@ -25,7 +25,7 @@ from recbole_bns.common.params import as_mapping
 from recbole_bns.common.version import __version__
 from recbole_bns.sampling import NegativeSampler
 from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
-from recbole_bns.settings.properties import cell
+from recbole_bns.settings.properties import MINED, SPARED, cell, mined_word
 
 from .folder import RESULT, weighed_by_oracle
 from .records import LossFacts, Metrics, RunConfig, RunResult, Settings
@@ -97,16 +97,17 @@ def _of_all(result: RunResult) -> list[str]:
     ]
 
 
-def with_loss(
-    sampler: str, loss: str | None, mixer: str | None = None, *, mined: bool = False
-) -> str:
+def with_loss(sampler: str, loss: str | None, mixer: str | None = None, *, mined: str = "") -> str:
     """``dns, loss ssm``; the sampler alone where the loss is the model's own or not said.
 
-    With a mixer ``rns, loss kpair, mixer dens``, with mined positives these behind them.
+    With a mixer ``rns, loss kpair, mixer dens``; what ``mine`` does (:func:`.mined_word`) is last.
     """
     named = sampler if loss in (None, OWN_LOSS) else f"{sampler}, loss {loss}"
     named = named if mixer in (None, NO_MIXER) else f"{named}, mixer {mixer}"
-    return f"{named}, mined positives" if mined else named
+    return f"{named}, {_MINED[mined]}" if mined else named
+
+
+_MINED = {MINED: "mined positives", SPARED: "likely positives spared"}
 
 
 def _words_of(result: RunResult) -> str:
@@ -115,7 +116,7 @@ def _words_of(result: RunResult) -> str:
         result["neg_sampler_label"],
         result.get("loss"),
         result.get("mixer"),
-        mined="mine" in result,
+        mined=mined_word(result.get("mine")),
     )
 
 
@@ -131,7 +132,7 @@ def label_of(result: Mapping[str, Any], *, with_loss: bool = True) -> str:
         return label
     known = sampler if label.startswith(sampler) else label
     beside = result.get("loss"), result.get("mixer")
-    return cell(known, *beside, mined="mine" in result) + label[len(known) :]
+    return cell(known, *beside, mined=mined_word(result.get("mine"))) + label[len(known) :]
 
 
 def _key(name: str, k: str) -> str:

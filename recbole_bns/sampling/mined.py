@@ -15,7 +15,8 @@ so that everybody keeps a negative; a user with none keeps all positives.
 
 What may be mined of a user is no negative of that user (:class:`WithMined`), in no row: else one
 batch would push away what another one draws near. So a shared list masks it and no sampler draws
-it, while popularity, priors and histories stay those of the training interactions.
+it, while popularity, priors and histories stay those of the training interactions. The ``spare``
+best are no negatives either, of every user alike; with ``share`` 0 that is all that is done.
 
 Draws come from a stream of their own, by seed, epoch and position, so that nothing else is drawn
 otherwise, and nothing need be kept for a run to go on. Cost: a table of K ids and K numbers a user,
@@ -35,7 +36,7 @@ import torch
 from torch import Tensor
 
 from recbole_bns.common.errors import UsageError
-from recbole_bns.common.params import Schedule, changed, param
+from recbole_bns.common.params import OtherThan, Schedule, changed, param
 
 from .capabilities import KnownPairs, Requirement
 from .catalogue import Catalogue
@@ -48,6 +49,9 @@ from .streams import new_key, uniforms
 
 WHERE = "mine.prior"
 """The setting that asks for a prior, for sentences."""
+
+
+_MINING = {"share": OtherThan(0.0)}
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class MineParams:
     prior_items: int = changed(BNSParams, "prior_items", 0)
     share: float | Schedule = param(
         0.5,
-        "share of the positives that make way; 0: nothing is mined",
+        "share of the positives that make way; 0: none",
         low=0,
         high=1,
         schedule=True,
@@ -76,9 +80,25 @@ class MineParams:
         "interactions of a user up to which share and items are whole; with n of them both are "
         "times this over n; 0: whole for everybody",
         low=0,
+        when=_MINING,
     )
-    items: int = param(10, "K, the user's best by the prior that are drawn from", low=1)
-    exponent: float = param(2.0, "of P in the law of a draw; 0: each of the K alike", low=0)
+    items: int = param(
+        10, "K, the user's best by the prior that are drawn from", low=1, when=_MINING
+    )
+    exponent: float = param(
+        2.0, "of P in the law of a draw; 0: each of the K alike", low=0, when=_MINING
+    )
+    spare: int = param(
+        0,
+        "the user's best by the prior that are no negatives, of every user alike; what may be "
+        "mined is none in any case",
+        low=0,
+    )
+
+    @property
+    def mines(self) -> bool:
+        """Whether any positive makes way."""
+        return self.share != 0
 
     def requirements(self) -> tuple[Requirement, ...]:
         """The data beside the interactions: the prior's, and known dislikes if there are any."""
@@ -87,10 +107,11 @@ class MineParams:
 
 
 class Mined(NamedTuple):
-    """The items that may be mined of each user, and the law of a draw."""
+    """The items that are no negatives of each user, and the law of a draw of the first of them."""
 
     ids: Tensor
-    """``(U, K)`` int64, the best first; 0 where a user has fewer."""
+    """``(U, K)`` int64, the best first, K the most that are mined or spared; 0 where there are
+    fewer."""
     cumulative: Tensor
     """``(U, K)`` float32: the probability of this or an earlier one; 0 where a user has none."""
     factor: Tensor
@@ -98,7 +119,7 @@ class Mined(NamedTuple):
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:
-        """Users (N,) and items (N,) of all that may be mined."""
+        """Users (N,) and items (N,) of all that may be mined, or are spared."""
         users, place = self.ids.nonzero(as_tuple=True)
         return users, self.ids[users, place]
 
@@ -161,7 +182,8 @@ def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Ten
         prior = build_prior(params, catalogue, side)
     except UsageError as error:
         raise UsageError(str(error).replace(OF_SAMPLERS, WHERE)) from error
-    k = min(params.items, catalogue.item_num - 1)
+    items = params.items if params.mines else 0
+    k = min(max(items, params.spare), catalogue.item_num - 1)
     told = side.get(KnownPairs.name)
     disliked = None if told is None else KnownNegatives(catalogue, told).listed
     factor, found = factor_of(catalogue.indptr.diff(), params.full_until), []
@@ -170,12 +192,13 @@ def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Ten
         if disliked is not None:
             never = never | disliked.positive_mask(users)
         ids, best = best_items(values.masked_fill(never, 0), k)
-        most = (params.items * factor[users]).round().long()
-        most = torch.minimum(most, catalogue.negative_num[users] // 2).unsqueeze(1)
-        beyond = torch.arange(k, device=most.device) >= most
-        beyond |= (users == 0).unsqueeze(1)  # the padding
-        best = best.masked_fill(beyond, 0)
-        found.append((ids.masked_fill(beyond, 0), law(best, params.exponent)))
+        half = catalogue.negative_num[users] // 2 * (users > 0)  # nothing for the padding
+        drawn = torch.minimum((items * factor[users]).round().long(), half)
+        kept = torch.minimum(drawn.clamp(min=params.spare), half)
+        place = torch.arange(k, device=half.device)
+        ids = ids.masked_fill(place >= kept.unsqueeze(1), 0)
+        best = best.masked_fill(place >= drawn.unsqueeze(1), 0)
+        found.append((ids, law(best, params.exponent)))
     ids, cumulative = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Mined(ids, cumulative, factor)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -86,17 +86,31 @@ def _beside(name: str, root: Any) -> Path:
     return Path(os.path.join(str(root), name)) / f"{name}{OWN}"
 
 
-MINED = "mined"
-"""What names a run with mined positives, whose sampler and loss may be anything."""
+MINED, SPARED = "mined", "spared"
+"""What names a run with ``mine``, whose sampler and loss may be anything."""
 
 
-def cell(sampler: str, loss: str | None, mixer: str | None = None, *, mined: bool = False) -> str:
+def mined_word(mine: Mapping[str, Any] | None) -> str:
+    """:data:`MINED`, or :data:`SPARED` where no positive makes way; empty where nothing is done.
+
+    Args:
+        mine: the setting, or all of its parameters.
+    """
+    if not mine:
+        return ""
+    if mine.get("share") != 0:
+        return MINED
+    return SPARED if mine.get("spare") else ""
+
+
+def cell(sampler: str, loss: str | None, mixer: str | None = None, *, mined: str = "") -> str:
     """``dns+ssm``, ``rns+kpair+mixgcf``: by what tuned settings, runs and rows of tables go.
 
-    A model's own loss is not named: ``dns``. With mined positives ``rns+ssm+mined``.
+    A model's own loss is not named: ``dns``. With ``mine`` its word is last (:func:`mined_word`):
+    ``rns+ssm+mined``.
     """
     parts = [sampler]
     parts += [] if loss in (None, OWN_LOSS) else [str(loss)]
     parts += [] if mixer in (None, NO_MIXER) else [str(mixer)]
-    parts += [MINED] if mined else []
+    parts += [mined] if mined else []
     return "+".join(parts)

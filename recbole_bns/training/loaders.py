@@ -176,10 +176,12 @@ def _mine(config: RunConfig, sides: Sides) -> tuple[Miner | None, Catalogue]:
     mined = mined_items(catalogue, params, sides.of(params.requirements()))
     users, items = mined.pairs
     getLogger().info(
-        f"mine: {len(items)} items may be mined, {len(items.unique())} different ones of "
-        f"{len(users.unique())} users; found in {perf_counter() - start:.1f} s"
+        f"mine: {len(items)} items are {'mined or ' if params.mines else ''}spared, "
+        f"{len(items.unique())} different ones of {len(users.unique())} users; found in "
+        f"{perf_counter() - start:.1f} s"
     )
-    return Miner(mined, params.share, current().seed(config["seed"])), WithMined(catalogue, mined)
+    miner = Miner(mined, params.share, current().seed(config["seed"])) if params.mines else None
+    return miner, WithMined(catalogue, mined)
 
 
 def _drawn(config: RunConfig, core: NegativeSampler, sides: Sides) -> Drawn | None:

@@ -16,7 +16,7 @@ from recbole_bns.adapters.foresight import split_facts
 from recbole_bns.adapters.handover import sampler_of
 from recbole_bns.adapters.loss_settings import loss_facts, loss_name
 from recbole_bns.adapters.mends import quiet, tensorboard_in
-from recbole_bns.adapters.mine_settings import mine_facts, mine_params
+from recbole_bns.adapters.mine_settings import mine_facts
 from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.adapters.models import make_model
 from recbole_bns.adapters.reads import missing
@@ -53,6 +53,7 @@ from recbole_bns.runs.results import (
 )
 from recbole_bns.sampling import NegativeSampler
 from recbole_bns.settings.declared import ALL_PARTS
+from recbole_bns.settings.properties import mined_word
 
 from .device import device_words
 from .loaders import make_loaders
@@ -274,7 +275,7 @@ def _fit(
     """
     config, core = trainer.config, core_of(train_data)
     beside = loss_name(config), mixer_name(config)
-    mined = mine_params(config) is not None
+    mined = mined_word(config["mine"])
     label = "RecBole's sampling" if core is None else with_loss(core.label, *beside, mined=mined)
     if keeper.recorder is not None:
         keeper.recorder.write_to(RecordFolder(folder, before=trainer.start_epoch))

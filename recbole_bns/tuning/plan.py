@@ -15,13 +15,12 @@ from recbole_bns.adapters.loss_settings import loss_name
 from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.errors import UsageError, nearest
 from recbole_bns.common.threads import AUTO
-from recbole_bns.runs.folder import is_mined
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import serves_any_loss
 from recbole_bns.settings.declared import NO_SAMPLER, OWN_LOSS
 from recbole_bns.settings.hints import Chosen
-from recbole_bns.settings.properties import cell
+from recbole_bns.settings.properties import MINED, cell, mined_word
 from recbole_bns.training.limits import check_alone
 
 from .space import Dimension, Space, as_grid, check_acting, default_space, grid_size, space_of_file
@@ -250,7 +249,7 @@ def _space(file: Any, config: RunConfig, search: str) -> Space:
     if file:
         space = space_of_file(str(file), model, chosen)
     else:
-        mined = is_mined(config["mine"])
+        mined = mined_word(config["mine"]) == MINED
         space = default_space(chosen.sampler, model, chosen.loss, chosen.mixer, mined=mined)
     _check_served(space, chosen)
     check_acting(space, config)
@@ -288,7 +287,7 @@ def default_folder(flags: Mapping[str, Any]) -> Path:
 
 def _folder(recipe: Recipe, config: RunConfig) -> Path:
     chosen = config["neg_sampler"], loss_name(config), mixer_name(config)
-    what = cell(*chosen, mined=is_mined(config["mine"]))
+    what = cell(*chosen, mined=mined_word(config["mine"]))
     return Path(f"runs/tune-{recipe.dataset}-{recipe.model}-{what}")
 
 

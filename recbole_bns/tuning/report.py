@@ -19,9 +19,10 @@ from recbole_bns.adapters.mixer_settings import mixer_name
 from recbole_bns.common.files import write_text
 from recbole_bns.common.tables import draw
 from recbole_bns.common.terminal import WIDEST, headed, in_blocks, width_of, wrapped
-from recbole_bns.runs.folder import is_mined, settings_of
+from recbole_bns.runs.folder import settings_of
 from recbole_bns.runs.records import RunConfig, RunResult
 from recbole_bns.runs.results import read_result, result_table, with_loss
+from recbole_bns.settings.properties import mined_word
 from recbole_bns.settings.words import short_names
 from recbole_bns.training.run import run_recbole_bns
 
@@ -217,7 +218,7 @@ def retrain(plan: Plan) -> RunResult:
 def _words_of(config: RunConfig) -> str:
     """What a trial is trained with, in words."""
     chosen = config["neg_sampler"], loss_name(config), mixer_name(config)
-    return with_loss(*chosen, mined=is_mined(config["mine"]))
+    return with_loss(*chosen, mined=mined_word(config["mine"]))
 
 
 def best_yaml(plan: Plan, best: Record) -> str:

@@ -266,6 +266,26 @@ def test_what_may_be_mined_is_no_negative_and_else_all_stays() -> None:
     assert not bool(both.is_positive(users, ids).any())
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("spare", [1, 3, 50])
+def test_the_best_are_spared_of_every_user_alike(spare: int, share: float) -> None:
+    catalogue = catalogue_of()
+    params = MineParams(
+        prior="popularity", items=4, exponent=1, full_until=3, spare=spare, share=share
+    )
+    values = values_of(build_prior(params, catalogue, {}), catalogue)
+    taken = taken_in(catalogue)
+    mined = mined_items(catalogue, params, {})
+    laws = slowly(values, taken, 4, 1.0, 3) if share else {}
+    best = slowly(values, taken, spare, 1.0, 0)
+    for user in range(1, USERS):
+        spared = [int(item) for item in mined.ids[user] if item]
+        mined_of = list(laws.get(user, {}))
+        assert spared == max(mined_of, list(best[user]), key=len)
+        drawn = {item: p for item, p in as_laws(mined)[user].items() if p > 0}
+        assert drawn == pytest.approx(laws.get(user, {}), abs=1e-6)
+
+
 @pytest.mark.parametrize("prior", ["ease", "itemknn", "popularity"])
 def test_the_prior_of_a_sampler_learns_of_interactions_alone(prior: str) -> None:
     catalogue = catalogue_of()

@@ -57,6 +57,18 @@ def test_some_positives_make_way_and_are_nobodys_negatives(make: Make, sampler: 
     assert bool((best == items[~own].unsqueeze(1)).any(1).all())
 
 
+@pytest.mark.parametrize("sampler", ["rns", "dns", "bns_plus"])
+def test_the_best_can_be_spared_and_nothing_mined(make: Make, sampler: str) -> None:
+    spared = {"mine.share": 0, "mine.spare": 3, "mine.prior_l2": 20}
+    train, batches = batches_of(make("BPR", neg_sampler=sampler, neg_sample_num=1, **spared))
+    both = train._sampler.core.catalogue
+    users, items, negatives = (column(batches, n) for n in ("user_id", "item_id", "neg_item_id"))
+    assert bool(both.observed.is_positive(users, items).all())
+    assert not bool(both.is_positive(users, negatives).any())
+    own = both.observed.indptr.diff()
+    assert torch.equal(both.indptr.diff()[1:], own[1:] + 3)
+
+
 def test_users_and_order_of_a_batch_stay_and_where_nothing_is_mined_all_does(make: Make) -> None:
     plain, mined, none = (
         batches_of(make("BPR", neg_sampler="pns", **given))[1]
@@ -138,6 +150,7 @@ def test_a_run_says_what_it_mined_and_goes_on_bit_for_bit(
     expected["full_until"] = 0
     assert read_settings(tmp_path / "whole")["mine"] == expected
     others = {"prior_items": 0, "prior_dropout": 0.33, "prior_power": 0.25, "exponent": 2.0}
+    others |= {"spare": 0}
     assert result["mine"] == {"prior": "ease", **others, **expected}
 
 
@@ -184,6 +197,8 @@ def test_a_model_of_recboles_mines(make: Make) -> None:
 def test_a_folder_that_names_itself_says_that_positives_are_mined(make: Make, in_tmp: Path) -> None:
     config = make("BPR", neg_sampler="rns", loss="ssm", **MINE)
     assert "-rns+ssm+mined-" in make_folder(None, config).name
+    config = make("BPR", neg_sampler="rns", loss="ssm", **{"mine.share": 0, "mine.spare": 5})
+    assert "-rns+ssm+spared-" in make_folder(None, config).name
 
 
 # --- What is refused, and what is named --------------------------------------------------------
@@ -212,6 +227,7 @@ REFUSED: list[tuple[str, str]] = [
         "--mine.share=.5 --loss=ssm --neg_sampler=inbatch --loss_log_q=both",
         "loss_log_q: got 'both', but neg_sampler 'inbatch' draws of the batch, in which mine puts",
     ),
+    ("--mine.spare=-1", "mine.spare: got -1, allowed is an integer >= 0."),
     ("--mining=ease", "did you mean 'mine'?"),
 ]
 
@@ -255,6 +271,12 @@ def test_a_parameter_that_another_switches_off_is_named(make: Make) -> None:
         "mine.prior_l2 has no effect here: it acts only with prior ease."
     ]
     assert list(remarks(make("BPR", neg_sampler="rns", **MINE))) == []
+    spared = {"mine.share": 0, "mine.spare": 3, "mine.exponent": 1, "neg_sampler": "rns"}
+    assert list(remarks(make("BPR", **spared))) == [
+        "mine.exponent has no effect here: it acts only with share other than 0.0."
+    ]
+    of_batch = {"neg_sampler": "inbatch", "loss": "ssm", "loss_log_q": "both"}
+    make("BPR", **spared | of_batch)  # the law of the batch stays
 
 
 @pytest.mark.parametrize("share", [0, None])
