@@ -364,6 +364,22 @@ ROWS |= {
     for name, mining in GENTLE.items()
     for cut in (0, 1, 2)
 }
+DNS_TUNED: dict[str, Any] = {
+    **BPR,
+    **DENSE,
+    "neg_sampler": "dns",
+    "neg_sampler_args.candidate_num": 8,
+    "learning_rate": 0.0014,
+    "reg_weight": 0.024,
+    "epochs": 80,
+}
+"""MF on ML-100K as properties/tuned/ has it."""
+ROWS |= {
+    f"dns as tuned, {spare} spared, cut {cut}": DNS_TUNED
+    | {"mine.share": 0, "mine.spare": spare, "seed": cut}
+    for spare in (0, 3, 10, 30)
+    for cut in (0, 1, 2)
+}
 ROWS["preset, MF, only spared"] = AS_IT_SHIPS | {"mine.share": 0.0001}
 """What may be mined is no negative, and next to nothing is mined."""
 FALLING = {"start": 0.5, "step": -0.02, "stop": 0.0}
