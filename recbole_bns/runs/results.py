@@ -304,16 +304,18 @@ def epochs_table(
         before: epochs of an earlier process, whose lines come first.
     """
     lines = [_line(report) for report in before]
-    columns: list[str] = []
+    columns = dict.fromkeys(key for line in lines for key in line)
+    header: list[str] = []
 
     def record(report: EpochReport) -> None:
-        nonlocal columns
+        nonlocal header
         lines.append(_line(report))
-        before, columns = columns, list(dict.fromkeys([*columns, *lines[-1]]))
-        writer = csv.DictWriter(table, columns, restval="")
-        if columns == before:
+        columns.update(dict.fromkeys(lines[-1]))
+        writer = csv.DictWriter(table, list(columns), restval="")
+        if header == list(columns):
             writer.writerow(lines[-1])
         else:  # the first metrics may come with a later epoch
+            header = list(columns)
             table.seek(0)
             table.truncate()
             writer.writeheader()

@@ -135,6 +135,18 @@ def test_every_sampler_goes_on_bit_for_bit(settings, tmp_path, monkeypatch, samp
     assert not list((tmp_path / "ended" / "checkpoints").glob(".*"))
 
 
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_run_that_is_validated_now_and_then_goes_on(settings, tmp_path, monkeypatch, epoch):
+    own = {**settings, "neg_sampler": "rns", "eval_step": 2}
+    run(own, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        die_at(patch, epoch, "batch")
+        with pytest.raises(Killed):
+            run(own, tmp_path / "ended")
+    run_recbole_bns(resume=tmp_path / "ended")
+    assert_same(tmp_path / "whole", tmp_path / "ended")
+
+
 def test_other_samples_of_the_same_model_with_dropout_and_a_schedule(
     settings, tmp_path, monkeypatch
 ):
