@@ -12,8 +12,7 @@ from recbole_bns.common.params import as_mapping, check_schedules, idle, parse
 from recbole_bns.runs.records import RunConfig, Settings
 from recbole_bns.sampling import SharedList
 from recbole_bns.sampling import available as samplers
-from recbole_bns.sampling.mined import MineParams
-from recbole_bns.sampling.priors.build import OTHERS
+from recbole_bns.sampling.mined import MINED_BY, MineParams
 from recbole_bns.settings.declared import NO_SAMPLER
 
 from .sampler_settings import is_sampled, mapping_of
@@ -25,12 +24,18 @@ def mine_params(config: RunConfig) -> MineParams | None:
     Raises:
         UsageError: an unknown one, wrong type, out of range, or a prior that none is mined by.
     """
+    params = _parsed(config)
+    return params if params is not None and (params.mines or params.spare) else None
+
+
+def _parsed(config: RunConfig) -> MineParams | None:
+    """All parameters; None where the setting is not there."""
     given = mapping_of(config, "mine")
     if not given:
         return None
     params = parse(MineParams, given, "mine")
     _check_prior(params.prior)
-    return params if params.mines or params.spare else None
+    return params
 
 
 def mine_facts(config: RunConfig) -> Settings | None:
@@ -52,8 +57,7 @@ _NO_PRIOR = {
 def _check_prior(prior: Any) -> None:
     reason = _NO_PRIOR.get(prior) if isinstance(prior, str) else None
     if reason:
-        others = OTHERS.replace("uniform, ", "").replace("oracle, ", "")
-        raise UsageError(f"mine.prior: got '{prior}', which {reason}; allowed: {others}.")
+        raise UsageError(f"mine.prior: got '{prior}', which {reason}; allowed: {MINED_BY}.")
 
 
 def check_mine(config: RunConfig, given: Mapping[str, Any]) -> None:
@@ -106,7 +110,7 @@ def _check_law(config: RunConfig) -> None:
 def idle_when_mined(config: RunConfig) -> dict[str, str]:
     """Given parameters that another one switches off: ``mine.prior_l2`` -> with what it acts."""
     given = config.external_config_dict.get("mine") or {}
-    params = mine_params(config)
+    params = _parsed(config)
     if params is None or not isinstance(given, Mapping):
         return {}
     return {f"mine.{key}": words for key, words in idle(params, given).items()}

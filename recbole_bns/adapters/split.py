@@ -17,6 +17,7 @@ from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import Catalogue
 from recbole_bns.settings.splits import NONE
 
+from .batch import decide_batch
 from .cuts import put_ranks, ranks_of
 from .mends import quiet
 from .weights import weights_of
@@ -52,8 +53,12 @@ def open_data(config: RunConfig) -> Opened:
 
 
 def open_whole(config: RunConfig) -> Opened:
-    """Read the data set with all of its interactions in one part, that of training."""
+    """Read the data set with all of its interactions in one part, that of training.
+
+    What the training part decides stays as it decided it, also where this goes on another day.
+    """
     dataset, parts = open_data(config)
+    decide_batch(config, len(parts["train"]))
     return Opened(dataset, {"train": joined(everything(parts))})
 
 

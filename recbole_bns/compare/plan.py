@@ -207,9 +207,10 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     model, dataset, files, out = (
         rest.pop(key, None) for key in ("model", "dataset", "config_files", "out")
     )
-    variants = read_variants(rest.pop("variants", None))
+    file = rest.pop("variants", None)
     in_files = merge({}, {k: v for path in files or [] for k, v in read_yaml(path).items()})
     refuse_preset(in_files | rest)
+    variants = read_variants(file, in_files | rest)
     asked = (rest.pop("samplers", None), rest.pop("losses", None))
     mixer = flags.get("mixer", in_files.get("mixer"))
     rows = read_rows(*asked, variants, in_files.get("loss"), mixer)
@@ -227,6 +228,9 @@ def read_plan(flags: Mapping[str, Any]) -> Plan:
     check_files(config)
     folder = Path(out or f"runs/compare-{config['dataset']}-{config['model']}")
     names = tuple(row.name for row in rows)
+    left = [name for name in variants if name not in {row.sampler for row in rows}]
+    if left:
+        config.remarks.append(f"--variants: not among --samplers, and not run: {', '.join(left)}.")
     return Plan(words, names, seeds, reference, jobs, folder, config)
 
 

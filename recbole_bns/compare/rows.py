@@ -336,14 +336,16 @@ def parameters_of(rows: Sequence[Row]) -> dict[str, set[str]]:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]*")
 
 
-def read_variants(path: Any) -> Own:
+def read_variants(path: Any, beside: Mapping[str, Any] | None = None) -> Own:
     """Read ``{NAME: {neg_sampler: bns, neg_sampler_args: {...}, loss: ssm, ...}, ...}``.
 
     A variant may have a model of its own: ``{EASE: {neg_sampler: none, model: EASE}}``, and a
-    preset, whose settings it begins with: ``{mined: {preset: mined-ssm}}``.
+    preset, whose settings it begins with: ``{mined: {preset: mined-ssm}}``. Settings of the whole
+    table count more than those of the preset, and the variant's own most.
 
     Args:
         path: of the YAML file, or None.
+        beside: settings of the whole table.
 
     Returns:
         name -> settings of its runs, in the file's order.
@@ -360,7 +362,7 @@ def read_variants(path: Any) -> Own:
         _check_name(name, variants, where)
         if isinstance(settings, Mapping) and settings.get("preset") is not None:
             with _in_variant(where, name):
-                settings = over_preset(settings)
+                settings = over_preset(settings, beside)
         _check_variant(name, settings, where)
         variants[name] = dict(settings)
     if not variants:

@@ -42,13 +42,15 @@ from .capabilities import KnownPairs, Requirement
 from .catalogue import Catalogue
 from .known import KnownNegatives
 from .methods.bns import BNSParams
-from .priors.build import build_prior, needs_of
+from .priors.build import OTHERS, build_prior, needs_of
 from .priors.pairs import all_values
 from .priors.tables import WHERE as OF_SAMPLERS
 from .streams import new_key, uniforms
 
 WHERE = "mine.prior"
 """The setting that asks for a prior, for sentences."""
+MINED_BY = OTHERS.replace("uniform, ", "").replace("oracle, ", "")
+"""The priors that have best items and see no held-out labels."""
 
 
 _MINING = {"share": OtherThan(0.0)}
@@ -102,7 +104,8 @@ class MineParams:
 
     def requirements(self) -> tuple[Requirement, ...]:
         """The data beside the interactions: the prior's, and known dislikes if there are any."""
-        data = (replace(need, setting=WHERE) for need in needs_of(self.prior))
+        data = [replace(need, setting=WHERE) for need in needs_of(self.prior)]
+        data = [replace(n, hint=MINED_BY) if n.hint == OTHERS else n for n in data]
         return (*data, KnownPairs(optional=True))
 
 
@@ -193,8 +196,9 @@ def mined_items(catalogue: Catalogue, params: MineParams, side: Mapping[str, Ten
             never = never | disliked.positive_mask(users)
         ids, best = best_items(values.masked_fill(never, 0), k)
         half = catalogue.negative_num[users] // 2 * (users > 0)  # nothing for the padding
-        drawn = torch.minimum((items * factor[users]).round().long(), half)
-        kept = torch.minimum(drawn.clamp(min=params.spare), half)
+        drawn = (min(items, 1 << 31) * factor[users]).round().clamp(max=catalogue.item_num).long()
+        drawn = torch.minimum(drawn, half)
+        kept = torch.minimum(drawn.clamp(min=min(params.spare, k)), half)
         place = torch.arange(k, device=half.device)
         ids = ids.masked_fill(place >= kept.unsqueeze(1), 0)
         best = best.masked_fill(place >= drawn.unsqueeze(1), 0)

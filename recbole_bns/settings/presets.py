@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_bns.common.errors import unknown
+from recbole_bns.common.errors import UsageError, unknown
 
+from .declared import NO_SAMPLER
 from .properties import PROPERTIES, read_own
 from .words import merge
 
@@ -59,6 +60,11 @@ def preset_of(given: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if name not in presets():
         raise unknown("preset", str(name), presets())
+    if "neg_sampler" in given and str(given["neg_sampler"]).lower() == NO_SAMPLER:
+        raise UsageError(
+            f"neg_sampler: got '{NO_SAMPLER}', RecBole's own sampling, beside preset '{name}', "
+            "which says what is sampled and trained; leave one of them out."
+        )
     content = read_own(PROPERTIES / "preset" / f"{name}.yaml")
     others = [key for key in WITH if key in given and not _same(given[key], content.get(key))]
     left_out = {setting for key in others for setting in WITH[key]}
@@ -69,10 +75,18 @@ def _same(one: Any, other: Any) -> bool:
     return str(one).lower() == str(other).lower()
 
 
-def over_preset(given: Mapping[str, Any]) -> dict[str, Any]:
+def over_preset(
+    given: Mapping[str, Any], beside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Settings of the user, laid over the preset that they ask for.
+
+    Args:
+        given: settings of the user.
+        beside: others of the user, of less weight: of what the preset says they replace it.
 
     Raises:
         UsageError: see :func:`preset_of`.
     """
-    return merge(preset_of(given), given)
+    settings = preset_of(given)
+    known = {key: value for key, value in (beside or {}).items() if key.split(".")[0] in settings}
+    return merge(merge(settings, known), given)

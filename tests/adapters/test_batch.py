@@ -11,7 +11,7 @@ import pytest
 from recbole_bns import UsageError, run_recbole_bns
 from recbole_bns.adapters import batch
 from recbole_bns.adapters.batch import decided_batch
-from recbole_bns.adapters.split import open_data
+from recbole_bns.adapters.split import open_data, open_whole
 from recbole_bns.analysis import read_runs
 from recbole_bns.analysis.tables import settings_table
 from recbole_bns.training.limits import check_run
@@ -79,6 +79,19 @@ def test_a_trial_of_a_sweep_whose_data_were_read_for_all_of_them_decides_it(
     config = make("BPR", train_batch_size="auto")
     assert loaders(config, parts)["train"].step == 2048
     assert config["batch_decided"]["train_batch_size"] == 2048
+
+
+def test_a_second_model_of_all_interactions_has_that_of_the_first(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it goes on another day, and has not seen the first."""
+    given = {"train_batch_size": "auto", "learning_rate": 0.01}
+    size = len(open_data(make("LightGCN")).parts["train"])
+    monkeypatch.setattr(batch, "LEAST", 64)
+    monkeypatch.setattr(batch, "STEPS", 1 + size // 128)  # just too few for twice as many
+    config = make("LightGCN", **given)
+    assert len(open_whole(config).parts["train"]) >= batch.STEPS * 128
+    assert config["batch_decided"] == {"train_batch_size": 64, "learning_rate": 0.01}
 
 
 def test_several_processes_may_share_it(make: Callable[..., Any]) -> None:

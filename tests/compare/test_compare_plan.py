@@ -195,6 +195,24 @@ def test_the_command_is_wired_and_light():
     )
 
 
+def test_words_of_the_table_count_more_than_a_preset_and_a_rows_own_most(settings, in_tmp):
+    Path("v.yaml").write_text(
+        "mined: {preset: mined-ssm, learning_rate: 0.1}\nplain: {neg_sampler: rns}"
+    )
+    given = {**settings, "epochs": 2, "learning_rate": 0.2, "mine.items": 7}
+    plan = plan_of(given, "--variants=v.yaml", "--samplers=mined,plain")
+    config = plan.words.config(("mined", 1))
+    assert (config["epochs"], config["learning_rate"]) == (2, 0.1)
+    assert (config["mine"]["items"], config["mine"]["share"]) == (7, 0.5)
+
+
+def test_a_variant_that_is_not_run_is_named(settings, in_tmp):
+    Path("v.yaml").write_text("a: {neg_sampler: dns}\nb: {neg_sampler: bns}")
+    plan = plan_of(settings, "--variants=v.yaml", "--samplers=rns,a")
+    assert plan.config.remarks == ["--variants: not among --samplers, and not run: b."]
+    assert plan_of(settings, "--variants=v.yaml", "--samplers=b,a").config.remarks == []
+
+
 def test_a_preset_is_a_rows_own(settings, in_tmp):
     """Its loss and its sampler are the row's, as if they had been written there."""
     Path("v.yaml").write_text(

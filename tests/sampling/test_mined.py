@@ -89,7 +89,8 @@ def taken_in(catalogue: Catalogue) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize("prior", ["ease", "itemknn", "popularity"])
 @pytest.mark.parametrize(
-    ("k", "exponent", "full"), [(1, 2.0, 0), (3, 1.0, 0), (4, 0.0, 3), (50, 2.5, 0), (4, 1.0, 10)]
+    ("k", "exponent", "full"),
+    [(1, 2.0, 0), (3, 1.0, 0), (4, 0.0, 3), (50, 2.5, 0), (4, 1.0, 10), (10**30, 1.0, 3)],
 )
 def test_the_table_is_that_of_a_slow_loop(prior: str, k: int, exponent: float, full: int) -> None:
     catalogue = catalogue_of()
@@ -267,7 +268,7 @@ def test_what_may_be_mined_is_no_negative_and_else_all_stays() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-@pytest.mark.parametrize("spare", [1, 3, 50])
+@pytest.mark.parametrize("spare", [1, 3, 50, 10**30])
 def test_the_best_are_spared_of_every_user_alike(spare: int, share: float) -> None:
     catalogue = catalogue_of()
     params = MineParams(

@@ -67,6 +67,8 @@ def test_what_was_meant_for_another_loss_or_sampler_is_left_out(
 def test_one_that_is_not_there_is_refused_and_the_names_are_said(make: Make) -> None:
     with pytest.raises(UsageError, match="preset: got 'mined-smm'; did you mean 'mined-ssm'"):
         make("BPR", preset="mined-smm")
+    with pytest.raises(UsageError, match=r"neg_sampler: got 'none', .* beside preset 'mined-ssm'"):
+        make("BPR", preset=NAME, neg_sampler="none")
     assert over_preset({"seed": 3}) == {"seed": 3}
 
 

@@ -261,8 +261,10 @@ def test_a_share_may_not_leave_its_range(make: Make) -> None:
 
 
 def test_a_column_that_is_not_there_is_named_by_the_setting(make: Make) -> None:
-    with pytest.raises(UsageError, match=r"mine\.prior: 'job' is no column of the"):
+    with pytest.raises(UsageError, match=r"mine\.prior: 'job' is no column of the") as told:
         prepare(make("BPR", neg_sampler="rns", **{**MINE, "mine.prior": "job"}))
+    assert "ease, itemknn, a .npy" in str(told.value)
+    assert "oracle" not in str(told.value)
 
 
 def test_a_parameter_that_another_switches_off_is_named(make: Make) -> None:
@@ -275,6 +277,8 @@ def test_a_parameter_that_another_switches_off_is_named(make: Make) -> None:
     assert list(remarks(make("BPR", **spared))) == [
         "mine.exponent has no effect here: it acts only with share other than 0.0."
     ]
+    nothing = {"mine.share": 0, "mine.exponent": 1, "neg_sampler": "rns"}
+    assert len(list(remarks(make("BPR", **nothing)))) == 1
     of_batch = {"neg_sampler": "inbatch", "loss": "ssm", "loss_log_q": "both"}
     make("BPR", **spared | of_batch)  # the law of the batch stays
 

@@ -58,7 +58,7 @@ class RecordFolder:
         return self.folder / f"{name}.csv"
 
     def _take_over(self, name: str, before: int) -> None:
-        table = pd.read_csv(self._path(name))
+        table = pd.read_csv(self._path(name), float_precision="round_trip")
         table = table[table["epoch"] <= before]
         if len(table):
             self._whole(name, table)
