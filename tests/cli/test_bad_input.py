@@ -103,7 +103,7 @@ TABLE: list[tuple[str, str]] = [
     ("--neg_sample_num=1.5", r"neg_sample_num: got 1\.5, allowed is an integer >= 1\."),
     ("--valid_ratio=1", r"valid_ratio: got 1, allowed is a number from 0 to below 1\."),
     ("--valid_ratio=a", r"valid_ratio: got 'a', allowed is a number from 0 to below 1\."),
-    ("--train_batch_size=0", r"train_batch_size: got 0, allowed is an integer >= 1\."),
+    ("--train_batch_size=0", r"train_batch_size: got 0, allowed is auto, or an integer >= 1\."),
     ("--learning_rate=fast", r"learning_rate: got 'fast', allowed is a number >= 0\."),
     ("--learning_rate=null", r"learning_rate: got None, allowed is a number >= 0\."),
     ("--reg_weight=-1", r"reg_weight: got -1, allowed is a number >= 0\."),
