@@ -330,13 +330,13 @@ ROWS |= {
 }
 PRESET_GCN = ROWS["as it ships, full until 10, tau 0.12"] | AUTO
 ROWS["preset, LightGCN"] = PRESET_GCN
-for batch, rate in ((8192, 0.003), (8192, 0.006), (8192, 0.01), (16384, 0.01)):
-    given = {"train_batch_size": batch, "learning_rate": rate}
-    ROWS[f"preset, LightGCN, batch {batch}, lr {rate:g}".replace("0.", ".")] = PRESET_GCN | given
+ROWS["preset, LightGCN, batch 8192, lr .006"] = PRESET_GCN | {
+    "train_batch_size": 8192,
+    "learning_rate": 0.006,
+}
 OF_FIELD: dict[str, Any] = {
     **MF,
-    "embedding_size": 32,
-    "train_batch_size": 1024,
+    **DENSE,
     "learning_rate": 0.003,
     "loss_args.temperature": 0.18,
     "epochs": 60,

@@ -11,15 +11,13 @@ from logging import getLogger
 from math import sqrt
 from typing import NamedTuple
 
+from recbole_bns.common.threads import AUTO
 from recbole_bns.runs.records import RunConfig
-from recbole_bns.settings.values import AUTO
 
 LEAST, MOST = 2048, 8192
 """Positives a step; the least for every model that passes no graph."""
 STEPS = 128
 """An epoch keeps about as many, before batches grow."""
-DECIDED = "batch_decided"
-"""Where a ``Config`` keeps what was decided."""
 
 
 class Batch(NamedTuple):
@@ -59,7 +57,7 @@ def decide_batch(config: RunConfig, interactions: int) -> None:
     batch = decided_batch(interactions, config["learning_rate"], graph=graph)
     for key, value in batch._asdict().items():
         config[key] = value
-    config[DECIDED] = batch._asdict()
+    config["batch_decided"] = batch._asdict()
     getLogger().info(
         f"train_batch_size: auto is {batch.train_batch_size}, learning_rate "
         f"{batch.learning_rate:g}, for {interactions} interactions"

@@ -10,6 +10,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import as_mapping, check_schedules, parse
+from recbole_bns.common.threads import AUTO
 from recbole_bns.losses import Loss, PosteriorParams, get
 from recbole_bns.mixers import get as mixer_class
 from recbole_bns.runs.records import LossFacts, RunConfig
@@ -18,7 +19,6 @@ from recbole_bns.sampling import available as samplers
 from recbole_bns.sampling import get as sampler_class
 from recbole_bns.sampling.capabilities import OneList, of_type, serves_any_loss
 from recbole_bns.settings.declared import NO_MIXER, NO_SAMPLER, OWN_LOSS, check_value, declared
-from recbole_bns.settings.values import AUTO
 
 from .mixer_settings import check_mixer, chosen_mixer, mixer_name
 from .sampler_settings import is_sampled, mapping_of, parsed_settings

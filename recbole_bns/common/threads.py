@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 AUTO = "auto"
-"""``threads: auto`` looks at the machine."""
+"""In the place of a number: ``threads`` goes by the machine, ``train_batch_size`` by the data."""
 GIVEN = "OMP_NUM_THREADS"
 """The variable of OpenMP by which a user has the last word."""
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recbole_bns.common.errors import UsageError, nearest
+from recbole_bns.common.threads import AUTO
 
 from .intervals import intervals
 
@@ -45,8 +46,6 @@ def epochs_of(value: Any, key: str) -> tuple[int, ...]:
     return epochs
 
 
-AUTO = "auto"
-"""In the place of a number: what is best here."""
 NUMBER_OR_AUTO = f"{AUTO}, or an integer >= 1"
 
 

@@ -16,11 +16,11 @@ from recbole_bns.adapters.sampler_settings import parsed_settings
 from recbole_bns.adapters.team import current
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.processes import count_cores, started_by_torchrun
+from recbole_bns.common.threads import AUTO
 from recbole_bns.runs.records import RunConfig
 from recbole_bns.sampling import get
 from recbole_bns.sampling.capabilities import HeldOutPairs, Learns, Pretrained, of_type
 from recbole_bns.settings.declared import ALL_PARTS, NO_SAMPLER, refuse_unread
-from recbole_bns.settings.values import AUTO
 
 AT_LEAST = 4
 """Processes that a machine with fewer cores may still start."""
