@@ -22,12 +22,16 @@ from recbole_bns.adapters import reads
 from recbole_bns.cli import losses, mixers, samplers
 from recbole_bns.cli.listing import Facts
 from recbole_bns.common.registry import REGISTRIES, Registry
+from recbole_bns.losses.posterior import PosteriorParams
 from recbole_bns.sampling.capabilities import serves_any_data, serves_any_loss
+from recbole_bns.sampling.mined import MineParams
 from recbole_bns.settings.properties import host_folder, models_of
 from recbole_bns.training import run as run  # and with it every room that has a registry
 
 FILE = Path(__file__).parent.parent / "recbole_bns" / "settings" / "known.json"
 OURS = "recbole_bns."
+MAPPINGS = {"mine": MineParams, "loss_weight_args": PosteriorParams}
+"""Settings that are mappings of parameters, without a name beside them."""
 FACTS = {each.KIND.setting: each.KIND.facts for each in (samplers, losses, mixers)}
 
 
@@ -162,7 +166,8 @@ def main() -> int:
     """Write the table."""
     before = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
     hosts = {**before.get("recbole", {}), version("recbole"): shared(host())}
-    content = {"kinds": kinds(), "recbole": dict(sorted(hosts.items()))}
+    mappings = {setting: parameters(cls) for setting, cls in MAPPINGS.items()}
+    content = {"kinds": kinds(), "mappings": mappings, "recbole": dict(sorted(hosts.items()))}
     FILE.write_text(text(content) + "\n", encoding="utf-8")
     return 0
 

@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -126,7 +126,11 @@ def _setting(spec: Spec, width: int) -> list[str]:
     models = _models_with(spec.name)
     if getattr(group, "OF_SOME_MODELS", False):
         facts |= {"read by": models, "RecBole's defaults": _defaults(spec.name)}
-    return [*wrapped(f"{spec.name}: {spec.metadata['help']}", width), *_facts(facts, width)]
+    lines = [*wrapped(f"{spec.name}: {spec.metadata['help']}", width), *_facts(facts, width)]
+    if spec.name in known.mappings():
+        params = dataclasses.fields(known.mappings()[spec.name])
+        lines += ["  parameters = default: meaning (allowed)", *_of_mapping(params, width)]
+    return lines
 
 
 def _facts(facts: Mapping[str, str], width: int) -> list[str]:
@@ -169,7 +173,18 @@ def _parameter(name: str, owner: str, width: int) -> list[str]:
         for cls, spec in found:
             text = f"default {spec.default}; {spec.metadata['help']} ({allowed(spec)})"
             lines += wrapped(text, width, first=f"  {cls:<10}", later=" " * 14)
+    for setting, params in known.mappings().items():
+        found_in = [spec for spec in dataclasses.fields(params) if outside(spec.name) == name]
+        if found_in and owner in ("", setting):
+            lines += [f"{setting}.{name}: a parameter", *_of_mapping(found_in, width)]
     return lines
+
+
+def _of_mapping(specs: Iterable[dataclasses.Field[Any]], width: int) -> Iterator[str]:
+    """Lines of parameters of a setting that is a mapping of them."""
+    for spec in specs:
+        text = f"{outside(spec.name)} = {spec.default}: {spec.metadata['help']} ({allowed(spec)})"
+        yield from wrapped(text, width, first="  ", later=" " * 6)
 
 
 def _several(kind: str) -> str:
@@ -258,6 +273,8 @@ def _all_names() -> Iterator[str]:
         yield from each.classes
         for cls in each.classes:
             yield from map(outside, each.classes[cls]["params"])
+    for params in known.mappings().values():
+        yield from (outside(spec.name) for spec in dataclasses.fields(params))
     entry = known.host()
     if entry is not None:
         yield from (*entry["models"], *entry["common"], *entry["by_any"])

@@ -18,6 +18,7 @@ from recbole_bns.common.errors import UsageError
 from recbole_bns.common.files import write_text
 from recbole_bns.settings.declared import NO_SAMPLER, declared, having
 from recbole_bns.settings.properties import cell, mined_word
+from recbole_bns.settings.values import ORIGINS
 from recbole_bns.settings.words import HERE
 
 from .records import RunConfig, Settings
@@ -187,6 +188,9 @@ def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
         "tuned": False,
     }
+    values.pop("settings_from", None)  # of a run that this one repeats, perhaps with changes
+    if came_from := {key: config[key] for key in ORIGINS if config[key]}:
+        values["settings_from"] = came_from
     if config["dataset"] != BUNDLED or "data_path" in config.external_config_dict:
         values["data_path"] = str(Path(config["data_path"]).resolve().parent)
     return {key: value for key, value in values.items() if _is_plain(value)}

@@ -27,7 +27,7 @@ from recbole_bns.sampling import NegativeSampler
 from recbole_bns.settings.declared import NO_MIXER, OWN_LOSS
 from recbole_bns.settings.properties import MINED, SPARED, cell, mined_word
 
-from .folder import RESULT, weighed_by_oracle
+from .folder import RESULT, read_settings, weighed_by_oracle
 from .records import LossFacts, Metrics, RunConfig, RunResult, Settings
 
 Values = dict[str, NDArray[np.float64]]
@@ -185,6 +185,8 @@ def result_of(
         loss: over many negatives; None: the model's own.
         mine: all parameters of mined positives; None: there are none.
     """
+    # Of the file, since the settings of a run that went on do not say it.
+    origin = read_settings(folder).get("settings_from") or {}
     result: RunResult = {
         "model": config["model"],
         "dataset": config["dataset"],
@@ -192,7 +194,7 @@ def result_of(
         "neg_sampler_label": warning_label(config, core),
         "neg_sampler_args": {} if core is None else as_mapping(core.params),
         "neg_sample_num": config["neg_sample_num"],
-        "tuned_file": config["tuned_file"],
+        "tuned_file": origin.get("tuned_file"),
         "seed": config["seed"],
         "versions": versions(),
         "valid_metric": config["valid_metric"].lower(),
@@ -208,8 +210,8 @@ def result_of(
         result = cast(RunResult, {**result, **loss})
     if mine is not None:
         result["mine"] = mine
-    if config["preset"]:
-        result["preset"] = config["preset"]
+    if "preset" in origin:
+        result["preset"] = origin["preset"]
     if config["batch_decided"]:
         result["batch_decided"] = config["batch_decided"]
     idle = getattr(config, "idle", [])

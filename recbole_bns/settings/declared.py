@@ -30,6 +30,7 @@ from .values import (
     intervals_of,
     number_or_auto,
     one_of,
+    origin,
 )
 
 EXCLUDED = ("all", "train", "none")
@@ -752,6 +753,18 @@ class Words:
         check=anything,
         in_sweep="data",
         shared_in_comparison=True,
+    )
+    settings_from: Mapping[str, str] | None = setting(
+        None,
+        "Written by a run: the preset and the tuned file that its settings came from.",
+        like={},
+        optional=True,
+        example="{preset: mined-ssm}",
+        check=origin,
+        leaves_model_alone=True,
+        free_at_resume=True,
+        in_sweep="sweep",
+        written="changed",
     )
     config_files: list[str] | None = setting(
         None, "Files of settings.", computed=True, shared_in_comparison=True

@@ -309,6 +309,8 @@ def _check_parameters(settings: Mapping[str, Any], chosen: Chosen) -> None:
         name = _named(kind, given)
         if name in kind.classes:
             parse(kind.params(str(name)), settings.get(args) or {}, args, owner.format(name))
+    for setting, params in known.mappings().items():
+        parse(params, settings.get(setting) or {}, setting)
 
 
 def _listed(value: Any) -> list[Any]:

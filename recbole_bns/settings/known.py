@@ -49,14 +49,17 @@ class Kind(NamedTuple):
 
     def params(self, name: str) -> type[Any]:
         """A dataclass that :func:`recbole_bns.common.params.parse` treats as the class's own."""
-        entry = self.classes[name]
-        specs = [
-            (key, Any, dataclasses.field(default=spec["default"], metadata=_metadata(spec)))
-            for key, spec in entry["params"].items()
-        ]
-        return dataclasses.make_dataclass(
-            "Params", specs, frozen=True, namespace={"REMOVED": entry["removed"]}
-        )
+        return _params(self.classes[name])
+
+
+def _params(entry: Mapping[str, Any]) -> type[Any]:
+    specs = [
+        (key, Any, dataclasses.field(default=spec["default"], metadata=_metadata(spec)))
+        for key, spec in entry["params"].items()
+    ]
+    return dataclasses.make_dataclass(
+        "Params", specs, frozen=True, namespace={"REMOVED": entry["removed"]}
+    )
 
 
 def _metadata(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +84,12 @@ def kinds() -> Mapping[str, Kind]:
         )
         for setting, entry in table()["kinds"].items()
     }
+
+
+@cache
+def mappings() -> Mapping[str, type[Any]]:
+    """Setting -> its parameters, as :meth:`Kind.params` has those of a class: ``mine``."""
+    return {setting: _params(entry) for setting, entry in table()["mappings"].items()}
 
 
 def removed_parameters(sampler: str) -> Mapping[str, Any]:

@@ -16,14 +16,17 @@ from recbole_bns.common.terminal import cut
 
 from .declared import GROUPS, Spec, allowed_words, having
 from .splits import READ_BY
+from .values import NUMBER_OR_AUTO
 
 YAML_HEAD = "# What this package sets beside RecBole's own overall.yaml. Every key can be a flag."
 _COLUMN = 32
 
 
 def kind(spec: Spec) -> str:
-    """The type of a setting in a word, or nothing where it may be of any."""
+    """The type of a setting in a word or two, or nothing where it may be of any."""
     meta = spec.metadata
+    if meta["words"] == NUMBER_OR_AUTO:
+        return "int or str"
     if meta["example"]:
         return "dict"
     if meta["listed"]:

@@ -49,6 +49,25 @@ def epochs_of(value: Any, key: str) -> tuple[int, ...]:
 NUMBER_OR_AUTO = f"{AUTO}, or an integer >= 1"
 
 
+ORIGINS = ("preset", "tuned_file")
+"""What settings may come from, as a run's ``settings.yaml`` and ``result.json`` call it."""
+
+
+def origin(value: Any, key: str) -> Any:
+    """Names of what settings came from.
+
+    Raises:
+        UsageError: not a mapping of :data:`ORIGINS` to names.
+    """
+    fits = isinstance(value, Mapping) and set(value) <= set(ORIGINS)
+    if not fits or not all(isinstance(name, str) for name in value.values()):
+        raise UsageError(
+            f"{key}: got {value!r}, allowed is a mapping of {' and '.join(ORIGINS)} to names; a "
+            "run writes it, leave it out of your own settings."
+        )
+    return value
+
+
 def number_or_auto(value: Any, key: str) -> Any:
     """A number of threads or positives, or ``auto``.
 

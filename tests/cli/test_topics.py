@@ -70,6 +70,26 @@ def test_a_parameter_names_who_has_it():
     assert any(line.startswith("  bns ") for line in said("lambda")), "it is lambda_ in Python"
 
 
+def test_a_mapping_of_parameters_shows_them():
+    page = said("mine")
+    assert "  parameters = default: meaning (allowed)" in page
+    for line in ("  prior = ease: ", "  share = 0.5: ", "  spare = 0: "):
+        assert any(each.startswith(line) for each in page), line
+    one = said("mine.spare")
+    assert one[0] == "mine.spare: a parameter"
+    assert one[1].startswith("  spare = 0: the user's best by the prior that are no negatives")
+    both = "\n".join(said("gamma"))
+    assert "loss_weight_args.gamma: a parameter" in both
+    assert "neg_sampler_args.gamma: a parameter of samplers" in both
+    with pytest.raises(UsageError):
+        said("mine.gamma")
+
+
+def test_a_number_or_a_word_says_both_types():
+    for name in ("train_batch_size", "threads"):
+        assert any(line.split()[:4] == ["type", "int", "or", "str"] for line in said(name))
+
+
 def test_a_name_of_several_things_has_all_its_pages():
     text = "\n".join(said("gamma"))
     assert "neg_sampler_args.gamma: a parameter of samplers" in text

@@ -174,8 +174,13 @@ def test_the_sets_hold_what_they_held() -> None:
         "checkpoint_every",
         "threads",
         "train_on",
+        "settings_from",
     }
-    assert set(having("leaves_model_alone")) == {"neg_record", "neg_record_scores"}
+    assert set(having("leaves_model_alone")) == {
+        "neg_record",
+        "neg_record_scores",
+        "settings_from",
+    }
     assert set(having("shared_in_comparison")) == {
         "dataset",
         "data_path",
@@ -193,6 +198,7 @@ def test_the_sets_hold_what_they_held() -> None:
         "split_group",
         "split_time",
         "train_on",
+        "settings_from",
     }
     assert set(having("listed")) == {
         "topk",

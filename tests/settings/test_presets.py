@@ -78,7 +78,34 @@ def test_a_run_with_a_preset_says_so_and_is_repeated_by_its_settings(
     given = {**settings, "neg_sample_num": 9, "epochs": 1, "preset": NAME}
     result = run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
     assert (result["preset"], result["mine"]["items"]) == (NAME, 10)
-    assert "preset" not in read_settings(tmp_path / "run")
+    kept = read_settings(tmp_path / "run")
+    assert "preset" not in kept
+    assert kept["settings_from"] == {"preset": NAME}
     file = str(tmp_path / "run" / "settings.yaml")
     again = run_recbole_bns(config_file_list=[file], out=tmp_path / "again")
     assert again["test_result"] == result["test_result"]
+    assert "preset" not in again, "a run's file may have been changed"
+
+
+@pytest.mark.parametrize("key", ["preset", "tuned_file"])
+def test_a_run_that_goes_on_says_what_its_settings_came_from(
+    settings: Settings, tmp_path: Path, key: str
+) -> None:
+    """Its settings.yaml holds what they came to, and ``preset`` there would be laid under it."""
+    given = {**settings, "neg_sample_num": 9, "epochs": 1, "valid_ratio": 0}
+    if key == "preset":
+        given |= {"preset": NAME}
+    first = run_recbole_bns("BPR", "tiny", None, given, out=tmp_path / "run")
+    if key == "tuned_file":  # there is none for this data set
+        file = tmp_path / "run" / "settings.yaml"
+        file.write_text(file.read_text() + "settings_from: {tuned_file: here.yaml}\n")
+    again = run_recbole_bns(None, None, None, {"epochs": 2}, resume=tmp_path / "run")
+    assert again["epochs"] == 2
+    assert again[key] == (NAME if key == "preset" else "here.yaml")
+    assert first.get(key) == (NAME if key == "preset" else None)
+
+
+@pytest.mark.parametrize("value", [{"preset": 3}, {"file": "a"}, "mined-ssm"])
+def test_an_origin_that_no_run_wrote_is_refused(make: Make, value: object) -> None:
+    with pytest.raises(UsageError, match=r"settings_from: got .* leave it out"):
+        make("BPR", settings_from=value)
