@@ -24,6 +24,7 @@ from recbole_bns.adapters.scorers import check_served, columns_of
 from recbole_bns.adapters.split import PHASES, Opened, catalogue_of, pairs_of, split
 from recbole_bns.adapters.team import current
 from recbole_bns.adapters.weights import check_weighed
+from recbole_bns.adapters.whence import told_whence
 from recbole_bns.common.errors import UsageError
 from recbole_bns.common.params import check_schedules
 from recbole_bns.losses import PosteriorWeight
@@ -78,7 +79,8 @@ def loaders(config: RunConfig, parts: dict[str, Any]) -> dict[str, Any]:
     """
     decide_batch(config, len(parts["train"]))
     check_team(config, parts["train"])
-    train, evaluation = create_samplers(config, parts)
+    with told_whence(config):
+        train, evaluation = create_samplers(config, parts)
     recorder = recorder_of(config, parts, train) if config["neg_record"] else None
     made: dict[str, Any] = {
         "train": BNSTrainDataLoader(config, parts["train"], train, config["shuffle"], recorder)

@@ -198,7 +198,6 @@ def test_the_sets_hold_what_they_held() -> None:
         "split_group",
         "split_time",
         "train_on",
-        "settings_from",
     }
     assert set(having("listed")) == {
         "topk",

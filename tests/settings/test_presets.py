@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from tiny import Settings
 
-from recbole_bns import UsageError, run_recbole_bns
+from recbole_bns import UsageError, interactions, run_recbole_bns
+from recbole_bns.adapters.whence import told_whence
 from recbole_bns.runs.folder import read_settings
 from recbole_bns.settings.presets import over_preset, preset_of, presets
 from recbole_bns.settings.properties import PROPERTIES
@@ -109,3 +111,33 @@ def test_a_run_that_goes_on_says_what_its_settings_came_from(
 def test_an_origin_that_no_run_wrote_is_refused(make: Make, value: object) -> None:
     with pytest.raises(UsageError, match=r"settings_from: got .* leave it out"):
         make("BPR", settings_from=value)
+
+
+@pytest.mark.parametrize(
+    ("given", "source"),
+    [
+        ({"preset": "bns-plus"}, " (it is of preset 'bns-plus'; --"),
+        ({"preset": "bns-plus", "neg_sampler_args": {"candidate_num": 35}}, ""),
+        ({"neg_sampler": "ahns"}, " (it is the default; --"),
+        ({"neg_sampler": "dns", "tuned": True}, ", which --tuned=False leaves out; --"),
+    ],
+)
+def test_a_value_that_the_data_refuse_says_where_it_is_from(
+    make: Make, given: Settings, source: str
+) -> None:
+    config = make("BPR", **given)
+    config["tuned_file"] = "properties/tuned/ml-100k/BPR/dns.yaml" if given.get("tuned") else None
+    with pytest.raises(UsageError) as refused, told_whence(config):
+        raise UsageError("neg_sampler_args.candidate_num: got 40, allowed is 1 to 30.")
+    text = str(refused.value)
+    assert text.startswith("neg_sampler_args.candidate_num: got 40, allowed is 1 to 30")
+    assert source in text
+    assert ("(" in text) == bool(source)
+
+
+def test_data_too_small_for_a_preset_name_it(tmp_path: Path) -> None:
+    pairs = [(user, (user * 7 + step * step) % 30) for user in range(40) for step in range(6)]
+    few = interactions(pd.DataFrame(pairs, columns=["user", "item"]))
+    given = {"preset": "bns-plus", "epochs": 1, "show_progress": False}
+    with pytest.raises(UsageError, match=r"candidate_num: got 40, .* of preset 'bns-plus'"):
+        run_recbole_bns("BPR", few, None, given, out=tmp_path / "run")
