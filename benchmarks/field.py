@@ -117,14 +117,14 @@ of each positive's own), the others 8 of its own, `inbatch` the batch; a mixer's
 A tenth of the training part is cut off for validation (seed 0). Trials have the same learning rates
 and regularisations in every cell (`PAIRS` in the program); the first has the defaults of sampler
 and loss, the others values from the spaces of `recbole-bns tune`. `gbce` averages over K + 1 terms,
-so that its regularisation is divided by that; BPR on ML-100K was searched before, with that of the
-other cells. Where cells of a table have not the same number of trials, those with more are marked
-with it; an empty cell was not run. So few trials say where to look; differences of a percent are no
-results. Tested are on ML-100K the best cell of each row on validation and those beside which a
-reader will look for it, on the other data sets the cells that their tables name; the others have no
-test. A row `bns, one candidate` in the files of trials is one that drew that: it is `rns`. (On
-ML-100K `bns` under `gbce` with MF has one candidate too.) Seconds were measured beside other
-work."""
+so that its regularisation is divided by that; BPR on ML-100K was searched with that of the other
+cells first ("undivided" in the file) and then anew, so that its `gbce` has twice as many trials.
+Where cells of a table have not the same number of trials, those with more are marked with it; an
+empty cell was not run. So few trials say where to look; differences of a percent are no results. On
+ML-100K every cell is tested, the best of each row and those beside which a reader will look for it
+with five seeds, the others with fewer; on the other data sets the cells that their tables name. A
+row `bns, one candidate` in the files of trials is one that drew that: it is `rns`. Seconds were
+measured beside other work."""
 Cell = tuple[str, str]
 
 
@@ -450,6 +450,22 @@ def tested(data: str, model: str) -> str:
     )
 
 
+def crossed(data: str, model: str) -> str:
+    """Test NDCG@20 by row and loss; empty where there is no cross, or less than half of it."""
+    found = parts_of(data, model)
+    means = {} if found is None else found.runs.groupby("sampler")[METRICS[0]].mean()
+    if 2 * len(means) < len(ROWS) * len(LOSSES):
+        return ""
+    top = max(means)
+    lines = []
+    for row in ROWS:
+        values = [means.get(label((row, loss))) for loss in LOSSES]
+        texts = ["" if value is None else f"{value:.4f}" for value in values]
+        pairs = zip(values, texts, strict=True)
+        lines.append([row, *(f"**{text}**" if value == top else text for value, text in pairs)])
+    return tabulate(lines, ["", *LOSSES], tablefmt="github", disable_numparse=True)
+
+
 def page() -> str:
     """results/field.md."""
     parts = [HEAD]
@@ -462,7 +478,9 @@ def page() -> str:
             parts += [f"## {name} on {data}", f"Validation, NDCG@20, {number} trials:"]
             parts.append(table(data, model))
             if test_table := tested(data, model):
-                parts += ["Test, the whole training part:", test_table]
+                if grid := crossed(data, model):
+                    parts += ["Test, the whole training part, NDCG@20:", grid]
+                parts += ["The same with all metrics, the best first:", test_table]
     return "\n\n".join(parts) + "\n"
 
 
