@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -19,18 +19,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{lowered[hits[0]]}'?" if hits else ""
 
 
-def unknown(setting: str, name: object, allowed: Iterable[str]) -> UsageError:
+def unknown(setting: str, name: object, allowed: Iterable[str], other: str = "") -> UsageError:
     """For a name that nothing has: what is allowed, and the nearest.
 
     Args:
         setting: whose value it is: ``neg_sampler``, ``--samplers``.
         name: what was got.
         allowed: all names.
+        other: what has this name elsewhere, of :func:`of_other_kind`.
     """
     names = list(allowed)
-    return UsageError(
-        f"{setting}: got '{name}'{nearest(str(name), names)}; allowed: {', '.join(names)}."
-    )
+    hint = other or nearest(str(name), names)
+    return UsageError(f"{setting}: got '{name}'{hint}; allowed: {', '.join(names)}.")
+
+
+def of_other_kind(name: str, kinds: Iterable[tuple[str, str, Container[str]]]) -> str:
+    """``", which is a mixer (--mixer=mixgcf)"`` for a name of one of the kinds, or ``""``.
+
+    Args:
+        name: what was got.
+        kinds: setting, kind and names of each.
+    """
+    found = next((each for each in kinds if name in each[2]), None)
+    return "" if found is None else f", which is a {found[1]} (--{found[0]}={name})"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from .errors import UsageError, unknown
+from .errors import UsageError, of_other_kind, unknown
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Any])
@@ -82,5 +82,7 @@ class Registry(Generic[T]):
         """
         known = self.available()
         if name not in known:
-            raise unknown(self.setting, name, [*self.beside, *known])
+            others = ((each.setting, each.kind, each.available()) for each in REGISTRIES)
+            other = of_other_kind(name, others)
+            raise unknown(self.setting, name, [*self.beside, *known], other)
         return known[name]

@@ -13,6 +13,7 @@ from typing import Any
 from recbole_bns.common.errors import UsageError, nearest, unknown
 
 from .declared import check_value, declared
+from .known import elsewhere
 from .properties import PROPERTIES
 from .values import epochs_of
 
@@ -152,7 +153,7 @@ def check_losses(names: Iterable[str], known: Sequence[str]) -> None:
     """
     for name in names:
         if name not in known:
-            raise unknown("--losses", name, known)
+            raise unknown("--losses", name, known, elsewhere(name))
 
 
 def check_samplers(names: Iterable[str], known: Collection[str], losses: Sequence[str]) -> None:
@@ -169,7 +170,7 @@ def check_samplers(names: Iterable[str], known: Collection[str], losses: Sequenc
     for name in names:
         sampler, plus, loss = name.partition("+")
         if name not in known and not (plus and sampler in known):
-            raise unknown("--samplers", name, known)
+            raise unknown("--samplers", name, known, elsewhere(name))
         if name not in known and loss not in losses:
             raise UsageError(
                 f"--samplers: got '{name}', where '{loss}' is no loss{nearest(loss, losses)}; "

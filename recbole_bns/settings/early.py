@@ -217,7 +217,7 @@ def check_listed(setting: str, names: Sequence[str]) -> None:
     with known.unless_others():
         for name in names:
             if name not in kind.classes:
-                raise unknown(setting, name, kind.names)
+                raise unknown(setting, name, kind.names, known.elsewhere(name))
 
 
 def _check_rows(flags: Mapping[str, Any]) -> None:
@@ -288,7 +288,7 @@ def _check_names(settings: Mapping[str, Any]) -> None:
         kind = known.kinds()[setting]
         name = _named(kind, settings)
         if name is not None and name not in kind.classes:
-            raise unknown(setting, name, kind.names)
+            raise unknown(setting, name, kind.names, known.elsewhere(name))
 
 
 def _check_values(asked: Asked) -> None:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recbole_bns.common.errors import UsageError
+from recbole_bns.common.errors import UsageError, of_other_kind
 from recbole_bns.common.params import outside
 
 from .declared import with_declared
@@ -50,6 +50,11 @@ class Kind(NamedTuple):
     def params(self, name: str) -> type[Any]:
         """A dataclass that :func:`recbole_bns.common.params.parse` treats as the class's own."""
         return _params(self.classes[name])
+
+
+def elsewhere(name: str) -> str:
+    """That a sampler, a loss or a mixer has a name, for a refusal; nothing where none has it."""
+    return of_other_kind(name, ((k.setting, k.kind, k.classes) for k in kinds().values()))
 
 
 def _params(entry: Mapping[str, Any]) -> type[Any]:

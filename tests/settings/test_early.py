@@ -17,6 +17,7 @@ from tiny import ROOT
 from recbole_bns import UsageError, losses, mixers, sampling
 from recbole_bns.adapters import keys as of_code
 from recbole_bns.adapters.reads import known_keys, prefixes, read_by_any, read_by_transforms
+from recbole_bns.cli import main
 from recbole_bns.common.params import as_mapping, defaults, parse
 from recbole_bns.compare.plan import read_plan
 from recbole_bns.settings import early, known
@@ -248,3 +249,30 @@ def test_no_module_of_the_early_checks_is_a_slow_one() -> None:
                 assert node.module is not None
                 heads = node.module.split(".")
                 assert heads[0] != "recbole_bns" or heads[1] in ("common", "settings"), node.module
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "run --neg_sampler=mixgcf",
+            "got 'mixgcf', which is a mixer (--mixer=mixgcf); allowed: ",
+        ),
+        ("run --loss=dns", "loss: got 'dns', which is a sampler (--neg_sampler=dns)"),
+        ("run --mixer=ssm", "mixer: got 'ssm', which is a loss (--loss=ssm)"),
+        ("compare --samplers=rns,mixgcf", "--samplers: got 'mixgcf', which is a mixer ("),
+        ("compare --losses=bns", "--losses: got 'bns', which is a sampler ("),
+        ("losses dens", "loss: got 'dens', which is a mixer ("),
+    ],
+)
+def test_a_name_of_another_kind_says_where_it_belongs(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("setting", "name"), [("neg_sampler", "dens"), ("loss", "dns")])
+def test_python_says_it_too(make: Callable[..., Any], setting: str, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{setting}: got '{name}', which is a (mixer|sampler) "):
+        make("BPR", **{setting: name})
