@@ -32,7 +32,7 @@ def parser() -> Parser:
     made.add("--dataset", "as in run", metavar="NAME")
     add_data(made)
     made.add("--config_files", "settings from YAML files", nargs="+", metavar="FILE")
-    made.add("--samplers", "which (default: all), or rows: rns,all+ssm", metavar="A,B,C")
+    made.add("--samplers", "which (default: all), mixers too, or rows: all+ssm", metavar="A,B,C")
     made.add("--losses", "crossed with them: dns+ssm (default: the model's own)", metavar="A,B,C")
     made.add(
         "--variants",

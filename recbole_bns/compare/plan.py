@@ -279,9 +279,10 @@ def _named_after(row: Row) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        if row.sampler not in available():
+        if row.sampler not in available() and not row.mixes:
             raise UsageError(f"{row.name}: {error}") from error
-        text = str(error).replace("neg_sampler_args.", f"--{row.sampler}.", 1)
+        mapping = "mixer_args." if row.mixes else "neg_sampler_args."
+        text = str(error).replace(mapping, f"--{row.sampler}.", 1)
         if text.startswith("loss_args."):
             text = text.replace("loss_args.", f"--{row.loss}.", 1)
         raise UsageError(text) from error
@@ -311,7 +312,8 @@ def read_seeds(value: Any) -> tuple[int, ...]:
 def _check_heads(flags: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """Refuse ``--dsn.candidate_num``, which as a setting of a run would be read by nobody."""
     losses, names = all_losses.available(), [row.name for row in rows]
-    known = {*declared(), *read_by_any(), *available(), *losses}
+    mixed = {row.sampler for row in rows if row.mixes}
+    known = {*declared(), *read_by_any(), *available(), *losses, *mixed}
     starts = tuple(f"{name.replace('-', '_')}." for name in names)
     for key in flags:
         head, dot, _ = key.partition(".")

@@ -1,9 +1,10 @@
 """The rows of a comparison: samplers and variants, crossed with losses, and the flags of each.
 
 A row is a name and the settings that make it one. ``dns`` is the sampler with the model's own loss,
-``dns+ssm`` the sampler with a loss over many negatives; a variant is what its file says, and is
-crossed with the losses as a sampler is where it says none itself. A mixer is one setting of all
-rows, or of a variant; its loss is that of the rows where none is named.
+``dns+ssm`` the sampler with a loss over many negatives; ``mixgcf`` is the mixer over the sampler
+that is meant to draw its candidates, with its own loss, ``mixgcf+ssm`` with another; a variant is
+what its file says, and is crossed with the losses as a sampler is where it says none itself.
+``mixer`` may be a setting of all rows, too; its loss is that of the rows where none is named.
 """
 
 from __future__ import annotations
@@ -38,16 +39,18 @@ class Row:
     """A row of the table.
 
     Attributes:
-        sampler: its name, or a variant's.
+        sampler: its name, a mixer's, or a variant's.
         loss: its name; that of the model where nothing is said.
         crossed: whether the loss comes from outside, not from the variant's file.
         settings: that make it what it is; none of a sampler with the model's own loss.
+        mixes: whether it is a mixer by name.
     """
 
     sampler: str
     loss: str = OWN_LOSS
     crossed: bool = True
     settings: Settings = field(default_factory=dict)
+    mixes: bool = False
 
     @property
     def name(self) -> str:
@@ -66,8 +69,8 @@ def read_rows(
     """The rows that the flags come to, in the order of the table.
 
     Args:
-        samplers: ``--samplers``: samplers, variants and whole rows (``dns+ssm``), or None: all
-            variants, else all samplers.
+        samplers: ``--samplers``: samplers, mixers, variants and whole rows (``dns+ssm``), or None:
+            all variants, else all samplers.
         losses: ``--losses``, or None: that of the user's files, else the model's own.
         variants: of :func:`read_variants`.
         of_files: the loss that the user's files name.
@@ -85,6 +88,11 @@ def read_rows(
         rows = [row for row in rows if serves_any_data(sampling.get(row.sampler))]
     found: dict[str, Row] = {}
     for row in rows:
+        if mixed and row.mixes:
+            raise UsageError(
+                f"--samplers: got '{row.sampler}', a mixer, beside --mixer={mixer}, which is for "
+                "all rows; leave one of them out."
+            )
         if lacking := _lacking(row):
             raise UsageError(f"--samplers: {row.name}: {lacking}")
         if found.setdefault(row.name, row) != row:
@@ -134,6 +142,12 @@ def _rows_of(name: str, losses: Sequence[str], variants: Own) -> list[Row]:
 
 
 def _crossed(sampler: str, loss: str) -> Row:
+    if sampler in mixers.available():
+        cls = mixers.get(sampler)
+        own = {"neg_sampler": cls.sampler, "mixer": sampler}
+        if loss == OWN_LOSS:
+            return Row(sampler, cls.loss, False, own, mixes=True)
+        return Row(sampler, loss, True, {**own, "loss": loss}, mixes=True)
     if loss == OWN_LOSS:
         return Row(sampler)
     return Row(sampler, loss, True, {"neg_sampler": sampler, "loss": loss})
@@ -171,7 +185,7 @@ def _samplers(value: Any, variants: Collection[str]) -> list[str]:
     if value is None:
         return sorted(sampling.available(), key=lambda name: (name != FIRST, name))
     written = {name.lower(): name for name in variants}
-    known = [*sampling.available(), NO_SAMPLER, *written]
+    known = [*sampling.available(), NO_SAMPLER, *mixers.available(), *written]
     names = words_of("none" if value is False else value)
     check_samplers(names, known, known_losses())
     return [written.get(name, name) for name in dict.fromkeys(names)]
@@ -224,9 +238,10 @@ ELSEWHERE = {
 def split(flags: Mapping[str, Any], rows: Sequence[Row]) -> tuple[Settings, Own]:
     """Flags into those of all runs and those of some rows.
 
-    ``dns.candidate_num`` is a parameter of all rows with that sampler, ``ssm.temperature`` of all
-    with that loss, and ``dns+ssm.KEY`` or ``VARIANT.KEY`` a setting of the row alone, which counts
-    more. What a variant's file names, its sampler and perhaps its loss, is the variant's alone.
+    ``dns.candidate_num`` is a parameter of all rows with that sampler or mixer, ``ssm.temperature``
+    of all with that loss, and ``dns+ssm.KEY`` or ``VARIANT.KEY`` a setting of the row alone, which
+    counts more. What a variant's file names, its sampler and perhaps its loss, is the variant's
+    alone.
 
     Returns:
         settings of all runs, and by row those that make it one.
@@ -245,7 +260,7 @@ def split(flags: Mapping[str, Any], rows: Sequence[Row]) -> tuple[Settings, Own]
         elif head in ELSEWHERE:
             remedy = ELSEWHERE[head].replace("KEY", parameter or "KEY")
             raise UsageError(f"--{key}: not a setting of a comparison; write {remedy}.")
-        elif dot and (mapping := _mapping_of(head)):
+        elif dot and (mapping := _mapping_of(head, rows)):
             for name in _rows_with(head, key, mapping, rows):
                 own.setdefault(name, {})[f"{mapping}.{parameter}"] = value
         else:
@@ -265,7 +280,7 @@ def _of_row(key: str, rows: Sequence[Row]) -> tuple[str, str]:
     """
     for row in rows:
         name = row.name.replace("-", "_")  # as flags are read
-        if not key.startswith(f"{name}.") or _mapping_of(row.name) or row.name in declared():
+        if not key.startswith(f"{name}.") or _mapping_of(row.name, rows) or row.name in declared():
             continue
         setting = key[len(name) + 1 :]
         if setting.partition(".")[0] in {
@@ -282,12 +297,16 @@ def _of_row(key: str, rows: Sequence[Row]) -> tuple[str, str]:
     return "", ""
 
 
-def _mapping_of(head: str) -> str:
-    """What holds the parameters of a sampler or a loss; nothing for another word.
+def _mapping_of(head: str, rows: Sequence[Row]) -> str:
+    """What holds the parameters of a sampler, a loss or a mixer; nothing for another word.
+
+    A mixer's name is meant as such where it is a row: a variant may be called so.
 
     Raises:
-        UsageError: it is the name of both.
+        UsageError: it is the name of a sampler and of a loss.
     """
+    if any(row.mixes and row.sampler == head for row in rows):
+        return "mixer_args"
     kinds = [
         mapping
         for mapping, names in (
@@ -306,12 +325,12 @@ def _mapping_of(head: str) -> str:
 
 
 def _rows_with(head: str, key: str, mapping: str, rows: Sequence[Row]) -> list[str]:
-    """Rows that a parameter is for: those whose sampler or loss the command line names.
+    """Rows that a parameter is for: those whose sampler, mixer or loss the command line names.
 
     Raises:
         UsageError: there is none.
     """
-    of_sampler = mapping == "neg_sampler_args"
+    of_sampler = mapping != "loss_args"
     names = [
         row.name
         for row in rows
@@ -325,8 +344,9 @@ def _rows_with(head: str, key: str, mapping: str, rows: Sequence[Row]) -> list[s
 
 
 def parameters_of(rows: Sequence[Row]) -> dict[str, set[str]]:
-    """Sampler or loss of the rows -> names of its parameters."""
+    """Sampler, mixer or loss of the rows -> names of its parameters."""
     kinds = [
+        *((row.sampler, mixers) for row in rows if row.mixes),
         *((row.sampler, sampling) for row in rows if row.sampler in sampling.available()),
         *((row.loss, all_losses) for row in rows if row.crossed and row.loss != OWN_LOSS),
     ]

@@ -223,9 +223,10 @@ def check_listed(setting: str, names: Sequence[str]) -> None:
 def _check_rows(flags: Mapping[str, Any]) -> None:
     """Check ``--samplers`` and ``--losses``."""
     losses, samplers = (known.kinds()[kind].names for kind in ("loss", "neg_sampler"))
+    mixers = known.kinds()["mixer"].classes
     if flags.get("losses") is not None:
         check_losses(words_of(flags["losses"]), losses)
-    check_samplers(_samplers(flags), [*samplers, NO_SAMPLER], losses)
+    check_samplers(_samplers(flags), [*samplers, NO_SAMPLER, *mixers], losses)
 
 
 def _samplers(flags: Mapping[str, Any]) -> list[str]:
@@ -241,7 +242,12 @@ def _last_row(flags: Mapping[str, Any], loss: str) -> Chosen:
     """Sampler and loss of the row that a comparison checks first."""
     of_rows = [loss] if flags.get("losses") is None else words_of(flags["losses"])
     sampler, plus, own = _samplers(flags)[-1].partition("+")
-    return Chosen(sampler, own if plus else of_rows[-1])
+    loss = own if plus else of_rows[-1]
+    of_mixer = known.kinds()["mixer"].classes.get(sampler)
+    if of_mixer is not None:
+        of_its_own = loss == declared()["loss"].default
+        return Chosen(of_mixer["sampler"], of_mixer["loss"] if of_its_own else loss, sampler)
+    return Chosen(sampler, loss)
 
 
 def _of_all_rows(asked: Asked) -> Asked:

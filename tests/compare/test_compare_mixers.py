@@ -84,3 +84,54 @@ def test_a_variant_has_mined_positives_of_its_own(settings: Settings, tmp_path: 
     everywhere = plan_of(settings, "--mine.share=0.2")
     rows = {row: everywhere.resolved(row).get("mine") for row in everywhere.samplers}
     assert rows == {"rns": {"share": 0.2}, "dns": {"share": 0.2}}
+
+
+def test_a_mixer_is_a_row_by_its_name(settings: Settings) -> None:
+    """Over the sampler and under the loss that it names itself."""
+    words = ("--samplers=dns,mixgcf,dins", "--mixgcf.candidate_num=4")
+    rows = plan_of(settings, *words).rows
+    assert list(rows) == ["dns", "mixgcf", "dins"]
+    made = rows["mixgcf"]
+    assert (made["neg_sampler"], made["loss"], made["mixer"]) == ("rns", "kpair", "mixgcf")
+    assert made["mixer_args"]["candidate_num"] == 4
+    assert rows["dins"]["mixer_args"]["candidate_num"] != 4
+    assert "mixer" not in rows["dns"]
+
+
+def test_a_mixer_is_crossed_with_losses(settings: Settings) -> None:
+    words = ("--samplers=dns,mixgcf", "--losses=model,ssm", "--ssm.temperature=0.3")
+    rows = plan_of(settings, *words).rows
+    assert {row: (of.get("loss", "model"), of.get("mixer")) for row, of in rows.items()} == {
+        "dns": ("model", None),
+        "dns+ssm": ("ssm", None),
+        "mixgcf": ("kpair", "mixgcf"),
+        "mixgcf+ssm": ("ssm", "mixgcf"),
+    }
+    assert rows["mixgcf+ssm"]["loss_args"]["temperature"] == 0.3
+    one = plan_of(settings, "--samplers=rns,mixgcf+bpr", "--mixgcf+bpr.learning_rate=0.5").rows
+    assert (one["mixgcf+bpr"]["loss"], one["mixgcf+bpr"]["learning_rate"]) == ("bpr", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--samplers=rns,mixgcf --mixer=dens", "--samplers: got 'mixgcf', a mixer, beside --mixer"),
+        ("--samplers=rns,mixgcf --candidate_num=3", "write --mixgcf.candidate_num=3"),
+        ("--samplers=rns,mixgcf --mixgcf.candidate_num=0", "--mixgcf.candidate_num: got 0"),
+        ("--samplers=rns,mixgcf --dens.gamma=1", "allowed before the dot are samplers"),
+        ("--samplers=rns,mixgfc", "did you mean 'mixgcf'"),
+        ("--samplers=rns,mixgcf+smm", "where 'smm' is no loss; did you mean"),
+    ],
+)
+def test_what_a_row_of_a_mixer_cannot_be(settings: Settings, words: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        plan_of(settings, *words.split())
+    assert said in str(refused.value)
+
+
+def test_a_variant_may_be_called_as_a_mixer(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "rows.yaml"
+    file.write_text("mixgcf: {neg_sampler: dns, mixer: mixgcf}", encoding="utf-8")
+    words = (f"--variants={file}", "--samplers=rns,mixgcf", "--mixgcf.learning_rate=0.5")
+    row = plan_of(settings, *words).rows["mixgcf"]
+    assert (row["neg_sampler"], row["mixer"], row["learning_rate"]) == ("dns", "mixgcf", 0.5)

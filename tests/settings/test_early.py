@@ -260,7 +260,7 @@ def test_no_module_of_the_early_checks_is_a_slow_one() -> None:
         ),
         ("run --loss=dns", "loss: got 'dns', which is a sampler (--neg_sampler=dns)"),
         ("run --mixer=ssm", "mixer: got 'ssm', which is a loss (--loss=ssm)"),
-        ("compare --samplers=rns,mixgcf", "--samplers: got 'mixgcf', which is a mixer ("),
+        ("compare --samplers=rns,ssm", "--samplers: got 'ssm', which is a loss ("),
         ("compare --losses=bns", "--losses: got 'bns', which is a sampler ("),
         ("losses dens", "loss: got 'dens', which is a mixer ("),
     ],
