@@ -121,10 +121,10 @@ so that its regularisation is divided by that; BPR on ML-100K was searched with 
 cells first ("undivided" in the file) and then anew, so that its `gbce` has twice as many trials.
 Where cells of a table have not the same number of trials, those with more are marked with it; an
 empty cell was not run. So few trials say where to look; differences of a percent are no results. On
-ML-100K every cell is tested, the best of each row and those beside which a reader will look for it
-with five seeds, the others with fewer; on the other data sets the cells that their tables name. A
-row `bns, one candidate` in the files of trials is one that drew that: it is `rns`. Seconds were
-measured beside other work."""
+ML-100K every cell is tested but LightGCN under `gbce`, the best of each row and those beside which
+a reader will look for it with five seeds, the others with three; on the other data sets the cells
+that their tables name. A row `bns, one candidate` in the files of trials is one that drew that: it
+is `rns`. Seconds were measured beside other work."""
 Cell = tuple[str, str]
 
 
