@@ -420,14 +420,11 @@ def parts_of(data: str, model: str) -> Tested | None:
     return Tested(every, sums["value"] / sums["number"], tuple(said))
 
 
-def tested(data: str, model: str) -> str:
-    """Test metrics of a table's rows, the best first; empty where none was tested.
+def tested(data: str, model: str, found: Tested) -> str:
+    """Test metrics of a table's rows, the best first.
 
     They are kept as a CSV beside the tests, since several parts are of several files.
     """
-    found = parts_of(data, model)
-    if found is None:
-        return ""
     by_row = found.runs.groupby("sampler")
     means, seeds = by_row[list(SHOWN)].mean(), by_row["seed"].nunique()
     deviation, seconds = by_row[METRICS[0]].std(), by_row["seconds_to_best"].median()
@@ -450,10 +447,9 @@ def tested(data: str, model: str) -> str:
     )
 
 
-def crossed(data: str, model: str) -> str:
+def crossed(found: Tested) -> str:
     """Test NDCG@20 by row and loss; empty where there is no cross, or less than half of it."""
-    found = parts_of(data, model)
-    means = {} if found is None else found.runs.groupby("sampler")[METRICS[0]].mean()
+    means = found.runs.groupby("sampler")[METRICS[0]].mean()
     if 2 * len(means) < len(ROWS) * len(LOSSES):
         return ""
     top = max(means)
@@ -477,10 +473,11 @@ def page() -> str:
             number = len(read(data, model))
             parts += [f"## {name} on {data}", f"Validation, NDCG@20, {number} trials:"]
             parts.append(table(data, model))
-            if test_table := tested(data, model):
-                if grid := crossed(data, model):
+            if (found := parts_of(data, model)) is not None:
+                if grid := crossed(found):
                     parts += ["Test, the whole training part, NDCG@20:", grid]
-                parts += ["The same with all metrics, the best first:", test_table]
+                every = tested(data, model, found)
+                parts += ["Test, the whole training part, the best first:", every]
     return "\n\n".join(parts) + "\n"
 
 

@@ -69,6 +69,7 @@ OF_NO_RESULT = frozenset(
         "checkpoint_dir",
         "checkpoint_every",
         "train_on",
+        "settings_from",
         "tuned",
         "loss_decimal_place",
         "metrics",

@@ -137,7 +137,8 @@ def check_file(path: str | Path) -> None:
 def write_settings(config: RunConfig, folder: Path) -> None:
     """Write ``settings.yaml``, which ``--config_files`` takes to repeat the run.
 
-    An array among the sampler's parameters becomes a ``.npy`` file beside it.
+    An array among the sampler's parameters becomes a ``.npy`` file beside it. What the settings
+    came from is said beside them, and is none: a run that repeats this one may change them.
     """
     args = dict(config["neg_sampler_args"] or {})
     for name, value in args.items():
@@ -146,6 +147,8 @@ def write_settings(config: RunConfig, folder: Path) -> None:
             np.save(file, np.asarray(value))
             args[name] = str(file)
     values = settings_of(config, args)
+    if came_from := {key: config[key] for key in ORIGINS if config[key]}:
+        values["settings_from"] = came_from
     data, home = Path(str(values.get("data_path", ""))), folder.resolve()
     if data.is_absolute() and home in data.parents:  # both may be moved
         values["data_path"] = f"{HERE}/{data.relative_to(home).as_posix()}"
@@ -188,9 +191,6 @@ def settings_of(config: RunConfig, args: Settings | None = None) -> Settings:
         "neg_sampler_args": dict(config["neg_sampler_args"] or {}) if args is None else args,
         "tuned": False,
     }
-    values.pop("settings_from", None)  # of a run that this one repeats, perhaps with changes
-    if came_from := {key: config[key] for key in ORIGINS if config[key]}:
-        values["settings_from"] = came_from
     if config["dataset"] != BUNDLED or "data_path" in config.external_config_dict:
         values["data_path"] = str(Path(config["data_path"]).resolve().parent)
     return {key: value for key, value in values.items() if _is_plain(value)}

@@ -761,10 +761,9 @@ class Words:
         optional=True,
         example="{preset: mined-ssm}",
         check=origin,
-        leaves_model_alone=True,
         free_at_resume=True,
         in_sweep="sweep",
-        written="changed",
+        written="never",
     )
     config_files: list[str] | None = setting(
         None, "Files of settings.", computed=True, shared_in_comparison=True

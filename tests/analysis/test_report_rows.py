@@ -69,6 +69,7 @@ def test_a_nested_setting_is_named_whole(tmp_path: Path) -> None:
         ("neg_record_scores", (None, [1, 2])),
         ("eval_batch_size", (100, 200)),
         ("topk", ([10], [20])),
+        ("settings_from", (None, {"preset": "mined-ssm"})),
         ("learning_rate", (1, 1.0)),
     ],
 )
